@@ -1,0 +1,228 @@
+"""One experiment: renormalize features, integrate the flows, hold each against the laws.
+
+The laws start from the omega(0) that is measured on the starting features; nothing else is shared between a flow and its law.
+"""
+
+import math
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from central_path.flows import FLOWS, start
+from central_path.horizon import horizon
+from central_path.laws import Law
+from central_path.manifold import inverse_root, retract
+from central_path.problem import (
+    class_means,
+    covariance,
+    deviations,
+    global_mean,
+    snr_singular_values,
+)
+from central_path.solve import Clock, Trajectory, solve
+
+COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False}  # compiles in 60 % of the time; the program runs as fast
+_threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="compile")
+
+FINEST = 1e-14  # below it, rounding of the state is all that a step's error estimate sees
+
+
+@dataclass(frozen=True)
+class Start:
+    """Renormalized features X (P, C, N) and their omega(0) (C-1,), descending."""
+
+    X: Float[np.ndarray, "P C N"]
+    omega0: Float[np.ndarray, " C-1"]
+
+
+@dataclass(frozen=True)
+class FlowResult:
+    """A flow integrated over the times `ts` (T,) that it reached, beside its own law and the others."""
+
+    name: str
+    law: Law
+    t_max: float
+    ts: Float[np.ndarray, " T"]
+    ys: dict[str, Float[np.ndarray, "T ..."]]
+    omega_law: Float[np.ndarray, "T C-1"]
+    asymptote: Float[np.ndarray, " T"] | None
+    max_relative_error: float
+    error_against: dict[str, float]
+    steps: int
+    result: str
+
+    @property
+    def successful(self) -> bool:
+        """Whether the solver reached the horizon."""
+        return self.result == "successful"
+
+    def agrees(self, tolerance: float) -> bool:
+        """Whether the solver succeeded and every omega_j(t) is within the tolerance of the flow's own law."""
+        return self.successful and bool(self.max_relative_error <= tolerance)
+
+
+@jax.jit
+def _renormalize(H: Float[Array, "P C N"]) -> tuple[Array, Array, Array]:
+    X = retract(retract(H))  # the second pass takes away the rounding that an ill-conditioned Sigma_W leaves
+    M = class_means(X)
+    offset = jnp.max(jnp.abs(inverse_root(covariance(deviations(H))) @ global_mean(H)))
+    return X, snr_singular_values(M, covariance(deviations(X))), offset
+
+
+@partial(jax.jit, static_argnames=("level", "saves", "meter"))
+def _integrate(
+    X: Float[Array, "P C N"],
+    k: Array,
+    clock: Clock,
+    rtol: Array,
+    atol: Array,
+    *,
+    level: str,
+    saves: int,
+    meter: diffrax.AbstractProgressMeter,
+) -> Trajectory:
+    """One program for all flows: k, the clock and the tolerances are traced."""
+    state = start(X, k, level)
+    return solve(state, k, clock, level=level, N=X.shape[2], saves=saves, rtol=rtol, atol=atol, progress_meter=meter)
+
+
+@partial(jax.jit, static_argnames=("C", "N"))
+def _closed_forms(
+    ts: Float[Array, " T"], omega0: Float[Array, " K"], *, C: int, N: int
+) -> tuple[Float[Array, "3 T K"], Float[Array, "2 T"]]:
+    """Log omega(t) of the three laws from the same omega(0), and the asymptotes of those that are power laws (k = 0, 1)."""
+    laws = [Law(k, C, N) for k in FLOWS.values()]
+    log_omega = jnp.stack([jnp.log(omega0) + law.growth(ts[:, None], omega0) for law in laws])
+    return log_omega, jnp.stack([law.asymptote(ts) for law in laws if law.k < 2])
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The compiled programs of one problem size, each a promise: they are compiled side by side."""
+
+    integrate: Future
+    renormalize: Future
+    closed_forms: Future
+
+
+def _compile(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+    try:
+        return lowered.compile(COMPILER_OPTIONS)
+    except jax.errors.JaxRuntimeError as error:
+        if "compile option" not in str(error):
+            raise
+        return lowered.compile()  # a release of XLA that does not know the option
+
+
+@lru_cache(maxsize=16)
+def _renormalize_program(C: int, N: int, P: int) -> Future:
+    return _threads.submit(_compile, _renormalize.lower(jax.ShapeDtypeStruct((P, C, N), float)))
+
+
+@lru_cache(maxsize=16)
+def programs(
+    C: int,
+    N: int,
+    P: int,
+    level: str = "features",
+    saves: int = 200,
+    meter: diffrax.AbstractProgressMeter | None = None,
+) -> Programs:
+    """Trace what a problem size needs and start compiling it, unless that was done before in this process. Call it once the sizes are known."""
+    scalar, features = jax.ShapeDtypeStruct((), float), jax.ShapeDtypeStruct((P, C, N), float)
+    k, times, omega0 = (jax.ShapeDtypeStruct(*like) for like in (((), np.int32), ((saves,), float), ((C - 1,), float)))
+    meter = diffrax.NoProgressMeter() if meter is None else meter
+    integrate = _integrate.lower(features, k, Clock(scalar, scalar), scalar, scalar, level=level, saves=saves, meter=meter)
+    return Programs(
+        integrate=_threads.submit(_compile, integrate),  # the longest first
+        renormalize=_renormalize_program(C, N, P),
+        closed_forms=_threads.submit(_compile, _closed_forms.lower(times, omega0, C=C, N=N)),
+    )
+
+
+def renormalize(H: Float[np.ndarray, "P C N"], *, eps: float) -> Start:
+    """Sigma_W^(-1/2) (H - mu_G), the start of every flow; eps is the precision in which the features were stored.
+
+    Raises:
+        ValueError: if an omega_j is zero to that precision: coinciding or affinely dependent class means.
+    """
+    P, C, N = H.shape
+    X, omega0, offset = map(np.asarray, _renormalize_program(C, N, P).result()(H))
+    rounding = P * eps * max(1.0, float(offset), float(omega0[0]))
+    zeros = int(np.count_nonzero(~(omega0 > rounding)))
+    if zeros:
+        raise ValueError(
+            f"Need affinely independent class means, got {zeros} of {len(omega0)} singular values omega at zero (smallest {omega0[-1]:.2g}, "
+            f"rounding {rounding:.2g}): omega = 0 never grows; drop or merge the classes whose means coincide."
+        )
+    return Start(X, omega0)
+
+
+def _state_tolerance(tolerance: float, law: Law, omega0: Float[np.ndarray, " K"], t_max: float) -> float:
+    """Tolerance of the state for a given tolerance of omega.
+
+    For k = 2 the means approach a sphere, and an error of the state is one of omega times omega^2/C.
+    """
+    if law.k != 2:
+        return tolerance
+    amplification = float(np.max(omega0)) ** 2 / law.C * math.exp(min(2 * t_max / law.constants.c1, 300.0))
+    return max(tolerance / max(amplification, 1.0), min(tolerance, FINEST))
+
+
+def run_flow(
+    name: str,
+    begin: Start,
+    *,
+    level: str,
+    t_max: float | None,
+    saves: int,
+    rtol: float,
+    atol: float,
+    meter: diffrax.AbstractProgressMeter | None = None,
+) -> FlowResult:
+    """Integrate one flow at a level, to t_max or its default horizon, and compare it with the three laws.
+
+    Raises:
+        ValueError: as `horizon.horizon`.
+    """
+    P, C, N = begin.X.shape
+    law = Law(FLOWS[name], C, N)
+    t_max, span = horizon(law, begin.omega0, t_max)
+    tolerances = [np.float64(_state_tolerance(tolerance, law, begin.omega0, t_max)) for tolerance in (rtol, atol)]
+    compiled = programs(C, N, P, level, saves, meter)
+    clock = Clock(np.float64(t_max), np.float64(span))
+    trajectory = compiled.integrate.result()(begin.X, np.int32(law.k), clock, *tolerances)
+    log_laws, asymptotes = map(np.asarray, compiled.closed_forms.result()(trajectory.ts, begin.omega0))
+    asymptote = asymptotes[law.k] if law.k < 2 else None
+    return _compare(name, law, t_max, trajectory, log_laws, asymptote)
+
+
+def _compare(name: str, law: Law, t_max: float, trajectory: Trajectory, log_laws: np.ndarray, asymptote: np.ndarray | None) -> FlowResult:
+    ts = np.asarray(trajectory.ts)
+    ys = {key: np.asarray(value) for key, value in trajectory.ys.items()}
+    reached = np.all(np.isfinite(ys["omega"]) & (ys["omega"] > 0), axis=1)
+    ts, log_laws, ys = ts[reached], log_laws[:, reached], {key: value[reached] for key, value in ys.items()}
+    own = list(FLOWS).index(name)
+    deviation = np.abs(np.log(ys["omega"]) - log_laws)
+    message = diffrax.RESULTS[trajectory.result] or ("successful" if reached.all() else "the state is not finite")
+    return FlowResult(
+        name=name,
+        law=law,
+        t_max=t_max,
+        ts=ts,
+        ys=ys,
+        omega_law=np.exp(np.minimum(log_laws[own], math.log(np.finfo(float).max))),
+        max_relative_error=float(np.max(np.abs(np.expm1(np.log(ys["omega"]) - log_laws[own])), initial=0.0)) if len(ts) else math.nan,
+        error_against={
+            other: float(np.max(deviation[i], initial=0.0)) if len(ts) else math.nan for i, other in enumerate(FLOWS) if other != name
+        },
+        steps=int(trajectory.stats["num_accepted_steps"]),
+        result=message,
+        asymptote=None if asymptote is None else asymptote[reached],
+    )

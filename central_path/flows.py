@@ -1,0 +1,89 @@
+"""Three flows of features on the central path, at three levels of description.
+
+    flow             what it is                                                             k of its law
+    `riemannian`     -grad L_LS, projected orthogonally (Eq. 5; Proposition 2's closed form)       0
+    `renormalized`   -grad L_LS, projected as in Proposition 4; the limit of gradient descent
+                     with continual renormalization (Appendix D.1)                                 1
+    `unnormalized`   -grad L_LS, from Sigma_T = I; conserves X X^T                                 2
+
+    level            state                  what it assumes
+    `features`       X (P, C, N)            nothing: autodiff of the loss, then the projection
+    `means`          M (P, C)               E frozen and Sigma_W = I (k = 0, 1); Sigma_T = I (k = 2)
+    `spectrum`       omega (C-1,)           also that the singular vectors of the means stay
+
+Each level reproduces the one above to solver tolerance (times omega^2/C for k = 2, whose means approach a sphere). A flow is passed as its exponent k,
+which may be traced, so that one compiled program runs all three.
+
+Source: Han, Papyan & Donoho (2022), Eq. 5, Proposition 4, Lemmas 3 to 5.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from central_path.laws import Law
+from central_path.loss import central_path_loss, loss_of_moments
+from central_path.manifold import inverse_root, projection, sym, whiten_total
+from central_path.problem import class_means, snr_singular_values
+
+FLOWS = {"riemannian": 0, "renormalized": 1, "unnormalized": 2}
+LEVELS = ("features", "means", "spectrum")
+
+Exponent = int | Int[Array, ""]
+
+
+def features_field(X: Float[Array, "P C N"], k: Exponent) -> Float[Array, "P C N"]:
+    """dX/dt: the negative gradient of L_LS by autodiff, projected onto the tangent space as the flow k asks. Right off the manifold too."""
+    Z = -jax.grad(central_path_loss)(X)
+    return jax.lax.cond(k == 2, lambda: Z, lambda: projection(X, Z, oblique=k == 1))
+
+
+def within_covariance_of_means(M: Float[Array, "P C"], k: Exponent) -> Float[Array, "P P"]:
+    """Sigma_W as the level `means` knows it: I on the manifold, I - Mbar Mbar^T/C for k = 2, where Sigma_T = I."""
+    P, C = M.shape
+    Mbar = M - jnp.mean(M, axis=1, keepdims=True)
+    identity = jnp.eye(P, dtype=M.dtype)
+    return jnp.where(k == 2, identity - Mbar @ Mbar.T / C, identity)
+
+
+def means_field(M: Float[Array, "P C"], k: Exponent, *, N: int) -> Float[Array, "P C"]:
+    """dM/dt from the means alone: Z = -(1/N) dL_LS/dM, plus sym(M Z^T) M/C for k = 1, which is Proposition 4's -S M."""
+    Z = -jax.grad(loss_of_moments)(M, within_covariance_of_means(M, k)) / N
+    return jnp.where(k == 1, Z + sym(M @ Z.T) @ M / M.shape[1], Z)
+
+
+def spectrum_field(omega: Float[Array, " C-1"], k: Exponent, *, N: int) -> Float[Array, " C-1"]:
+    """D omega/dt = (1/N) (1 + omega^2/C)^k omega/(C + omega^2)^2, every omega_j by itself (Lemma 5, amended)."""
+    return Law(jnp.asarray(k), len(omega) + 1, N).rate(omega)
+
+
+def start(X: Float[Array, "P C N"], k: Exponent, level: str) -> Array:
+    """State of the level at renormalized features X (Sigma_W = I, global mean 0); for k = 2 of Sigma_T^(-1/2) X, which has the same omega.
+
+    Raises:
+        ValueError: for an unknown level.
+    """
+    M = class_means(X)
+    if level == "features":
+        return jax.lax.cond(k == 2, whiten_total, lambda X: X, X)
+    if level == "means":
+        P, C = M.shape
+        return jax.lax.cond(k == 2, lambda M: inverse_root(jnp.eye(P, dtype=M.dtype) + M @ M.T / C) @ M, lambda M: M, M)
+    if level == "spectrum":
+        return snr_singular_values(M, jnp.eye(M.shape[0], dtype=M.dtype))
+    raise ValueError(f"Need a level among {', '.join(LEVELS)}, got {level!r}.")
+
+
+def field(state: Array, k: Exponent, *, level: str, N: int) -> Array:
+    """The vector field of flow k at a level.
+
+    Raises:
+        ValueError: for an unknown level.
+    """
+    if level == "features":
+        return features_field(state, k)
+    if level == "means":
+        return means_field(state, k, N=N)
+    if level == "spectrum":
+        return spectrum_field(state, k, N=N)
+    raise ValueError(f"Need a level among {', '.join(LEVELS)}, got {level!r}.")

@@ -1,0 +1,66 @@
+"""How long to integrate: horizons and clocks from each flow's law.
+
+`riemannian` and `renormalized` run until their law has brought the largest omega within 1 % of the smallest: with w = omega_{C-1}(t) that is
+F(1.01 w) - F(w) = F(omega_1(0)) - F(omega_{C-1}(0)), a quadratic in w^2. `unnormalized` keeps every ratio for ever, so there every omega grows
+tenfold, and none beyond 2e4, where float64 has no digits left to hold it against its law.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from central_path.laws import Law
+
+RATIO = 1.0099  # a little below 1.01, so that the integrated flow is within 1 % too
+TENFOLD = math.log(10.0)
+LARGEST_UNNORMALIZED = 2e4
+FIRST_LOOK = 0.01  # the time axis resolves growth of 1 % of the fastest omega
+
+
+class Horizon(NamedTuple):
+    """t_max, and the span of `solve.Clock`: e-folds of t that are spread evenly, 0 for evenly spaced times."""
+
+    t_max: float
+    span: float
+
+
+def _difference(law: Law, low: float, high: float) -> float:
+    """F(high) - F(low)."""
+    c1, c2, c3 = law.constants
+    return c1 * math.log(high / low) + (high - low) * (high + low) * (c2 + c3 * (high**2 + low**2))
+
+
+def default_t_max(law: Law, omega0: Float[np.ndarray, " K"]) -> float:
+    """The horizon described above; where all omega are within 1 % from the start (C = 2, say), the time of tenfold growth of the smallest.
+
+    Raises:
+        ValueError: if an omega of the `unnormalized` flow is 2e4 or more from the start.
+    """
+    c1, c2, c3 = law.constants
+    low, high = float(np.min(omega0)), float(np.max(omega0))
+    if law.k == 2:
+        if high >= LARGEST_UNNORMALIZED:
+            raise ValueError(
+                f"Need omega < {LARGEST_UNNORMALIZED:g} for the unnormalized flow, got {high:g}: float64 cannot follow it further; give --t-max to try."
+            )
+        return c1 * min(TENFOLD, math.log(LARGEST_UNNORMALIZED / high))
+    a, b, c = c3 * (RATIO**4 - 1), c2 * (RATIO**2 - 1), c1 * math.log(RATIO) - _difference(law, low, high)
+    if c >= 0:
+        return _difference(law, low, 10 * low)
+    return _difference(law, low, math.sqrt(-2 * c / (b + math.sqrt(b**2 - 4 * a * c))))
+
+
+def horizon(law: Law, omega0: Float[np.ndarray, " K"], t_max: float | None = None) -> Horizon:
+    """Default or given horizon, and the span of a clock that resolves the first growth and is logarithmic beyond (linear for `unnormalized`).
+
+    Raises:
+        ValueError: as `default_t_max`.
+    """
+    t_max = default_t_max(law, omega0) if t_max is None else t_max
+    if law.k == 2:
+        return Horizon(t_max, 0.0)
+    x = np.asarray(omega0) ** 2 / law.C
+    first = FIRST_LOOK * law.C**2 * law.N * float(np.min((1 + x) ** (2 - float(law.k))))
+    return Horizon(t_max, math.log1p(t_max / first))

@@ -1,0 +1,302 @@
+"""The closed form of the singular values: one family of laws with exponent k.
+
+Along each solvable flow every singular value omega of the SNR matrix moves by itself:
+
+    d omega/dt = (1/N) (1 + omega^2/C)^k omega / (C + omega^2)^2
+
+which integrates to
+
+    F_k(omega) = C^2 N  integral of (1 + w^2/C)^(2-k) dw/w  =  a + t
+
+with the constant chosen so that F_k(omega) - C^2 N log omega -> 0 as omega -> 0. For k = 0, 1, 2 it is c1 log w + c2 w^2 + c3 w^4:
+
+    k = 0   `riemannian`     (C^2 N, C N, N/4)      omega ~ t^(1/4)         Proposition 2
+    k = 1   `renormalized`   (C^2 N, C N/2, 0)      omega ~ t^(1/2)
+    k = 2   `unnormalized`   (C^2 N, 0, 0)          omega = omega(0) exp(t/(C^2 N))
+
+Other real k < 2 use Gauss-Legendre quadrature where omega^2 <= 3C and a series of positive terms above; omega ~ t^(1/(4-2k)). For k > 2 omega
+is infinite after a finite time.
+
+Units: t in the time of the flow whose loss is L_LS (sum over classes, average over examples); omega has none.
+
+Numerics. The inverse solves for the growth y = log(omega(t)/omega(0)), which satisfies
+
+    g(y) = integral from 0 to y of (1 + s (e^(2v) - 1))^m dv = T (1 - s)^m,    m = 2 - k,  s = x/(1+x),  x = omega(0)^2/C,  T = t/(C^2 N).
+
+g is convex and increasing, and g(y) >= y and g(y) >= (R^m - 1)/(2m), R = 1 + s (e^(2y) - 1), give a start above the root at which g is at most
+about m + 1 times too large: Newton's method descends from it monotonically. No intermediate overflows, and every sum is of positive terms, so the
+error of y is a few rounding errors of max(y, 1) over the whole range. Needs float64 for that (`jax_enable_x64`).
+
+Source: Han, Papyan & Donoho (2022), Proposition 2 (Eq. 9), Corollary 1, Lemma 5; the family in k is this project's.
+"""
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+SPLIT = 3.0  # x = omega^2/C: quadrature in x below, series in 1/(1+x) above; a node count and a term count of about 25 reach rounding
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(22)
+_TERMS = np.arange(30.0)  # (1 + SPLIT)^-30 < 1e-18
+_MAX_NEWTON_STEPS = 100
+SMALLEST, LARGEST = 1e-150, 1e150  # omega^2 must be a normal number
+
+
+class Constants(NamedTuple):
+    """Coefficients of c1 log w + c2 w^2 + c3 w^4 = a + t."""
+
+    c1: float
+    c2: float
+    c3: float
+
+
+def _relative_expm1(z: Array) -> Array:
+    """(e^z - 1)/z, and 1 at z = 0, with a derivative there."""
+    small = jnp.abs(z) < 1e-5
+    safe = jnp.where(small, 1.0, z)
+    return jnp.where(small, 1 + z / 2 + z**2 / 6, jnp.expm1(safe) / safe)
+
+
+def _low(x: Array, length: Array, m: Array) -> Array:
+    """1/2 integral from x to x + length of ((1+s)^m - 1)/s ds by quadrature, for x + length <= SPLIT."""
+    s = x[..., None] + length[..., None] * (1 + _NODES) / 2
+    s = jnp.maximum(s, jnp.finfo(s.dtype).tiny)
+    return length / 4 * jnp.sum(_WEIGHTS * jnp.expm1(m[..., None] * jnp.log1p(s)) / s, axis=-1)
+
+
+def _high(w: Array, log_ratio: Array, m: Array) -> Array:
+    """1/2 integral from w to w e^log_ratio of (v/w)^m dv/(v-1), by expansion in 1/v, for w >= 1 + SPLIT."""
+    powers = m[..., None] - _TERMS
+    return log_ratio / 2 * jnp.sum(w[..., None] ** -_TERMS * _relative_expm1(powers * log_ratio[..., None]), axis=-1)
+
+
+class _Start(NamedTuple):
+    """Functions of omega(0)^2/C = x that the inverse needs, none of which cancels or overflows."""
+
+    x: Array
+    log_x: Array
+    rho: Array  # 1/(1+x)
+    sigma: Array  # x/(1+x)
+
+
+def _start(omega0: Array, C: int) -> _Start:
+    x = omega0**2 / C
+    return _Start(x, jnp.log(x), 1 / (1 + x), x / (1 + x))
+
+
+def _expm1_double(scale: Array, y: Array) -> Array:
+    """Scale (e^(2y) - 1), finite wherever the result is."""
+    half = jnp.expm1(y)
+    return scale * half * (half + 2)
+
+
+def _log_ratio(y: Array, start: _Start) -> Array:
+    """Log of R = (1 + omega(t)^2/C)/(1 + omega(0)^2/C)."""
+    huge = y > 300
+    near = jnp.log1p(_expm1_double(start.sigma, jnp.where(huge, 1.0, y)))
+    far = jnp.logaddexp(jnp.log(start.rho), jnp.log(start.sigma) + 2 * y)
+    return jnp.where(huge, far, near)
+
+
+def _g_polynomial(k: int, y: Array, start: _Start, m: Array) -> tuple[Array, Array]:
+    """G and g' for k = 0, 1, 2."""
+    del m
+    rho, sigma = start.rho, start.sigma
+    q = _expm1_double(sigma, y)
+    if k == 2:
+        return y, jnp.ones_like(y)
+    if k == 1:
+        return rho * y + q / 2, 1 + q
+    return rho * (rho * y + q) + q * (q + 2 * sigma) / 4, (1 + q) ** 2
+
+
+def _g_real(y: Array, start: _Start, m: Array) -> tuple[Array, Array]:
+    """G and g' for real m = 2 - k > 0."""
+    log_R = _log_ratio(y, start)
+    growth_below = jnp.clip((math.log(SPLIT) - start.log_x) / 2, 0.0, y)
+    length_below = jnp.clip(_expm1_double(start.x, y), 0.0, jnp.maximum(SPLIT - start.x, 0.0))
+    below = start.rho**m * (growth_below + _low(jnp.minimum(start.x, SPLIT), length_below, m))
+    log_w = jnp.maximum(math.log1p(SPLIT) + jnp.log(start.rho), 0.0)  # log of (1+SPLIT)/(1+x) where the start is below the split
+    above = jnp.exp(m * log_w) * _high(jnp.maximum(1 + start.x, 1 + SPLIT), jnp.maximum(log_R - log_w, 0.0), m)
+    return below + above, jnp.exp(m * log_R)
+
+
+def _newton(g, start: _Start, T: Array, m: Array) -> Array:
+    """The growth y with g(y) = T (1-s)^m, from above."""
+    target = T * start.rho**m
+    log_bound = jnp.log1p(2 * m * target) / jnp.where(m > 0, m, 1.0)  # log R of the bound g >= (R^m - 1)/(2m)
+    log_excess = log_bound + jnp.log(-jnp.expm1(-log_bound)) - jnp.log(start.sigma)
+    y = jnp.where(m > 0, jnp.minimum(target, jnp.logaddexp(0.0, log_excess) / 2), target)
+
+    def unfinished(carry):
+        y, step, count = carry
+        return jnp.any(step > 1e-9 * jnp.minimum(y, 1.0)) & (count < _MAX_NEWTON_STEPS)
+
+    def descend(carry):
+        y, _, count = carry
+        value, slope = g(y, start, m)
+        step = (value - target) / slope
+        return jnp.maximum(y - step, 0.0), jnp.abs(step), count + 1
+
+    return jax.lax.while_loop(unfinished, descend, (y, jnp.full_like(y, jnp.inf), 0))[0]
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _growth(g, C: int, omega0: Array, T: Array, m: Array) -> Array:
+    return _newton(g, _start(omega0, C), T, m)
+
+
+@partial(_growth.defjvp, symbolic_zeros=True)
+def _growth_jvp(g, C, primals, tangents):
+    """Implicit differentiation of integral (1 + x e^(2v))^m dv = T: exact, and differentiable again."""
+    omega0, T, m = primals
+    d_omega0, d_T, d_m = tangents
+    y = _growth(g, C, omega0, T, m)
+    start = _start(omega0, C)
+    shrink = jnp.exp(-m * _log_ratio(y, start))  # ((1 + x) / (1 + x e^(2y)))^m
+    dy = jnp.zeros_like(y)
+    if not isinstance(d_omega0, jax.custom_derivatives.SymbolicZero):
+        dy += d_omega0 / omega0 * jnp.expm1(-m * _log_ratio(y, start))
+    if not isinstance(d_T, jax.custom_derivatives.SymbolicZero):
+        dy += d_T * start.rho**m * shrink
+    if not isinstance(d_m, jax.custom_derivatives.SymbolicZero):
+        value, by_m = jax.jvp(lambda m: _g_real(y, start, m)[0], (m,), (d_m,))
+        dy -= (by_m - d_m * jnp.log(start.rho) * value) * shrink
+    return y, dy
+
+
+def _refuse(x: Array, bad: Array, message: str) -> Array:
+    """Raise where a value is bad: `ValueError` outside jit, `equinox.error_if` inside."""
+    if isinstance(bad, jax.core.Tracer):
+        return eqx.error_if(x, bad, message)
+    if np.any(np.asarray(bad)):
+        raise ValueError(message)
+    return x
+
+
+def _positive(omega: ArrayLike, name: str) -> Array:
+    omega = jnp.asarray(omega, float)
+    message = f"Need {name} between {SMALLEST:g} and {LARGEST:g}: omega = 0 never grows, and omega^2 must not under- or overflow."
+    return _refuse(omega, ~((omega >= SMALLEST) & (omega <= LARGEST)), message)
+
+
+class Law(eqx.Module):
+    """The law with exponent k of C balanced classes of N examples; see the module's page.
+
+    k is a Python number (0, 1, 2 use their polynomials) or a traced scalar (any real k < 2, differentiable in k). All methods broadcast, and work
+    under jit, vmap and grad.
+
+    Raises:
+        ValueError: if k > 2 (omega is infinite after a finite time), C < 2 or N < 1.
+    """
+
+    k: float | Float[Array, ""]
+    C: int = eqx.field(static=True)
+    N: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        if self.C < 2 or self.N < 1:
+            raise ValueError(f"Need C >= 2 and N >= 1, got C = {self.C}, N = {self.N}.")
+        if isinstance(self.k, (int, float)) and not self.k <= 2:
+            raise ValueError(
+                f"Need k <= 2, got k = {self.k}: beyond it omega is infinite after a finite time, and there is no law for all t."
+            )
+
+    @property
+    def _polynomial(self) -> bool:
+        return isinstance(self.k, (int, float)) and self.k in (0, 1, 2)
+
+    @property
+    def _g(self):
+        return partial(_g_polynomial, int(self.k)) if self._polynomial else _g_real
+
+    @property
+    def constants(self) -> Constants:
+        """(c1, c2, c3) of Proposition 2's form.
+
+        Raises:
+            ValueError: unless k is 0, 1 or 2.
+        """
+        if not self._polynomial:
+            raise ValueError(f"Need k = 0, 1 or 2 for c1 log w + c2 w^2 + c3 w^4 = a + t, got k = {self.k}: use `forward`.")
+        C, N = self.C, self.N
+        return Constants(C * C * N, *((C * N, N / 4), (C * N / 2, 0.0), (0.0, 0.0))[int(self.k)])
+
+    def rate(self, omega: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+        """D omega/dt = (1/N) (1 + omega^2/C)^k omega/(C + omega^2)^2."""
+        omega = jnp.asarray(omega, float)
+        return omega / (self.C**2 * self.N) * (1 + omega**2 / self.C) ** (self.k - 2)
+
+    def forward(self, omega: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+        """F_k(omega) = a + t, the left-hand side of Equation 9; infinite where it exceeds float64.
+
+        Raises:
+            ValueError: unless 1e-150 <= omega <= 1e150.
+        """
+        omega = _positive(omega, "omega")
+        if self._polynomial:
+            c1, c2, c3 = self.constants
+            return c1 * jnp.log(omega) + c2 * omega**2 + c3 * omega**4
+        m, x = jnp.broadcast_to(2.0 - self.k, omega.shape), omega**2 / self.C
+        low = _low(jnp.zeros_like(x), jnp.minimum(x, SPLIT), m)
+        w = jnp.full_like(x, 1 + SPLIT)
+        high = w**m * _high(w, jnp.maximum(jnp.log1p(x) - math.log1p(SPLIT), 0.0), m)
+        log_below = jnp.minimum(jnp.log(omega), 0.5 * math.log(SPLIT * self.C))
+        return self.C**2 * self.N * (log_below + low + high)
+
+    def elapsed(self, omega0: Float[ArrayLike, "*#shape"], growth: Float[ArrayLike, "*#shape"]) -> Float[Array, "*shape"]:
+        """Time in which omega grows from omega0 to omega0 e^growth: F_k of the end minus F_k of the start, without their cancellation."""
+        omega0 = _positive(omega0, "omega0")
+        growth = jnp.asarray(growth, float)
+        growth = _refuse(growth, ~(growth >= 0), "Need growth >= 0: the laws run forwards from omega0.")
+        omega0, growth, m = jnp.broadcast_arrays(omega0, growth, jnp.asarray(2.0 - self.k))
+        start = _start(omega0, self.C)
+        return self.C**2 * self.N * self._g(growth, start, m)[0] * (1 + start.x) ** m
+
+    def growth(self, t: Float[ArrayLike, "*#shape"], omega0: Float[ArrayLike, "*#shape"]) -> Float[Array, "*shape"]:
+        """log(omega(t)/omega(0)): finite where omega(t) itself is beyond float64.
+
+        Error at most 8 machine epsilons times max(1, growth), for omega0 from 1e-100 to 1e70 and t from 0 to 1e280.
+
+        Raises:
+            ValueError: unless t >= 0 and 1e-150 <= omega0 <= 1e150 (`RuntimeError` inside jit).
+        """
+        omega0 = _positive(omega0, "omega0")
+        t = jnp.asarray(t, float)
+        t = _refuse(t, ~((t >= 0) & jnp.isfinite(t)), "Need finite t >= 0: the laws run forwards from omega(0).")
+        omega0, T, m = jnp.broadcast_arrays(omega0, t / (self.C**2 * self.N), jnp.asarray(2.0 - self.k))
+        return _growth(self._g, self.C, omega0, T, m)
+
+    def omega(self, t: Float[ArrayLike, "*#shape"], omega0: Float[ArrayLike, "*#shape"]) -> Float[Array, "*shape"]:
+        """omega(t) with omega(0) = omega0: the inverse of `forward`. As `growth`; infinite where it exceeds float64."""
+        half = jnp.exp(self.growth(t, omega0) / 2)
+        return half * omega0 * half
+
+    def asymptote(self, t: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+        """The common limit ((4-2k) t / (N C^k))^(1/(4-2k)) that every omega_j(t) approaches in ratio (Corollary 1), for k < 2.
+
+        Raises:
+            ValueError: for k = 2, where omega_i/omega_j stays constant for ever.
+        """
+        p = self._power
+        return (p * jnp.asarray(t, float) / (self.N * self.C ** (2 - p / 2))) ** (1 / p)
+
+    @property
+    def exponent(self) -> float | Float[Array, ""]:
+        """Growth exponent 1/(4-2k) of omega ~ t^exponent, for k < 2.
+
+        Raises:
+            ValueError: for k = 2, where growth is exponential.
+        """
+        return 1 / self._power
+
+    @property
+    def _power(self) -> float | Float[Array, ""]:
+        if isinstance(self.k, (int, float)) and self.k == 2:
+            raise ValueError("Need k < 2 for a power law, got k = 2: growth is exponential, at the rate 1/(C^2 N).")
+        return 4 - 2 * self.k

@@ -1,0 +1,141 @@
+"""The MSE loss, its least-squares classifier and its exact decomposition.
+
+With W~ = [W, b], h~ = [h; 1] and one-hot targets y,
+
+    L = 1/2 Ave ||W~ h~ - y||^2 + lambda/2 ||W~||_F^2                 (Ave over examples, SUM over classes)
+
+For given features the best classifier is W~_LS, and the loss of any classifier splits into three parts, one that within-class variability
+causes, one that the class means cause, and one that a classifier away from W~_LS adds:
+
+    W~_LS      = D M~^T (Ave h~h~^T + lambda I)^(-1),                 D = diag(pi)
+    L_NC1      = 1/2 tr(W~_LS (Sigma~_W + lambda I) W~_LS^T)
+    L_NC2/3    = 1/2 sum_c pi_c ||W~_LS mu~_c - e_c||^2
+    L_LS_perp  = 1/2 tr((W~ - W~_LS)(Ave h~h~^T + lambda I)(W~ - W~_LS)^T)
+    L          = L_NC1 + L_NC2/3 + L_LS_perp                          for every W~ and any class sizes
+
+The paper prints the balanced case D = I/C. On the central path (L_LS_perp = 0, lambda = 0, balanced classes) the loss is a function of the
+singular values omega_j of the SNR matrix alone (Lemma 1).
+
+Note: lambda multiplies ||W~||^2/2 beside a sum over classes. `torch.nn.MSELoss` averages over classes too, so training with it and
+`weight_decay = w` minimises an objective whose lambda, in the normalisation of this module, is C w / 2.
+
+Source: Han, Papyan & Donoho (2022), Eq. 2, Proposition 1, Theorems 1 and 2, Lemma 1.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from central_path.problem import Moments, class_means, contrasts, covariance, deviations
+
+
+def mse_loss(
+    W: Float[Array, "C P"],
+    b: Float[Array, " C"],
+    features: Float[Array, "n P"],
+    labels: Int[Array, " n"],
+    *,
+    lam: float | Float[Array, ""],
+) -> Float[Array, ""]:
+    """L as it is written: an average over examples of the squared error summed over classes, plus lambda/2 ||[W, b]||_F^2 (Eq. 2)."""
+    residual = features @ W.T + b - jax.nn.one_hot(labels, len(b), dtype=features.dtype)
+    return 0.5 * jnp.mean(jnp.sum(residual**2, axis=1)) + 0.5 * lam * (jnp.sum(W**2) + jnp.sum(b**2))
+
+
+def _extended(m: Moments) -> tuple[Float[Array, "Q C"], Float[Array, "Q Q"]]:
+    """M~ = [M; 1^T] and Sigma~_W = diag(Sigma_W, 0), of dimension Q = P + 1."""
+    return jnp.concatenate([m.M, jnp.ones((1, m.M.shape[1]), m.M.dtype)]), jnp.pad(m.Sigma_W, (0, 1))
+
+
+def least_squares(m: Moments, *, lam: float) -> tuple[Float[Array, "C P"], Float[Array, " C"]]:
+    """W_LS (C, P) and b_LS (C,) of Proposition 1, for any class priors.
+
+    For lam = 0 and singular Ave h~h~^T this is the classifier of least norm (pseudo-inverse); others fit as well.
+
+    Raises:
+        ValueError: if lam < 0.
+    """
+    if lam < 0:
+        raise ValueError(f"Need lam >= 0, got lam = {lam}: a negative weight decay has no minimiser.")
+    M, Sigma = _extended(m)
+    second_moment = Sigma + (M * m.pi) @ M.T + lam * jnp.eye(len(M), dtype=M.dtype)
+    if lam > 0:
+        W = jax.scipy.linalg.solve(second_moment, M * m.pi, assume_a="pos").T
+    else:
+        W = (jnp.linalg.pinv(second_moment, hermitian=True) @ (M * m.pi)).T
+    return W[:, :-1], W[:, -1]
+
+
+class Decomposition(eqx.Module):
+    """The three parts of the loss (Theorems 1 and 2); `total` is their sum, `loss_ls` the loss of the least-squares classifier."""
+
+    loss_nc1: Float[Array, ""]
+    loss_nc23: Float[Array, ""]
+    loss_ls_perp: Float[Array, ""]
+
+    @property
+    def loss_ls(self) -> Float[Array, ""]:
+        """L_LS = L_NC1 + L_NC2/3."""
+        return self.loss_nc1 + self.loss_nc23
+
+    @property
+    def total(self) -> Float[Array, ""]:
+        """L = L_LS + L_LS_perp."""
+        return self.loss_ls + self.loss_ls_perp
+
+
+def decompose(W: Float[Array, "C P"], b: Float[Array, " C"], m: Moments, *, lam: float) -> Decomposition:
+    """L of the classifier (W, b) on features with moments m, in its three parts (Theorems 1 and 2). Any class priors, any lam >= 0.
+
+    Raises:
+        ValueError: if lam < 0.
+    """
+    W_LS, b_LS = least_squares(m, lam=lam)
+    M, Sigma = _extended(m)
+    best = jnp.concatenate([W_LS, b_LS[:, None]], axis=1)
+    away = jnp.concatenate([W, b[:, None]], axis=1) - best
+    errors = best @ M - jnp.eye(M.shape[1], dtype=M.dtype)
+    return Decomposition(
+        loss_nc1=0.5 * (jnp.sum(best @ Sigma * best) + lam * jnp.sum(best**2)),
+        loss_nc23=0.5 * jnp.sum(m.pi * errors**2),
+        loss_ls_perp=0.5 * (jnp.sum(away @ Sigma * away) + jnp.sum(m.pi * (away @ M) ** 2) + lam * jnp.sum(away**2)),
+    )
+
+
+def loss_of_moments(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, ""]:
+    """L_LS on the central path (lambda = 0, balanced classes, bias included): 1/2 tr (C I + (MQ)^T Sigma_W^(-1) MQ)^(-1).
+
+    The same number as through Sigma_T^(-1), but free of its cancellation at large omega: nothing is subtracted. Differentiable at Sigma_W = I.
+    The contrasts Q put the centring in, which the bias does.
+    """
+    C = M.shape[1]
+    B = M @ contrasts(C)
+    K = C * jnp.eye(C - 1, dtype=M.dtype) + B.T @ jax.scipy.linalg.solve(Sigma_W, B, assume_a="pos")
+    return 0.5 * jnp.trace(jax.scipy.linalg.solve(K, jnp.eye(C - 1, dtype=M.dtype), assume_a="pos"))
+
+
+def central_path_loss(H: Float[Array, "P C N"]) -> Float[Array, ""]:
+    """L_LS of balanced features with the least-squares classifier, lambda = 0, bias included (Section 3.1). Invariant under H -> A H."""
+    return loss_of_moments(class_means(H), covariance(deviations(H)))
+
+
+def central_path_classifier(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> tuple[Float[Array, "C P"], Float[Array, " C"]]:
+    """W_LS and b_LS at lambda = 0, balanced: W = (C I + Mbar^T Sigma_W^(-1) Mbar)^(-1) Mbar^T Sigma_W^(-1), b = 1/C - W mu_G.
+
+    `least_squares` without the P x P pseudo-inverse; needs Sigma_W > 0.
+    """
+    C = M.shape[1]
+    mu_G = jnp.mean(M, axis=1)
+    whitened = jax.scipy.linalg.solve(Sigma_W, M - mu_G[:, None], assume_a="pos")
+    W = jax.scipy.linalg.solve(C * jnp.eye(C, dtype=M.dtype) + (M - mu_G[:, None]).T @ whitened, whitened.T, assume_a="pos")
+    return W, 1 / C - W @ mu_G
+
+
+def spectral_losses(omega: Float[Array, " K"], *, C: int) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """L_LS, L_NC1, L_NC2/3 of the singular values omega (Lemma 1): halves of sum 1/(w^2+C), sum w^2/(w^2+C)^2, sum C/(w^2+C)^2.
+
+    L_LS and L_NC2/3 fall in every omega_j; L_NC1 rises until omega_j^2 = C.
+    """
+    p = 1 / (omega**2 + C)
+    return 0.5 * jnp.sum(p), 0.5 * jnp.sum((omega * p) ** 2), 0.5 * jnp.sum(C * p**2)

@@ -1,0 +1,113 @@
+"""Renormalized features: the manifold of features with identity within-class covariance.
+
+Features and their images under an invertible matrix have the same loss on the central path, so one representative is enough: X with
+Sigma_W(X) = I. Vectors tangent to {X : Sigma_W(X) = const} satisfy sym(E Z^T) = 0, where E are the deviations of X and
+sym(A) = (A + A^T)/2. Two projections onto them are in play, and they differ by one letter:
+
+    orthogonal (Riemannian)    Pi(Z) = Z - S E          S Sigma_W + Sigma_W S = 2 sym(E Z^T)/(CN),  S symmetric
+    oblique (Proposition 4)    Pi(Z) = Z - S X          with the same S
+
+Both are idempotent and land in the tangent space; only the first is self-adjoint in the Frobenius product. On the manifold S = sym(E Z^T)/(CN).
+Off it that shortcut makes the flow unstable: any drift grows with omega^2. The equation above is right everywhere.
+
+Source: Han, Papyan & Donoho (2022), Section 3.2, Definitions 3 and 4, Propositions 3 and 4, Appendix D.1.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from central_path.problem import class_means, covariance, deviations, global_mean, random_features
+
+
+def sym(A: Float[Array, "P P"]) -> Float[Array, "P P"]:
+    """(A + A^T) / 2."""
+    return (A + A.T) / 2
+
+
+def _left_multiply(A: Float[Array, "P P"], X: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
+    return (A @ X.reshape(X.shape[0], -1)).reshape(X.shape)
+
+
+def drift(X: Float[Array, "P C N"]) -> Float[Array, ""]:
+    """Distance from the manifold: the largest entry of |Sigma_W(X) - I|."""
+    return jnp.max(jnp.abs(covariance(deviations(X)) - jnp.eye(X.shape[0], dtype=X.dtype)))
+
+
+def lyapunov(Sigma: Float[Array, "P P"], R: Float[Array, "P P"]) -> Float[Array, "P P"]:
+    """The symmetric S with (S Sigma + Sigma S)/2 = R, for Sigma > 0 and symmetric R. Not for differentiation.
+
+    One eigendecomposition, S = U [2 (U^T R U)_jk / (w_j + w_k)] U^T. Where Sigma is so near to I that the square of its distance is below
+    rounding, the first-order expansion R - sym((Sigma - I) R) is the same to rounding, and cheaper.
+    """
+    Delta = Sigma - jnp.eye(Sigma.shape[0], dtype=Sigma.dtype)
+
+    def near_identity():
+        return R - sym(Delta @ R)
+
+    def anywhere():
+        w, U = jnp.linalg.eigh(Sigma)
+        return U @ (2 * (U.T @ R @ U) / (w[:, None] + w)) @ U.T
+
+    return jax.lax.cond(jnp.sum(Delta**2) < jnp.finfo(Sigma.dtype).eps, near_identity, anywhere)
+
+
+def projection(X: Float[Array, "P C N"], Z: Float[Array, "P C N"], oblique: bool | Bool[Array, ""]) -> Float[Array, "P C N"]:
+    """Z - S E, or Z - S X if oblique (which may be traced): E with or without the class means added."""
+    M, E, P = class_means(X), deviations(X), X.shape[0]
+    S = lyapunov(covariance(E), sym(E.reshape(P, -1) @ Z.reshape(P, -1).T) / (X.size // P))
+    return Z - _left_multiply(S, E + jnp.where(oblique, M, 0.0)[:, :, None])
+
+
+def orthogonal_projection(X: Float[Array, "P C N"], Z: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
+    """Z - S E: the tangent vector nearest to Z in the Frobenius product, on the manifold and off it."""
+    return projection(X, Z, oblique=False)
+
+
+def oblique_projection(X: Float[Array, "P C N"], Z: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
+    """Z - S X: Proposition 4's projection; its kernel is {S X}, the fibre of H -> A H, and not the normal space {S E}."""
+    return projection(X, Z, oblique=True)
+
+
+def inverse_root(Sigma: Float[Array, "P P"]) -> Float[Array, "P P"]:
+    """The symmetric Sigma^(-1/2).
+
+    Raises:
+        RuntimeError: if Sigma has not full rank (smallest eigenvalue below P eps times the largest).
+    """
+    w, U = jnp.linalg.eigh(Sigma)
+    w = eqx.error_if(
+        w,
+        ~(w[0] > len(w) * jnp.finfo(w.dtype).eps * w[-1]),
+        "Need a covariance of full rank: restrict the features to its range.",
+    )
+    return (U / jnp.sqrt(w)) @ U.T
+
+
+def retract(H: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
+    """Renormalized features Sigma_W^(-1/2) (H - mu_G), symmetric root: on the manifold, with global mean 0.
+
+    Raises:
+        RuntimeError: as `inverse_root`.
+    """
+    centred = H - global_mean(H)[:, None, None]
+    return _left_multiply(inverse_root(covariance(deviations(H))), centred)
+
+
+def whiten_total(X: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
+    """Sigma_T^(-1/2) X for centred X: the start of the `unnormalized` flow, with the same omega.
+
+    Raises:
+        RuntimeError: as `inverse_root`.
+    """
+    return _left_multiply(inverse_root(covariance(X)), X)
+
+
+def random_point(C: int, N: int, P: int, *, seed: int) -> Float[Array, "P C N"]:
+    """`problem.random_features`, renormalized.
+
+    Raises:
+        ValueError: as `problem.check_sizes`.
+    """
+    return retract(jnp.asarray(random_features(C, N, P, seed=seed)))

@@ -1,0 +1,69 @@
+"""What is recorded along a flow: omega, the loss and its parts, NC1-NC4 of the flow's own features, and the drift.
+
+A level records what it carries: `features` everything, `means` neither drift nor ncc_mismatch, `spectrum` only omega, the losses and nc1. All
+collapse metrics are of the flow's own features with the classifier W_LS.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from central_path.collapse import equiangularity, equinorm, max_angle, nc1, ncc_mismatch, self_duality
+from central_path.flows import Exponent, within_covariance_of_means
+from central_path.loss import central_path_classifier, spectral_losses
+from central_path.problem import (
+    Moments,
+    class_means,
+    covariance,
+    deviations,
+    global_mean,
+    samples,
+    snr_singular_values,
+)
+
+
+def of_spectrum(omega: Float[Array, " C-1"], k: Exponent) -> dict[str, Array]:
+    """Omega, the three losses of Lemma 1, and NC1 = sum 1/omega_j^2, exact in all three flows: the range of Mbar is Sigma_W-invariant."""
+    del k
+    loss, loss_nc1, loss_nc23 = spectral_losses(omega, C=len(omega) + 1)
+    return {"omega": omega, "loss": loss, "loss_nc1": loss_nc1, "loss_nc23": loss_nc23, "nc1": jnp.sum(omega**-2.0)}
+
+
+def _of_moments(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> tuple[dict[str, Array], tuple[Array, Array]]:
+    C = M.shape[1]
+    m = Moments(M, Sigma_W, jnp.full(C, 1 / C, M.dtype))
+    W, b = central_path_classifier(M, Sigma_W)
+    omega = snr_singular_values(M, Sigma_W)
+    loss, loss_nc1, loss_nc23 = spectral_losses(omega, C=C)
+    return {
+        "omega": omega,
+        "loss": loss,
+        "loss_nc1": loss_nc1,
+        "loss_nc23": loss_nc23,
+        "nc1": nc1(m),
+        "equinorm": equinorm(m.Mbar),
+        "equiangularity": equiangularity(m.Mbar),
+        "max_angle": max_angle(m.Mbar),
+        "self_duality": self_duality(W, m.Mbar),
+        "global_mean": jnp.max(jnp.abs(m.mu_G)),
+    }, (W, b)
+
+
+def of_means(M: Float[Array, "P C"], k: Exponent) -> dict[str, Array]:
+    """All but drift and ncc_mismatch."""
+    return _of_moments(M, within_covariance_of_means(M, k))[0]
+
+
+def of_features(X: Float[Array, "P C N"], k: Exponent) -> dict[str, Array]:
+    """Everything; drift is the largest entry of |Sigma_W - I|, for k = 2 of |Sigma_T - I|."""
+    M, E = class_means(X), deviations(X)
+    Sigma_W = covariance(E)
+    observed, (W, b) = _of_moments(M, Sigma_W)
+    Sigma_T = covariance(X - global_mean(X)[:, None, None])
+    conserved = jnp.where(k == 2, Sigma_T, Sigma_W)
+    return observed | {
+        "ncc_mismatch": ncc_mismatch(W, b, M, samples(X)[0]),
+        "drift": jnp.max(jnp.abs(conserved - jnp.eye(X.shape[0], dtype=X.dtype))),
+    }
+
+
+OBSERVE = {"features": of_features, "means": of_means, "spectrum": of_spectrum}

@@ -1,0 +1,174 @@
+"""Features of C balanced classes, and their statistics.
+
+Last-layer features H hold N examples of each of C classes in P dimensions. Everything that the theory needs of them is the class means, the
+within-class covariance and the class priors:
+
+    mu_c    = Ave_i h_{i,c}                                      M = [mu_1 ... mu_C]
+    Sigma_W = Ave_{i,c} (h_{i,c} - mu_c)(h_{i,c} - mu_c)^T       (average over examples)
+    Sigma_B = sum_c pi_c (mu_c - mu_G)(mu_c - mu_G)^T            Sigma_T = Sigma_W + Sigma_B
+    SNR     = Sigma_W^(-1/2) (M - mu_G 1^T)                      singular values omega_1 >= ... >= omega_{C-1}
+
+Features are stored as (P, C, N), so that a class mean is a mean over the last axis and no CN x CN matrix exists. The C class means enter the
+theory only through their C - 1 contrasts M Q, where Q is an orthonormal basis of the vectors that sum to zero: Q Q^T = I - 11^T/C, so M Q has
+exactly the nonzero singular values of the centred means.
+
+Source: Han, Papyan & Donoho (2022), Section 1.1 (Eq. 1), Section 3.2 (Definition 2).
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int
+
+
+def check_sizes(C: int, N: int, P: int) -> None:
+    """Refuse sizes for which the renormalized features do not exist.
+
+    Needs C >= 2 classes, N >= 2 examples each (one alone has no within-class covariance), P >= C - 1 (for C - 1 positive singular values) and
+    P <= C(N-1) (for a full-rank Sigma_W).
+
+    Raises:
+        ValueError: with the bound, the value and the remedy.
+    """
+    if C < 2:
+        raise ValueError(f"Need C >= 2 classes, got C = {C}: neural collapse compares classes.")
+    if N < 2:
+        raise ValueError(f"Need N >= 2 examples per class, got N = {N}: one example has no within-class covariance.")
+    if P < C - 1:
+        raise ValueError(
+            f"Need P >= C - 1 = {C - 1} for C - 1 positive singular values of the class means, got P = {P}: raise P or lower C."
+        )
+    if C * (N - 1) < P:
+        raise ValueError(f"Need P <= C(N-1) = {C * (N - 1)} for a full-rank within-class covariance, got P = {P}: lower P or raise N.")
+
+
+def contrasts(C: int) -> Float[np.ndarray, "C C-1"]:
+    """Helmert's orthonormal basis Q of the vectors of length C that sum to zero: Q^T Q = I, Q Q^T = I - 11^T/C."""
+    j = np.arange(1, C)
+    rows = np.arange(C)[:, None]
+    return np.where(rows < j, 1.0, np.where(rows == j, -1.0 * j, 0.0)) / np.sqrt(j * (j + 1.0))
+
+
+@jax.custom_jvp
+def gram(A: Float[Array, "P n"]) -> Float[Array, "P P"]:
+    """A A^T. Its derivative T + T^T, T = dA A^T, costs one product forwards and one backwards, where autodiff alone makes two of each."""
+    return A @ A.T
+
+
+@gram.defjvp
+def _gram_jvp(primals, tangents):
+    (A,), (dA,) = primals, tangents
+    T = dA @ A.T
+    return gram(A), T + T.T
+
+
+def class_means(H: Float[Array, "P C N"]) -> Float[Array, "P C"]:
+    """M: the mean of every class."""
+    return jnp.mean(H, axis=-1)
+
+
+def deviations(H: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
+    """E: what remains of every example after its class mean."""
+    return H - class_means(H)[:, :, None]
+
+
+def covariance(E: Float[Array, "P C N"]) -> Float[Array, "P P"]:
+    """E E^T / (CN): Sigma_W of the deviations E, or Sigma_T of centred features (balanced classes)."""
+    flat = E.reshape(E.shape[0], -1)
+    return gram(flat) / flat.shape[1]
+
+
+def global_mean(H: Float[Array, "P C N"]) -> Float[Array, " P"]:
+    """mu_G: the mean of all examples."""
+    return jnp.mean(H, axis=(1, 2))
+
+
+class Moments(eqx.Module):
+    """Class means M (P, C), within-class covariance Sigma_W (P, P) and priors pi (C,): all that the loss and NC1-NC3 need of the features.
+
+    For any class sizes: pi_c = N_c / total, Sigma_W averages over examples, mu_G is the mean of the examples (not of the class means).
+    """
+
+    M: Float[Array, "P C"]
+    Sigma_W: Float[Array, "P P"]
+    pi: Float[Array, " C"]
+
+    @property
+    def mu_G(self) -> Float[Array, " P"]:
+        """Global mean sum_c pi_c mu_c."""
+        return self.M @ self.pi
+
+    @property
+    def Mbar(self) -> Float[Array, "P C"]:
+        """Class means about the global mean."""
+        return self.M - self.mu_G[:, None]
+
+    @property
+    def Sigma_B(self) -> Float[Array, "P P"]:
+        """Between-class covariance sum_c pi_c (mu_c - mu_G)(mu_c - mu_G)^T."""
+        return (self.Mbar * self.pi) @ self.Mbar.T
+
+    @property
+    def Sigma_T(self) -> Float[Array, "P P"]:
+        """Total covariance Sigma_W + Sigma_B."""
+        return self.Sigma_W + self.Sigma_B
+
+
+def moments(H: Float[Array, "P C N"]) -> Moments:
+    """Moments of balanced features."""
+    C = H.shape[1]
+    return Moments(class_means(H), covariance(deviations(H)), jnp.full(C, 1 / C, H.dtype))
+
+
+def moments_of_samples(features: Float[ArrayLike, "n P"], labels: Int[ArrayLike, " n"], *, C: int) -> Moments:
+    """Moments of n examples with labels 0..C-1, in any order and any class sizes; exact for unbalanced data.
+
+    Raises:
+        ValueError: if a class has no example (outside jit).
+    """
+    features, labels = jnp.asarray(features), jnp.asarray(labels)
+    counts = jnp.bincount(labels, length=C)
+    if not isinstance(counts, jax.core.Tracer) and not np.asarray(counts).all():
+        raise ValueError(
+            f"Need an example of each of the C = {C} classes, got counts {np.asarray(counts).tolist()}: drop the empty classes."
+        )
+    M = jax.ops.segment_sum(features, labels, C) / counts[:, None].astype(features.dtype)
+    E = features - M[labels]
+    return Moments(M.T, gram(E.T) / len(labels), counts / len(labels))
+
+
+def samples(H: Float[Array, "P C N"]) -> tuple[Float[Array, "n P"], Int[Array, " n"]]:
+    """Rows (CN, P) and labels (CN,) of balanced features, class by class (the paper's i-then-c order)."""
+    P, C, N = H.shape
+    return H.reshape(P, C * N).T, jnp.repeat(jnp.arange(C), N)
+
+
+def snr(m: Moments) -> Float[Array, "P C"]:
+    """SNR matrix Sigma_W^(-1/2) Mbar with the symmetric root (Definition 2). Not for differentiation: at Sigma_W = I the root's eigenvectors are not unique."""
+    w, U = jnp.linalg.eigh(m.Sigma_W)
+    return (U / jnp.sqrt(w)) @ (U.T @ m.Mbar)
+
+
+def whitened_contrasts(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, "P C-1"]:
+    """L^(-1) M Q with Sigma_W = L L^T: same singular values omega as the SNR matrix of balanced classes, without its null direction."""
+    L = jnp.linalg.cholesky(Sigma_W)
+    return jax.scipy.linalg.solve_triangular(L, M @ contrasts(M.shape[1]), lower=True)
+
+
+def snr_singular_values(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, " C-1"]:
+    """omega_1 >= ... >= omega_{C-1}, balanced classes; needs P >= C - 1. For reporting, not for differentiation."""
+    return jnp.linalg.svd(whitened_contrasts(M, Sigma_W), compute_uv=False)
+
+
+def random_features(C: int, N: int, P: int, *, seed: int) -> Float[np.ndarray, "P C N"]:
+    """Standard normal class means plus standard normal deviations: a start with omega_j of order 1, where no class is collapsed.
+
+    From NumPy's generator: the same numbers on every device and with every release of JAX.
+
+    Raises:
+        ValueError: as `check_sizes`.
+    """
+    check_sizes(C, N, P)
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((P, C, 1)) + rng.standard_normal((P, C, N))

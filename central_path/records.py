@@ -1,0 +1,108 @@
+"""Files that appear whole or not at all.
+
+`staging` collects the files of a run in a hidden folder beside their destination. Only when all are complete and on disk are they renamed into
+place, `last` after the others; a failure before that (a full disk, an interrupt) leaves the destination as it was.
+"""
+
+import json
+import math
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def read_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays `features` and `labels` of an .npz file.
+
+    Raises:
+        ValueError: if the file is missing, unreadable, truncated, not an .npz archive, or lacks an array.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"Need a file with features, got {path}: it {'is a folder' if path.is_dir() else 'does not exist'}; check the path."
+        )
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it holds one array")
+            missing = [name for name in ("features", "labels") if name not in archive.files]
+            if not missing:
+                return archive["features"], archive["labels"]
+            found = ", ".join(archive.files) or "nothing"
+    except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, MemoryError) as error:
+        detail = " ".join(str(error).split())
+        raise ValueError(
+            f"Need an .npz archive of plain arrays, got {path} ({detail or type(error).__name__}): save it with numpy.savez."
+        ) from error
+    raise ValueError(
+        f"Need arrays `features` and `labels` in {path}, got {found}: {' and '.join(missing)} missing; save both with numpy.savez."
+    )
+
+
+def check_destination(folder: Path) -> None:
+    """Refuse an output folder that cannot be made or written.
+
+    Raises:
+        ValueError: with the path and the remedy.
+    """
+    existing = folder.absolute()
+    while not existing.exists() and not existing.is_symlink():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise ValueError(f"Need a folder for the results, got {folder}: {existing} is not a folder; give another --output.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"Need a writable folder for the results, got {folder}: {existing} is not writable; give another --output.")
+
+
+@contextmanager
+def staging(folder: Path, *, last: str, stale: tuple[str, ...] = ()) -> Iterator[Path]:
+    """A temporary folder whose files move into `folder` when the block ends without an error; `stale` ones of an earlier run are removed."""
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+    try:
+        yield stage
+        files = sorted(stage.iterdir(), key=lambda path: path.name == last)
+        for path in files:
+            _to_disk(path)
+        (folder / last).unlink(missing_ok=True)  # while files of two runs stand side by side, no summary vouches for them
+        for name in stale:
+            (folder / name).unlink(missing_ok=True)
+        for path in files:
+            path.replace(folder / path.name)
+        made = []
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        for parent in made:
+            if parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def without_nan(value: Any) -> Any:
+    """The same nested value in JSON's terms: arrays as lists, null for NaN and infinities."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return without_nan(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Valid JSON, indented."""
+    path.write_text(json.dumps(without_nan(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")

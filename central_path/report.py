@@ -1,0 +1,101 @@
+"""What a run says: `summary.json`, `trajectory.npz` and the closing table."""
+
+import platform
+from fractions import Fraction
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from central_path import __version__
+from central_path.experiment import FlowResult
+
+LIBRARIES = ("jax", "jaxlib", "diffrax", "equinox", "numpy")
+
+
+def growth_exponent(ts: Float[np.ndarray, " T"], omega: Float[np.ndarray, "T K"]) -> float | None:
+    """Slope of the mean log omega against log t over the last decade of t; None with fewer than two times there."""
+    last = (ts > 0) & (ts >= ts[-1] / 10) if len(ts) else np.zeros(0, dtype=bool)
+    if np.count_nonzero(last) < 2:
+        return None
+    return float(np.polyfit(np.log(ts[last]), np.mean(np.log(omega[last]), axis=1), 1)[0])
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this package and the libraries that make the numbers."""
+    return {"python": platform.python_version(), "central_path": __version__} | {name: version(name) for name in LIBRARIES}
+
+
+def flow_summary(flow: FlowResult, *, tolerance: float) -> dict[str, Any]:
+    """`flows.<name>` of summary.json. The growth exponent of a flow that grows exponentially does not exist."""
+    power_law = flow.law.k != 2
+    extreme = {key: float(np.max(flow.ys[key])) if key in flow.ys and len(flow.ts) else None for key in ("drift", "global_mean")}
+    return {
+        "t_max": flow.t_max,
+        "law": flow.law.constants._asdict(),
+        "max_relative_error": flow.max_relative_error,
+        "error_against": flow.error_against,
+        "max_drift": extreme["drift"],
+        "max_global_mean": extreme["global_mean"],
+        "steps": flow.steps,
+        "omega_first": flow.ys["omega"][0] if len(flow.ts) else None,
+        "omega_last": flow.ys["omega"][-1] if len(flow.ts) else None,
+        "growth_exponent": growth_exponent(flow.ts, flow.ys["omega"]) if power_law else None,
+        "growth_exponent_law": growth_exponent(flow.ts, flow.omega_law) if power_law else None,
+        "growth_exponent_limit": flow.law.exponent if power_law else None,
+        "result": flow.result,
+        "verdict": "agrees" if flow.agrees(tolerance) else "disagrees",
+    }
+
+
+def flow_arrays(flow: FlowResult) -> dict[str, np.ndarray]:
+    """`<name>/...` of trajectory.npz."""
+    arrays = {"t": flow.ts, "omega_law": flow.omega_law, **flow.ys}
+    if flow.asymptote is not None:
+        arrays["asymptote"] = flow.asymptote
+    return {f"{flow.name}/{key}": value for key, value in arrays.items()}
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None or not np.isfinite(value) else format(value, form)
+
+
+def table(flows: dict[str, dict[str, Any]], *, C: int, N: int) -> str:
+    """The closing table: one row a flow, its own law and error first, then the error against each law that it does not follow."""
+    names = list(dict.fromkeys([*flows, *(other for flow in flows.values() for other in flow["error_against"])]))
+    head = [
+        "flow",
+        "law: c1 log w + c2 w^2 + c3 w^4 = a + t",
+        "growth",
+        "law's",
+        "limit",
+        "max rel. error",
+        "drift",
+        "steps",
+        "verdict",
+    ]
+    rows = [head + [f"vs {name}" for name in names]]
+    for name, flow in flows.items():
+        c1, c2, c3 = flow["law"].values()
+        terms = [f"{c1:g} log w", *(f"{c:g} {power}" for c, power in ((c2, "w^2"), (c3, "w^4")) if c)]
+        limit = flow["growth_exponent_limit"]
+        power_law = limit is not None
+        rows.append(
+            [
+                name,
+                f"{' + '.join(terms)} = a + t",
+                f"t^{_number(flow['growth_exponent'], '.4f')}" if power_law else "exp",
+                f"t^{_number(flow['growth_exponent_law'], '.4f')}" if power_law else f"exp(t/{C * C * N})",
+                f"t^({Fraction(limit)})" if power_law else "exp",
+                _number(flow["max_relative_error"], ".1e"),
+                _number(flow["max_drift"], ".1e"),
+                str(flow["steps"]),
+                flow["verdict"],
+                *("own" if other == name else _number(flow["error_against"][other], ".1e") for other in names),
+            ]
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
