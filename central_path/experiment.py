@@ -1,6 +1,7 @@
 """One experiment: renormalize features, integrate the flows, hold each against the laws.
 
-The laws start from the omega(0) that is measured on the starting features; nothing else is shared between a flow and its law.
+The laws start from the omega(0) that is measured on the starting features; nothing else is shared between a flow and
+its law.
 """
 
 import math
@@ -38,7 +39,7 @@ class Start:
     """Renormalized features X (P, C, N) and their omega(0) (C-1,), descending."""
 
     X: Float[np.ndarray, "P C N"]
-    omega0: Float[np.ndarray, " C-1"]
+    omega0: Float[np.ndarray, " K"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class FlowResult:
     t_max: float
     ts: Float[np.ndarray, " T"]
     ys: dict[str, Float[np.ndarray, "T ..."]]
-    omega_law: Float[np.ndarray, "T C-1"]
+    omega_law: Float[np.ndarray, "T K"]
     asymptote: Float[np.ndarray, " T"] | None
     max_relative_error: float
     error_against: dict[str, float]
@@ -98,7 +99,7 @@ def _closed_forms(
 ) -> tuple[Float[Array, "3 T K"], Float[Array, "2 T"]]:
     """Log omega(t) of the three laws from the same omega(0), and the asymptotes of those that are power laws (k = 0, 1)."""
     laws = [Law(k, C, N) for k in FLOWS.values()]
-    log_omega = jnp.stack([jnp.log(omega0) + law.growth(ts[:, None], omega0) for law in laws])
+    log_omega = jnp.stack([jnp.log(omega0)[None, :] + law.growth(ts[:, None], omega0[None, :]) for law in laws])
     return log_omega, jnp.stack([law.asymptote(ts) for law in laws if law.k < 2])
 
 
@@ -135,10 +136,12 @@ def programs(
     meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Programs:
     """Trace what a problem size needs and start compiling it, unless that was done before in this process. Call it once the sizes are known."""
-    scalar, features = jax.ShapeDtypeStruct((), float), jax.ShapeDtypeStruct((P, C, N), float)
+    scalar, features = np.float64(1.0), jax.ShapeDtypeStruct((P, C, N), float)
     k, times, omega0 = (jax.ShapeDtypeStruct(*like) for like in (((), np.int32), ((saves,), float), ((C - 1,), float)))
     meter = diffrax.NoProgressMeter() if meter is None else meter
-    integrate = _integrate.lower(features, k, Clock(scalar, scalar), scalar, scalar, level=level, saves=saves, meter=meter)
+    integrate = _integrate.lower(
+        features, k, Clock(scalar, scalar), scalar, scalar, level=level, saves=saves, meter=meter
+    )
     return Programs(
         integrate=_threads.submit(_compile, integrate),  # the longest first
         renormalize=_renormalize_program(C, N, P),
@@ -203,7 +206,9 @@ def run_flow(
     return _compare(name, law, t_max, trajectory, log_laws, asymptote)
 
 
-def _compare(name: str, law: Law, t_max: float, trajectory: Trajectory, log_laws: np.ndarray, asymptote: np.ndarray | None) -> FlowResult:
+def _compare(
+    name: str, law: Law, t_max: float, trajectory: Trajectory, log_laws: np.ndarray, asymptote: np.ndarray | None
+) -> FlowResult:
     ts = np.asarray(trajectory.ts)
     ys = {key: np.asarray(value) for key, value in trajectory.ys.items()}
     reached = np.all(np.isfinite(ys["omega"]) & (ys["omega"] > 0), axis=1)
@@ -218,9 +223,13 @@ def _compare(name: str, law: Law, t_max: float, trajectory: Trajectory, log_laws
         ts=ts,
         ys=ys,
         omega_law=np.exp(np.minimum(log_laws[own], math.log(np.finfo(float).max))),
-        max_relative_error=float(np.max(np.abs(np.expm1(np.log(ys["omega"]) - log_laws[own])), initial=0.0)) if len(ts) else math.nan,
+        max_relative_error=float(np.max(np.abs(np.expm1(np.log(ys["omega"]) - log_laws[own])), initial=0.0))
+        if len(ts)
+        else math.nan,
         error_against={
-            other: float(np.max(deviation[i], initial=0.0)) if len(ts) else math.nan for i, other in enumerate(FLOWS) if other != name
+            other: float(np.max(deviation[i], initial=0.0)) if len(ts) else math.nan
+            for i, other in enumerate(FLOWS)
+            if other != name
         },
         steps=int(trajectory.stats["num_accepted_steps"]),
         result=message,

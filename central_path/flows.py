@@ -11,8 +11,8 @@
     `means`          M (P, C)               E frozen and Sigma_W = I (k = 0, 1); Sigma_T = I (k = 2)
     `spectrum`       omega (C-1,)           also that the singular vectors of the means stay
 
-Each level reproduces the one above to solver tolerance (times omega^2/C for k = 2, whose means approach a sphere). A flow is passed as its exponent k,
-which may be traced, so that one compiled program runs all three.
+Each level reproduces the one above to solver tolerance (times omega^2/C for k = 2, whose means approach a sphere). A
+flow is passed as its exponent k, which may be traced, so that one compiled program runs all three.
 
 Source: Han, Papyan & Donoho (2022), Eq. 5, Proposition 4, Lemmas 3 to 5.
 """
@@ -52,13 +52,14 @@ def means_field(M: Float[Array, "P C"], k: Exponent, *, N: int) -> Float[Array, 
     return jnp.where(k == 1, Z + sym(M @ Z.T) @ M / M.shape[1], Z)
 
 
-def spectrum_field(omega: Float[Array, " C-1"], k: Exponent, *, N: int) -> Float[Array, " C-1"]:
+def spectrum_field(omega: Float[Array, " K"], k: Exponent, *, N: int) -> Float[Array, " K"]:
     """D omega/dt = (1/N) (1 + omega^2/C)^k omega/(C + omega^2)^2, every omega_j by itself (Lemma 5, amended)."""
-    return Law(jnp.asarray(k), len(omega) + 1, N).rate(omega)
+    return Law(jnp.asarray(k, float), len(omega) + 1, N).rate(omega)
 
 
 def start(X: Float[Array, "P C N"], k: Exponent, level: str) -> Array:
-    """State of the level at renormalized features X (Sigma_W = I, global mean 0); for k = 2 of Sigma_T^(-1/2) X, which has the same omega.
+    """State of the level at renormalized features X (Sigma_W = I, global mean 0); for k = 2 of Sigma_T^(-1/2) X,
+    which has the same omega.
 
     Raises:
         ValueError: for an unknown level.

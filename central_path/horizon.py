@@ -1,8 +1,9 @@
 """How long to integrate: horizons and clocks from each flow's law.
 
-`riemannian` and `renormalized` run until their law has brought the largest omega within 1 % of the smallest: with w = omega_{C-1}(t) that is
-F(1.01 w) - F(w) = F(omega_1(0)) - F(omega_{C-1}(0)), a quadratic in w^2. `unnormalized` keeps every ratio for ever, so there every omega grows
-tenfold, and none beyond 2e4, where float64 has no digits left to hold it against its law.
+`riemannian` and `renormalized` run until their law has brought the largest omega within 1 % of the smallest: with w =
+omega_{C-1}(t) that is F(1.01 w) - F(w) = F(omega_1(0)) - F(omega_{C-1}(0)), a quadratic in w^2. `unnormalized` keeps
+every ratio for ever, so there every omega grows tenfold, and none beyond 2e4, where float64 has no digits left to
+hold it against its law.
 """
 
 import math
@@ -33,7 +34,8 @@ def _difference(law: Law, low: float, high: float) -> float:
 
 
 def default_t_max(law: Law, omega0: Float[np.ndarray, " K"]) -> float:
-    """The horizon described above; where all omega are within 1 % from the start (C = 2, say), the time of tenfold growth of the smallest.
+    """The horizon described above; where all omega are within 1 % from the start (C = 2, say), the time of tenfold
+    growth of the smallest.
 
     Raises:
         ValueError: if an omega of the `unnormalized` flow is 2e4 or more from the start.
@@ -53,7 +55,8 @@ def default_t_max(law: Law, omega0: Float[np.ndarray, " K"]) -> float:
 
 
 def horizon(law: Law, omega0: Float[np.ndarray, " K"], t_max: float | None = None) -> Horizon:
-    """Default or given horizon, and the span of a clock that resolves the first growth and is logarithmic beyond (linear for `unnormalized`).
+    """Default or given horizon, and the span of a clock that resolves the first growth and is logarithmic beyond
+    (linear for `unnormalized`).
 
     Raises:
         ValueError: as `default_t_max`.

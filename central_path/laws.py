@@ -8,14 +8,15 @@ which integrates to
 
     F_k(omega) = C^2 N  integral of (1 + w^2/C)^(2-k) dw/w  =  a + t
 
-with the constant chosen so that F_k(omega) - C^2 N log omega -> 0 as omega -> 0. For k = 0, 1, 2 it is c1 log w + c2 w^2 + c3 w^4:
+with the constant chosen so that F_k(omega) - C^2 N log omega -> 0 as omega -> 0. For k = 0, 1, 2 it is c1 log w + c2
+w^2 + c3 w^4:
 
     k = 0   `riemannian`     (C^2 N, C N, N/4)      omega ~ t^(1/4)         Proposition 2
     k = 1   `renormalized`   (C^2 N, C N/2, 0)      omega ~ t^(1/2)
     k = 2   `unnormalized`   (C^2 N, 0, 0)          omega = omega(0) exp(t/(C^2 N))
 
-Other real k < 2 use Gauss-Legendre quadrature where omega^2 <= 3C and a series of positive terms above; omega ~ t^(1/(4-2k)). For k > 2 omega
-is infinite after a finite time.
+Other real k < 2 use Gauss-Legendre quadrature where omega^2 <= 3C and a series of positive terms above; omega ~
+t^(1/(4-2k)). For k > 2 omega is infinite after a finite time.
 
 Units: t in the time of the flow whose loss is L_LS (sum over classes, average over examples); omega has none.
 
@@ -23,9 +24,10 @@ Numerics. The inverse solves for the growth y = log(omega(t)/omega(0)), which sa
 
     g(y) = integral from 0 to y of (1 + s (e^(2v) - 1))^m dv = T (1 - s)^m,    m = 2 - k,  s = x/(1+x),  x = omega(0)^2/C,  T = t/(C^2 N).
 
-g is convex and increasing, and g(y) >= y and g(y) >= (R^m - 1)/(2m), R = 1 + s (e^(2y) - 1), give a start above the root at which g is at most
-about m + 1 times too large: Newton's method descends from it monotonically. No intermediate overflows, and every sum is of positive terms, so the
-error of y is a few rounding errors of max(y, 1) over the whole range. Needs float64 for that (`jax_enable_x64`).
+g is convex and increasing, and g(y) >= y and g(y) >= (R^m - 1)/(2m), R = 1 + s (e^(2y) - 1), give a start above the
+root at which g is at most about m + 1 times too large: Newton's method descends from it monotonically. No
+intermediate overflows, and every sum is of positive terms, so the error of y is a few rounding errors of max(y, 1)
+over the whole range. Needs float64 for that (`jax_enable_x64`).
 
 Source: Han, Papyan & Donoho (2022), Proposition 2 (Eq. 9), Corollary 1, Lemma 5; the family in k is this project's.
 """
@@ -62,17 +64,23 @@ def _relative_expm1(z: Array) -> Array:
     return jnp.where(small, 1 + z / 2 + z**2 / 6, jnp.expm1(safe) / safe)
 
 
+def _along_last(values: np.ndarray, like: Array) -> np.ndarray:
+    """Values along an axis after those of `like`."""
+    return values.reshape((1,) * like.ndim + (-1,))
+
+
 def _low(x: Array, length: Array, m: Array) -> Array:
     """1/2 integral from x to x + length of ((1+s)^m - 1)/s ds by quadrature, for x + length <= SPLIT."""
-    s = x[..., None] + length[..., None] * (1 + _NODES) / 2
+    s = x[..., None] + length[..., None] * _along_last((1 + _NODES) / 2, x)
     s = jnp.maximum(s, jnp.finfo(s.dtype).tiny)
-    return length / 4 * jnp.sum(_WEIGHTS * jnp.expm1(m[..., None] * jnp.log1p(s)) / s, axis=-1)
+    return length / 4 * ((jnp.expm1(m[..., None] * jnp.log1p(s)) / s) @ _WEIGHTS)
 
 
 def _high(w: Array, log_ratio: Array, m: Array) -> Array:
     """1/2 integral from w to w e^log_ratio of (v/w)^m dv/(v-1), by expansion in 1/v, for w >= 1 + SPLIT."""
-    powers = m[..., None] - _TERMS
-    return log_ratio / 2 * jnp.sum(w[..., None] ** -_TERMS * _relative_expm1(powers * log_ratio[..., None]), axis=-1)
+    terms = _along_last(_TERMS, w)
+    powers = m[..., None] - terms
+    return log_ratio / 2 * jnp.sum(w[..., None] ** -terms * _relative_expm1(powers * log_ratio[..., None]), axis=-1)
 
 
 class _Start(NamedTuple):
@@ -121,7 +129,9 @@ def _g_real(y: Array, start: _Start, m: Array) -> tuple[Array, Array]:
     growth_below = jnp.clip((math.log(SPLIT) - start.log_x) / 2, 0.0, y)
     length_below = jnp.clip(_expm1_double(start.x, y), 0.0, jnp.maximum(SPLIT - start.x, 0.0))
     below = start.rho**m * (growth_below + _low(jnp.minimum(start.x, SPLIT), length_below, m))
-    log_w = jnp.maximum(math.log1p(SPLIT) + jnp.log(start.rho), 0.0)  # log of (1+SPLIT)/(1+x) where the start is below the split
+    log_w = jnp.maximum(
+        math.log1p(SPLIT) + jnp.log(start.rho), 0.0
+    )  # log of (1+SPLIT)/(1+x) where the start is below the split
     above = jnp.exp(m * log_w) * _high(jnp.maximum(1 + start.x, 1 + SPLIT), jnp.maximum(log_R - log_w, 0.0), m)
     return below + above, jnp.exp(m * log_R)
 
@@ -188,14 +198,14 @@ def _positive(omega: ArrayLike, name: str) -> Array:
 class Law(eqx.Module):
     """The law with exponent k of C balanced classes of N examples; see the module's page.
 
-    k is a Python number (0, 1, 2 use their polynomials) or a traced scalar (any real k < 2, differentiable in k). All methods broadcast, and work
-    under jit, vmap and grad.
+    k is a Python number (0, 1, 2 use their polynomials) or a traced scalar (any real k < 2, differentiable in k). All
+    methods broadcast, and work under jit, vmap and grad.
 
     Raises:
         ValueError: if k > 2 (omega is infinite after a finite time), C < 2 or N < 1.
     """
 
-    k: float | Float[Array, ""]
+    k: int | float | Float[Array, ""]
     C: int = eqx.field(static=True)
     N: int = eqx.field(static=True)
 
@@ -223,7 +233,9 @@ class Law(eqx.Module):
             ValueError: unless k is 0, 1 or 2.
         """
         if not self._polynomial:
-            raise ValueError(f"Need k = 0, 1 or 2 for c1 log w + c2 w^2 + c3 w^4 = a + t, got k = {self.k}: use `forward`.")
+            raise ValueError(
+                f"Need k = 0, 1 or 2 for c1 log w + c2 w^2 + c3 w^4 = a + t, got k = {self.k}: use `forward`."
+            )
         C, N = self.C, self.N
         return Constants(C * C * N, *((C * N, N / 4), (C * N / 2, 0.0), (0.0, 0.0))[int(self.k)])
 
@@ -249,7 +261,9 @@ class Law(eqx.Module):
         log_below = jnp.minimum(jnp.log(omega), 0.5 * math.log(SPLIT * self.C))
         return self.C**2 * self.N * (log_below + low + high)
 
-    def elapsed(self, omega0: Float[ArrayLike, "*#shape"], growth: Float[ArrayLike, "*#shape"]) -> Float[Array, "*shape"]:
+    def elapsed(
+        self, omega0: Float[ArrayLike, "*#shape"], growth: Float[ArrayLike, "*#shape"]
+    ) -> Float[Array, "*shape"]:
         """Time in which omega grows from omega0 to omega0 e^growth: F_k of the end minus F_k of the start, without their cancellation."""
         omega0 = _positive(omega0, "omega0")
         growth = jnp.asarray(growth, float)
@@ -278,7 +292,8 @@ class Law(eqx.Module):
         return half * omega0 * half
 
     def asymptote(self, t: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
-        """The common limit ((4-2k) t / (N C^k))^(1/(4-2k)) that every omega_j(t) approaches in ratio (Corollary 1), for k < 2.
+        """The common limit ((4-2k) t / (N C^k))^(1/(4-2k)) that every omega_j(t) approaches in ratio (Corollary 1),
+        for k < 2.
 
         Raises:
             ValueError: for k = 2, where omega_i/omega_j stays constant for ever.
@@ -299,4 +314,4 @@ class Law(eqx.Module):
     def _power(self) -> float | Float[Array, ""]:
         if isinstance(self.k, (int, float)) and self.k == 2:
             raise ValueError("Need k < 2 for a power law, got k = 2: growth is exponential, at the rate 1/(C^2 N).")
-        return 4 - 2 * self.k
+        return 4.0 - 2.0 * self.k

@@ -4,8 +4,8 @@ With W~ = [W, b], h~ = [h; 1] and one-hot targets y,
 
     L = 1/2 Ave ||W~ h~ - y||^2 + lambda/2 ||W~||_F^2                 (Ave over examples, SUM over classes)
 
-For given features the best classifier is W~_LS, and the loss of any classifier splits into three parts, one that within-class variability
-causes, one that the class means cause, and one that a classifier away from W~_LS adds:
+For given features the best classifier is W~_LS, and the loss of any classifier splits into three parts, one that
+within-class variability causes, one that the class means cause, and one that a classifier away from W~_LS adds:
 
     W~_LS      = D M~^T (Ave h~h~^T + lambda I)^(-1),                 D = diag(pi)
     L_NC1      = 1/2 tr(W~_LS (Sigma~_W + lambda I) W~_LS^T)
@@ -13,11 +13,12 @@ causes, one that the class means cause, and one that a classifier away from W~_L
     L_LS_perp  = 1/2 tr((W~ - W~_LS)(Ave h~h~^T + lambda I)(W~ - W~_LS)^T)
     L          = L_NC1 + L_NC2/3 + L_LS_perp                          for every W~ and any class sizes
 
-The paper prints the balanced case D = I/C. On the central path (L_LS_perp = 0, lambda = 0, balanced classes) the loss is a function of the
-singular values omega_j of the SNR matrix alone (Lemma 1).
+The paper prints the balanced case D = I/C. On the central path (L_LS_perp = 0, lambda = 0, balanced classes) the loss
+is a function of the singular values omega_j of the SNR matrix alone (Lemma 1).
 
-Note: lambda multiplies ||W~||^2/2 beside a sum over classes. `torch.nn.MSELoss` averages over classes too, so training with it and
-`weight_decay = w` minimises an objective whose lambda, in the normalisation of this module, is C w / 2.
+Note: lambda multiplies ||W~||^2/2 beside a sum over classes. `torch.nn.MSELoss` averages over classes too, so
+training with it and `weight_decay = w` minimises an objective whose lambda, in the normalisation of this module, is C
+w / 2.
 
 Source: Han, Papyan & Donoho (2022), Eq. 2, Proposition 1, Theorems 1 and 2, Lemma 1.
 """
@@ -39,7 +40,7 @@ def mse_loss(
     lam: float | Float[Array, ""],
 ) -> Float[Array, ""]:
     """L as it is written: an average over examples of the squared error summed over classes, plus lambda/2 ||[W, b]||_F^2 (Eq. 2)."""
-    residual = features @ W.T + b - jax.nn.one_hot(labels, len(b), dtype=features.dtype)
+    residual = features @ W.T + b[None, :] - jax.nn.one_hot(labels, len(b), dtype=features.dtype)
     return 0.5 * jnp.mean(jnp.sum(residual**2, axis=1)) + 0.5 * lam * (jnp.sum(W**2) + jnp.sum(b**2))
 
 
@@ -59,11 +60,11 @@ def least_squares(m: Moments, *, lam: float) -> tuple[Float[Array, "C P"], Float
     if lam < 0:
         raise ValueError(f"Need lam >= 0, got lam = {lam}: a negative weight decay has no minimiser.")
     M, Sigma = _extended(m)
-    second_moment = Sigma + (M * m.pi) @ M.T + lam * jnp.eye(len(M), dtype=M.dtype)
+    second_moment = Sigma + (M * m.pi[None, :]) @ M.T + lam * jnp.eye(len(M), dtype=M.dtype)
     if lam > 0:
-        W = jax.scipy.linalg.solve(second_moment, M * m.pi, assume_a="pos").T
+        W = jax.scipy.linalg.solve(second_moment, M * m.pi[None, :], assume_a="pos").T
     else:
-        W = (jnp.linalg.pinv(second_moment, hermitian=True) @ (M * m.pi)).T
+        W = (jnp.linalg.pinv(second_moment, hermitian=True) @ (M * m.pi[None, :])).T
     return W[:, :-1], W[:, -1]
 
 
@@ -86,7 +87,8 @@ class Decomposition(eqx.Module):
 
 
 def decompose(W: Float[Array, "C P"], b: Float[Array, " C"], m: Moments, *, lam: float) -> Decomposition:
-    """L of the classifier (W, b) on features with moments m, in its three parts (Theorems 1 and 2). Any class priors, any lam >= 0.
+    """L of the classifier (W, b) on features with moments m, in its three parts (Theorems 1 and 2). Any class priors,
+    any lam >= 0.
 
     Raises:
         ValueError: if lam < 0.
@@ -98,16 +100,18 @@ def decompose(W: Float[Array, "C P"], b: Float[Array, " C"], m: Moments, *, lam:
     errors = best @ M - jnp.eye(M.shape[1], dtype=M.dtype)
     return Decomposition(
         loss_nc1=0.5 * (jnp.sum(best @ Sigma * best) + lam * jnp.sum(best**2)),
-        loss_nc23=0.5 * jnp.sum(m.pi * errors**2),
-        loss_ls_perp=0.5 * (jnp.sum(away @ Sigma * away) + jnp.sum(m.pi * (away @ M) ** 2) + lam * jnp.sum(away**2)),
+        loss_nc23=0.5 * jnp.sum(m.pi[None, :] * errors**2),
+        loss_ls_perp=0.5
+        * (jnp.sum(away @ Sigma * away) + jnp.sum(m.pi[None, :] * (away @ M) ** 2) + lam * jnp.sum(away**2)),
     )
 
 
 def loss_of_moments(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, ""]:
-    """L_LS on the central path (lambda = 0, balanced classes, bias included): 1/2 tr (C I + (MQ)^T Sigma_W^(-1) MQ)^(-1).
+    """L_LS on the central path (lambda = 0, balanced classes, bias included): 1/2 tr (C I + (MQ)^T Sigma_W^(-1)
+    MQ)^(-1).
 
-    The same number as through Sigma_T^(-1), but free of its cancellation at large omega: nothing is subtracted. Differentiable at Sigma_W = I.
-    The contrasts Q put the centring in, which the bias does.
+    The same number as through Sigma_T^(-1), but free of its cancellation at large omega: nothing is subtracted.
+    Differentiable at Sigma_W = I. The contrasts Q put the centring in, which the bias does.
     """
     C = M.shape[1]
     B = M @ contrasts(C)
@@ -120,20 +124,28 @@ def central_path_loss(H: Float[Array, "P C N"]) -> Float[Array, ""]:
     return loss_of_moments(class_means(H), covariance(deviations(H)))
 
 
-def central_path_classifier(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> tuple[Float[Array, "C P"], Float[Array, " C"]]:
-    """W_LS and b_LS at lambda = 0, balanced: W = (C I + Mbar^T Sigma_W^(-1) Mbar)^(-1) Mbar^T Sigma_W^(-1), b = 1/C - W mu_G.
+def central_path_classifier(
+    M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]
+) -> tuple[Float[Array, "C P"], Float[Array, " C"]]:
+    """W_LS and b_LS at lambda = 0, balanced: W = (C I + Mbar^T Sigma_W^(-1) Mbar)^(-1) Mbar^T Sigma_W^(-1), b = 1/C -
+    W mu_G.
 
     `least_squares` without the P x P pseudo-inverse; needs Sigma_W > 0.
     """
     C = M.shape[1]
     mu_G = jnp.mean(M, axis=1)
     whitened = jax.scipy.linalg.solve(Sigma_W, M - mu_G[:, None], assume_a="pos")
-    W = jax.scipy.linalg.solve(C * jnp.eye(C, dtype=M.dtype) + (M - mu_G[:, None]).T @ whitened, whitened.T, assume_a="pos")
+    W = jax.scipy.linalg.solve(
+        C * jnp.eye(C, dtype=M.dtype) + (M - mu_G[:, None]).T @ whitened, whitened.T, assume_a="pos"
+    )
     return W, 1 / C - W @ mu_G
 
 
-def spectral_losses(omega: Float[Array, " K"], *, C: int) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-    """L_LS, L_NC1, L_NC2/3 of the singular values omega (Lemma 1): halves of sum 1/(w^2+C), sum w^2/(w^2+C)^2, sum C/(w^2+C)^2.
+def spectral_losses(
+    omega: Float[Array, " K"], *, C: int
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """L_LS, L_NC1, L_NC2/3 of the singular values omega (Lemma 1): halves of sum 1/(w^2+C), sum w^2/(w^2+C)^2, sum
+    C/(w^2+C)^2.
 
     L_LS and L_NC2/3 fall in every omega_j; L_NC1 rises until omega_j^2 = C.
     """

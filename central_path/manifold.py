@@ -1,14 +1,15 @@
 """Renormalized features: the manifold of features with identity within-class covariance.
 
-Features and their images under an invertible matrix have the same loss on the central path, so one representative is enough: X with
-Sigma_W(X) = I. Vectors tangent to {X : Sigma_W(X) = const} satisfy sym(E Z^T) = 0, where E are the deviations of X and
-sym(A) = (A + A^T)/2. Two projections onto them are in play, and they differ by one letter:
+Features and their images under an invertible matrix have the same loss on the central path, so one representative is
+enough: X with Sigma_W(X) = I. Vectors tangent to {X : Sigma_W(X) = const} satisfy sym(E Z^T) = 0, where E are the
+deviations of X and sym(A) = (A + A^T)/2. Two projections onto them are in play, and they differ by one letter:
 
     orthogonal (Riemannian)    Pi(Z) = Z - S E          S Sigma_W + Sigma_W S = 2 sym(E Z^T)/(CN),  S symmetric
     oblique (Proposition 4)    Pi(Z) = Z - S X          with the same S
 
-Both are idempotent and land in the tangent space; only the first is self-adjoint in the Frobenius product. On the manifold S = sym(E Z^T)/(CN).
-Off it that shortcut makes the flow unstable: any drift grows with omega^2. The equation above is right everywhere.
+Both are idempotent and land in the tangent space; only the first is self-adjoint in the Frobenius product. On the
+manifold S = sym(E Z^T)/(CN). Off it that shortcut makes the flow unstable: any drift grows with omega^2. The equation
+above is right everywhere.
 
 Source: Han, Papyan & Donoho (2022), Section 3.2, Definitions 3 and 4, Propositions 3 and 4, Appendix D.1.
 """
@@ -38,8 +39,9 @@ def drift(X: Float[Array, "P C N"]) -> Float[Array, ""]:
 def lyapunov(Sigma: Float[Array, "P P"], R: Float[Array, "P P"]) -> Float[Array, "P P"]:
     """The symmetric S with (S Sigma + Sigma S)/2 = R, for Sigma > 0 and symmetric R. Not for differentiation.
 
-    One eigendecomposition, S = U [2 (U^T R U)_jk / (w_j + w_k)] U^T. Where Sigma is so near to I that the square of its distance is below
-    rounding, the first-order expansion R - sym((Sigma - I) R) is the same to rounding, and cheaper.
+    One eigendecomposition, S = U [2 (U^T R U)_jk / (w_j + w_k)] U^T. Where Sigma is so near to I that the square of
+    its distance is below rounding, the first-order expansion R - sym((Sigma - I) R) is the same to rounding, and
+    cheaper.
     """
     Delta = Sigma - jnp.eye(Sigma.shape[0], dtype=Sigma.dtype)
 
@@ -48,12 +50,14 @@ def lyapunov(Sigma: Float[Array, "P P"], R: Float[Array, "P P"]) -> Float[Array,
 
     def anywhere():
         w, U = jnp.linalg.eigh(Sigma)
-        return U @ (2 * (U.T @ R @ U) / (w[:, None] + w)) @ U.T
+        return U @ (2 * (U.T @ R @ U) / (w[:, None] + w[None, :])) @ U.T
 
     return jax.lax.cond(jnp.sum(Delta**2) < jnp.finfo(Sigma.dtype).eps, near_identity, anywhere)
 
 
-def projection(X: Float[Array, "P C N"], Z: Float[Array, "P C N"], oblique: bool | Bool[Array, ""]) -> Float[Array, "P C N"]:
+def projection(
+    X: Float[Array, "P C N"], Z: Float[Array, "P C N"], oblique: bool | Bool[Array, ""]
+) -> Float[Array, "P C N"]:
     """Z - S E, or Z - S X if oblique (which may be traced): E with or without the class means added."""
     M, E, P = class_means(X), deviations(X), X.shape[0]
     S = lyapunov(covariance(E), sym(E.reshape(P, -1) @ Z.reshape(P, -1).T) / (X.size // P))
@@ -82,7 +86,7 @@ def inverse_root(Sigma: Float[Array, "P P"]) -> Float[Array, "P P"]:
         ~(w[0] > len(w) * jnp.finfo(w.dtype).eps * w[-1]),
         "Need a covariance of full rank: restrict the features to its range.",
     )
-    return (U / jnp.sqrt(w)) @ U.T
+    return (U / jnp.sqrt(w)[None, :]) @ U.T
 
 
 def retract(H: Float[Array, "P C N"]) -> Float[Array, "P C N"]:

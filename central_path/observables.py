@@ -1,7 +1,7 @@
 """What is recorded along a flow: omega, the loss and its parts, NC1-NC4 of the flow's own features, and the drift.
 
-A level records what it carries: `features` everything, `means` neither drift nor ncc_mismatch, `spectrum` only omega, the losses and nc1. All
-collapse metrics are of the flow's own features with the classifier W_LS.
+A level records what it carries: `features` everything, `means` neither drift nor ncc_mismatch, `spectrum` only omega,
+the losses and nc1. All collapse metrics are of the flow's own features with the classifier W_LS.
 """
 
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from central_path.problem import (
 )
 
 
-def of_spectrum(omega: Float[Array, " C-1"], k: Exponent) -> dict[str, Array]:
+def of_spectrum(omega: Float[Array, " K"], k: Exponent) -> dict[str, Array]:
     """Omega, the three losses of Lemma 1, and NC1 = sum 1/omega_j^2, exact in all three flows: the range of Mbar is Sigma_W-invariant."""
     del k
     loss, loss_nc1, loss_nc23 = spectral_losses(omega, C=len(omega) + 1)

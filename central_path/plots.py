@@ -3,8 +3,8 @@
     python -m central_path.plots FOLDER [FIGURE ...]    draw the figures of a finished run again
     python -m central_path.plots - [FIGURE ...]         read the folder's name from standard input
 
-`simulate` starts the second form before it solves, so that matplotlib is ready when the numbers are. Colours are colour-blind-safe and line
-styles differ, so that the figures read in grey too.
+`simulate` starts the second form before it solves, so that matplotlib is ready when the numbers are. Colours are
+colour-blind-safe and line styles differ, so that the figures read in grey too.
 """
 
 import gc
@@ -78,7 +78,10 @@ def read_runs(path: Path) -> list[Run]:
     """Flows of a trajectory.npz, in the order in which they were written."""
     with np.load(path) as archive:
         names = dict.fromkeys(key.split("/")[0] for key in archive.files if "/" in key)
-        return [Run(name, {key.split("/")[1]: archive[key] for key in archive.files if key.startswith(f"{name}/")}) for name in names]
+        return [
+            Run(name, {key.split("/")[1]: archive[key] for key in archive.files if key.startswith(f"{name}/")})
+            for name in names
+        ]
 
 
 PANEL, LEFT, RIGHT, BETWEEN, TOP, BOTTOM = (3.5, 2.6), 0.65, 0.1, 0.5, 0.3, 0.5  # inches
@@ -193,7 +196,9 @@ def warm_up() -> None:
 def main(argv: list[str]) -> int:
     """Draw the figures of the folder named, or read from standard input for `-`; nothing to do if that is empty."""
     if not argv or not set(argv[1:]) <= set(DRAW):
-        print(f"usage: python -m central_path.plots FOLDER [FIGURE ...], figures among {', '.join(DRAW)}", file=sys.stderr)
+        print(
+            f"usage: python -m central_path.plots FOLDER [FIGURE ...], figures among {', '.join(DRAW)}", file=sys.stderr
+        )
         return 2
     if argv[0] == "-":
         warm_up()

@@ -1,16 +1,16 @@
 """Features of C balanced classes, and their statistics.
 
-Last-layer features H hold N examples of each of C classes in P dimensions. Everything that the theory needs of them is the class means, the
-within-class covariance and the class priors:
+Last-layer features H hold N examples of each of C classes in P dimensions. Everything that the theory needs of them
+is the class means, the within-class covariance and the class priors:
 
     mu_c    = Ave_i h_{i,c}                                      M = [mu_1 ... mu_C]
     Sigma_W = Ave_{i,c} (h_{i,c} - mu_c)(h_{i,c} - mu_c)^T       (average over examples)
     Sigma_B = sum_c pi_c (mu_c - mu_G)(mu_c - mu_G)^T            Sigma_T = Sigma_W + Sigma_B
     SNR     = Sigma_W^(-1/2) (M - mu_G 1^T)                      singular values omega_1 >= ... >= omega_{C-1}
 
-Features are stored as (P, C, N), so that a class mean is a mean over the last axis and no CN x CN matrix exists. The C class means enter the
-theory only through their C - 1 contrasts M Q, where Q is an orthonormal basis of the vectors that sum to zero: Q Q^T = I - 11^T/C, so M Q has
-exactly the nonzero singular values of the centred means.
+Features are stored as (P, C, N), so that a class mean is a mean over the last axis and no CN x CN matrix exists. The
+C class means enter the theory only through their C - 1 contrasts M Q, where Q is an orthonormal basis of the vectors
+that sum to zero: Q Q^T = I - 11^T/C, so M Q has exactly the nonzero singular values of the centred means.
 
 Source: Han, Papyan & Donoho (2022), Section 1.1 (Eq. 1), Section 3.2 (Definition 2).
 """
@@ -25,8 +25,8 @@ from jaxtyping import Array, ArrayLike, Float, Int
 def check_sizes(C: int, N: int, P: int) -> None:
     """Refuse sizes for which the renormalized features do not exist.
 
-    Needs C >= 2 classes, N >= 2 examples each (one alone has no within-class covariance), P >= C - 1 (for C - 1 positive singular values) and
-    P <= C(N-1) (for a full-rank Sigma_W).
+    Needs C >= 2 classes, N >= 2 examples each (one alone has no within-class covariance), P >= C - 1 (for C - 1
+    positive singular values) and P <= C(N-1) (for a full-rank Sigma_W).
 
     Raises:
         ValueError: with the bound, the value and the remedy.
@@ -40,7 +40,9 @@ def check_sizes(C: int, N: int, P: int) -> None:
             f"Need P >= C - 1 = {C - 1} for C - 1 positive singular values of the class means, got P = {P}: raise P or lower C."
         )
     if C * (N - 1) < P:
-        raise ValueError(f"Need P <= C(N-1) = {C * (N - 1)} for a full-rank within-class covariance, got P = {P}: lower P or raise N.")
+        raise ValueError(
+            f"Need P <= C(N-1) = {C * (N - 1)} for a full-rank within-class covariance, got P = {P}: lower P or raise N."
+        )
 
 
 def contrasts(C: int) -> Float[np.ndarray, "C C-1"]:
@@ -85,9 +87,11 @@ def global_mean(H: Float[Array, "P C N"]) -> Float[Array, " P"]:
 
 
 class Moments(eqx.Module):
-    """Class means M (P, C), within-class covariance Sigma_W (P, P) and priors pi (C,): all that the loss and NC1-NC3 need of the features.
+    """Class means M (P, C), within-class covariance Sigma_W (P, P) and priors pi (C,): all that the loss and NC1-NC3
+    need of the features.
 
-    For any class sizes: pi_c = N_c / total, Sigma_W averages over examples, mu_G is the mean of the examples (not of the class means).
+    For any class sizes: pi_c = N_c / total, Sigma_W averages over examples, mu_G is the mean of the examples (not of
+    the class means).
     """
 
     M: Float[Array, "P C"]
@@ -107,7 +111,7 @@ class Moments(eqx.Module):
     @property
     def Sigma_B(self) -> Float[Array, "P P"]:
         """Between-class covariance sum_c pi_c (mu_c - mu_G)(mu_c - mu_G)^T."""
-        return (self.Mbar * self.pi) @ self.Mbar.T
+        return (self.Mbar * self.pi[None, :]) @ self.Mbar.T
 
     @property
     def Sigma_T(self) -> Float[Array, "P P"]:
@@ -147,7 +151,7 @@ def samples(H: Float[Array, "P C N"]) -> tuple[Float[Array, "n P"], Int[Array, "
 def snr(m: Moments) -> Float[Array, "P C"]:
     """SNR matrix Sigma_W^(-1/2) Mbar with the symmetric root (Definition 2). Not for differentiation: at Sigma_W = I the root's eigenvectors are not unique."""
     w, U = jnp.linalg.eigh(m.Sigma_W)
-    return (U / jnp.sqrt(w)) @ (U.T @ m.Mbar)
+    return (U / jnp.sqrt(w)[None, :]) @ (U.T @ m.Mbar)
 
 
 def whitened_contrasts(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, "P C-1"]:
@@ -162,7 +166,8 @@ def snr_singular_values(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) ->
 
 
 def random_features(C: int, N: int, P: int, *, seed: int) -> Float[np.ndarray, "P C N"]:
-    """Standard normal class means plus standard normal deviations: a start with omega_j of order 1, where no class is collapsed.
+    """Standard normal class means plus standard normal deviations: a start with omega_j of order 1, where no class is
+    collapsed.
 
     From NumPy's generator: the same numbers on every device and with every release of JAX.
 

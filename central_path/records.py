@@ -1,7 +1,8 @@
 """Files that appear whole or not at all.
 
-`staging` collects the files of a run in a hidden folder beside their destination. Only when all are complete and on disk are they renamed into
-place, `last` after the others; a failure before that (a full disk, an interrupt) leaves the destination as it was.
+`staging` collects the files of a run in a hidden folder beside their destination. Only when all are complete and on
+disk are they renamed into place, `last` after the others; a failure before that (a full disk, an interrupt) leaves
+the destination as it was.
 """
 
 import json
@@ -56,9 +57,13 @@ def check_destination(folder: Path) -> None:
     while not existing.exists() and not existing.is_symlink():
         existing = existing.parent
     if not existing.is_dir():
-        raise ValueError(f"Need a folder for the results, got {folder}: {existing} is not a folder; give another --output.")
+        raise ValueError(
+            f"Need a folder for the results, got {folder}: {existing} is not a folder; give another --output."
+        )
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise ValueError(f"Need a writable folder for the results, got {folder}: {existing} is not writable; give another --output.")
+        raise ValueError(
+            f"Need a writable folder for the results, got {folder}: {existing} is not writable; give another --output."
+        )
 
 
 @contextmanager
@@ -72,7 +77,9 @@ def staging(folder: Path, *, last: str, stale: tuple[str, ...] = ()) -> Iterator
         files = sorted(stage.iterdir(), key=lambda path: path.name == last)
         for path in files:
             _to_disk(path)
-        (folder / last).unlink(missing_ok=True)  # while files of two runs stand side by side, no summary vouches for them
+        (folder / last).unlink(
+            missing_ok=True
+        )  # while files of two runs stand side by side, no summary vouches for them
         for name in stale:
             (folder / name).unlink(missing_ok=True)
         for path in files:

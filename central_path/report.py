@@ -24,13 +24,18 @@ def growth_exponent(ts: Float[np.ndarray, " T"], omega: Float[np.ndarray, "T K"]
 
 def versions() -> dict[str, str]:
     """Versions of Python, this package and the libraries that make the numbers."""
-    return {"python": platform.python_version(), "central_path": __version__} | {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), "central_path": __version__} | {
+        name: version(name) for name in LIBRARIES
+    }
 
 
 def flow_summary(flow: FlowResult, *, tolerance: float) -> dict[str, Any]:
     """`flows.<name>` of summary.json. The growth exponent of a flow that grows exponentially does not exist."""
     power_law = flow.law.k != 2
-    extreme = {key: float(np.max(flow.ys[key])) if key in flow.ys and len(flow.ts) else None for key in ("drift", "global_mean")}
+    extreme = {
+        key: float(np.max(flow.ys[key])) if key in flow.ys and len(flow.ts) else None
+        for key in ("drift", "global_mean")
+    }
     return {
         "t_max": flow.t_max,
         "law": flow.law.constants._asdict(),

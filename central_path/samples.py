@@ -1,7 +1,7 @@
 """From labelled samples to balanced features of full rank: what real input needs before the theory applies.
 
-NumPy only. Samples are rows: `features` (n, P) and `labels` (n,), classes in sorted order of their labels. Every function that refuses its input
-raises `ValueError` with what is wrong, the value and the remedy in one sentence.
+NumPy only. Samples are rows: `features` (n, P) and `labels` (n,), classes in sorted order of their labels. Every
+function that refuses its input raises `ValueError` with what is wrong, the value and the remedy in one sentence.
 """
 
 from dataclasses import dataclass
@@ -42,21 +42,29 @@ def check_samples(features: np.ndarray, labels: np.ndarray) -> Samples:
             f"Need labels of shape (n,), integers or strings, got shape {labels.shape} of {labels.dtype}: give one class name per row."
         )
     if len(features) != len(labels):
-        raise ValueError(f"Need one label per row, got {len(features)} rows and {len(labels)} labels: save both for the same examples.")
+        raise ValueError(
+            f"Need one label per row, got {len(features)} rows and {len(labels)} labels: save both for the same examples."
+        )
     bad = np.size(features) - np.count_nonzero(np.isfinite(features))
     if bad:
-        raise ValueError(f"Need finite features, got {bad} NaN or infinite entries of {features.size}: repair or drop those rows.")
+        raise ValueError(
+            f"Need finite features, got {bad} NaN or infinite entries of {features.size}: repair or drop those rows."
+        )
     names, counts = np.unique(labels, return_counts=True)
     if len(names) < 2:
         raise ValueError(f"Need at least 2 classes, got {len(names)}: neural collapse compares classes.")
     if counts.min() < 2:
         name = names[counts.argmin()]
-        raise ValueError(f"Need at least 2 examples in every class, got {counts.min()} in class {name}: add examples or drop the class.")
+        raise ValueError(
+            f"Need at least 2 examples in every class, got {counts.min()} in class {name}: add examples or drop the class."
+        )
     eps = float(np.finfo(features.dtype if features.dtype.kind == "f" else np.float64).eps)
     with np.errstate(over="ignore"):
         wide = features.astype(np.float64)
         if not np.isfinite(np.sum(wide**2)):
-            raise ValueError(f"Need features whose squares fit into float64, got entries up to {np.abs(wide).max():g}: rescale them.")
+            raise ValueError(
+                f"Need features whose squares fit into float64, got entries up to {np.abs(wide).max():g}: rescale them."
+            )
     return Samples(wide, labels, eps)
 
 
@@ -117,7 +125,9 @@ def check_rank(samples: Samples, within: Range) -> None:
 def restrict(samples: Samples, within: Range) -> Samples:
     """Coordinates in the range of Sigma_W."""
     if within.rank == 0:
-        raise ValueError("Need within-class variability, got none: every example equals its class mean, so every omega is infinite.")
+        raise ValueError(
+            "Need within-class variability, got none: every example equals its class mean, so every omega is infinite."
+        )
     return Samples(samples.features @ within.basis, samples.labels, samples.eps)
 
 

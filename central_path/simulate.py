@@ -3,10 +3,10 @@
     python -m central_path.simulate --C 10 --N 50
     python -m central_path.simulate --features FILE.npz
 
-Takes random or given features, renormalizes them (Sigma_W = I), integrates renormalized gradient flow on them and compares every singular value
-omega_j(t) of the SNR matrix with the closed form c1 log w + c2 w^2 + c3 w^4 = a + t that starts from the same omega(0). Writes summary.json,
-trajectory.npz and three figures. Exit code 0: every flow agrees with its law; 1: one disagrees, or the solver failed; 2: unusable arguments or
-input.
+Takes random or given features, renormalizes them (Sigma_W = I), integrates renormalized gradient flow on them and
+compares every singular value omega_j(t) of the SNR matrix with the closed form c1 log w + c2 w^2 + c3 w^4 = a + t
+that starts from the same omega(0). Writes summary.json, trajectory.npz and three figures. Exit code 0: every flow
+agrees with its law; 1: one disagrees, or the solver failed; 2: unusable arguments or input.
 """
 
 import argparse
@@ -60,7 +60,9 @@ def _checked(convert: type, test: Any, need: str) -> Any:
 
 
 _positive = _checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
-_tolerance = _checked(float, lambda x: 1e-15 <= x < 1, "a solver tolerance of at least 1e-15 (float64's rounding) and below 1")
+_tolerance = _checked(
+    float, lambda x: 1e-15 <= x < 1, "a solver tolerance of at least 1e-15 (float64's rounding) and below 1"
+)
 
 
 def parser() -> Parser:
@@ -87,8 +89,12 @@ def parser() -> Parser:
         help="feature dimension (default 2C, at most C(N-1))",
     )
     start.add_argument("--features", type=Path, metavar="FILE.npz", help="arrays `features` (n, P) and `labels` (n,)")
-    start.add_argument("--balance", action="store_true", help="random subsample of every class to the smallest (by --seed)")
-    start.add_argument("--restrict-rank", action="store_true", help="restrict to the range of Sigma_W, where it has not full rank")
+    start.add_argument(
+        "--balance", action="store_true", help="random subsample of every class to the smallest (by --seed)"
+    )
+    start.add_argument(
+        "--restrict-rank", action="store_true", help="restrict to the range of Sigma_W, where it has not full rank"
+    )
     start.add_argument(
         "--seed",
         type=_checked(int, lambda s: 0 <= s < 2**63, "an integer from 0 to 2^63-1"),
@@ -112,8 +118,12 @@ def parser() -> Parser:
         metavar="INT",
         help="times observed (default 200)",
     )
-    flow.add_argument("--rtol", type=_tolerance, default=1e-10, metavar="X", help="relative tolerance of the solver (default 1e-10)")
-    flow.add_argument("--atol", type=_tolerance, default=1e-10, metavar="X", help="absolute tolerance of the solver (default 1e-10)")
+    flow.add_argument(
+        "--rtol", type=_tolerance, default=1e-10, metavar="X", help="relative tolerance of the solver (default 1e-10)"
+    )
+    flow.add_argument(
+        "--atol", type=_tolerance, default=1e-10, metavar="X", help="absolute tolerance of the solver (default 1e-10)"
+    )
     flow.add_argument(
         "--tolerance",
         type=_positive,
@@ -122,7 +132,9 @@ def parser() -> Parser:
         help="largest relative error of omega for the verdict (default 1e-6)",
     )
     output = p.add_argument_group("output")
-    output.add_argument("--output", type=Path, default=Path("runs/simulate"), metavar="DIR", help="(default runs/simulate)")
+    output.add_argument(
+        "--output", type=Path, default=Path("runs/simulate"), metavar="DIR", help="(default runs/simulate)"
+    )
     output.add_argument("--no-plots", action="store_true", help="no figures")
     output.add_argument("--quiet", action="store_true", help="no table and no progress bar")
     return p
@@ -139,7 +151,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     else:
         if args.C is None or args.N is None:
             p.error("need --C and --N for random features, or --features FILE.npz")
-        given = [flag for flag, value in (("--balance", args.balance), ("--restrict-rank", args.restrict_rank)) if value]
+        given = [
+            flag for flag, value in (("--balance", args.balance), ("--restrict-rank", args.restrict_rank)) if value
+        ]
         if given:
             p.error(f"{' and '.join(given)} only with --features: random features are balanced and of full rank")
         args.P = min(2 * args.C, args.C * (args.N - 1)) if args.P is None else args.P
@@ -163,7 +177,9 @@ class Painter:
         """
         _, complaint = self._process.communicate(f"{folder.absolute()}\n")
         if self._process.returncode:
-            raise OSError(f"the figures could not be drawn: {complaint.strip().splitlines()[-1] if complaint.strip() else 'killed'}")
+            raise OSError(
+                f"the figures could not be drawn: {complaint.strip().splitlines()[-1] if complaint.strip() else 'killed'}"
+            )
 
     def dismiss(self) -> None:
         """End the process; harmless after `draw`."""
@@ -187,7 +203,8 @@ def painter(wanted: bool) -> Iterator[Painter | None]:
 def set_up_jax() -> None:
     """Flags that belong to a program: float64, and compiled programs kept in the user's cache folder (safe to delete).
 
-    Equinox's runtime errors are host callbacks, which keep a program out of that cache; set to NaN they show in the result, which is checked.
+    Equinox's runtime errors are host callbacks, which keep a program out of that cache; set to NaN they show in the
+    result, which is checked.
     """
     os.environ.setdefault("EQX_ON_ERROR", "nan")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the cache's loader logs the machine's features as errors
@@ -249,7 +266,10 @@ def flow_runs(args: argparse.Namespace, begin: Any, meter: Any) -> "list[FlowRes
         return [run_flow(name, begin, **options) for name in args.flow]
     from tqdm import tqdm
 
-    return [run_flow(name, begin, **options) for name in tqdm(args.flow, desc="flows", unit="flow", file=sys.stderr, leave=False)]
+    return [
+        run_flow(name, begin, **options)
+        for name in tqdm(args.flow, desc="flows", unit="flow", file=sys.stderr, leave=False)
+    ]
 
 
 def simulate(args: argparse.Namespace, paint: Painter | None) -> int:

@@ -4,8 +4,8 @@ The flows slow down as t^(1/4) and t^(1/2), over ten decades and more. Integrate
 
     t(s) = t_max (e^(span s) - 1)/(e^span - 1),        t = t_max s for span = 0,
 
-which is linear up to about t_max e^-span and logarithmic beyond, they need half the steps that they need in t, and times that are evenly spaced
-in s are the times to look at. Only observables are kept, never states.
+which is linear up to about t_max e^-span and logarithmic beyond, they need half the steps that they need in t, and
+times that are evenly spaced in s are the times to look at. Only observables are kept, never states.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from central_path.flows import Exponent, field
 from central_path.observables import OBSERVE
@@ -26,8 +26,8 @@ FIRST_STEP = 0.01  # of s in [0, 1]; adapted from there, and the vector field is
 class Clock(eqx.Module):
     """The change of time variable t(s): t_max > 0 is the horizon, span >= 0 the e-folds of t that are spread evenly."""
 
-    t_max: Float[Array, ""]
-    span: Float[Array, ""]
+    t_max: Float[ArrayLike, ""]
+    span: Float[ArrayLike, ""]
 
     @property
     def _divisor(self) -> Array:
@@ -45,8 +45,8 @@ class Clock(eqx.Module):
 class Trajectory(eqx.Module):
     """What was seen along a flow, under diffrax's names.
 
-    `ts` (T,) are the times, `ys` a dictionary of observables with leading axis T, `stats` counts steps, `result` says how the solve ended
-    (`diffrax.RESULTS`): infinite or NaN entries belong to times that it did not reach.
+    `ts` (T,) are the times, `ys` a dictionary of observables with leading axis T, `stats` counts steps, `result` says
+    how the solve ended (`diffrax.RESULTS`): infinite or NaN entries belong to times that it did not reach.
     """
 
     ts: Float[Array, " T"]
@@ -68,19 +68,23 @@ def solve(
     level: str,
     N: int,
     saves: int,
-    rtol: float | Float[Array, ""],
-    atol: float | Float[Array, ""],
+    rtol: Float[ArrayLike, ""],
+    atol: Float[ArrayLike, ""],
     progress_meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Trajectory:
-    """Integrate flow k from a state of the level (see `flows.start`) with Dormand & Prince's method of order 8, observing `saves` times from 0 to t_max.
+    """Integrate flow k from a state of the level (see `flows.start`) with Dormand & Prince's method of order 8,
+    observing `saves` times from 0 to t_max.
 
-    Compile it with `jax.jit` or `equinox.filter_jit`; k, the clock and the tolerances may be traced, so one program runs all flows.
+    Compile it with `jax.jit` or `equinox.filter_jit`; k, the clock and the tolerances may be traced, so one program
+    runs all flows.
 
     Raises:
         ValueError: for an unknown level, fewer than two saves, or without float64.
     """
     if not jax.config.jax_enable_x64:
-        raise ValueError('Need float64, got JAX\'s default float32: set `jax.config.update("jax_enable_x64", True)` first.')
+        raise ValueError(
+            'Need float64, got JAX\'s default float32: set `jax.config.update("jax_enable_x64", True)` first.'
+        )
     if level not in OBSERVE:
         raise ValueError(f"Need a level among {', '.join(OBSERVE)}, got {level!r}.")
     if saves < 2:

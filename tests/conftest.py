@@ -1,0 +1,16 @@
+"""float64, strict promotion, and no compilation cache: tests see what a program sees, and nothing that an earlier run left."""
+
+import jax
+import pytest
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+SEEDS = range(5)
+
+
+@pytest.fixture(params=SEEDS)
+def seed(request: pytest.FixtureRequest) -> int:
+    """Five seeds for everything that is drawn at random."""
+    return request.param
