@@ -97,7 +97,7 @@ def _integrate(
 def _closed_forms(
     ts: Float[Array, " T"], omega0: Float[Array, " K"], *, C: int, N: int
 ) -> tuple[Float[Array, "3 T K"], Float[Array, "2 T"]]:
-    """Log omega(t) of the three laws from the same omega(0), and the asymptotes of those that are power laws (k = 0, 1)."""
+    """The three laws as log omega(t) from the same omega(0), and the asymptotes of the power laws (k = 0, 1)."""
     laws = [Law(k, C, N) for k in FLOWS.values()]
     log_omega = jnp.stack([jnp.log(omega0)[None, :] + law.growth(ts[:, None], omega0[None, :]) for law in laws])
     return log_omega, jnp.stack([law.asymptote(ts) for law in laws if law.k < 2])
@@ -135,7 +135,10 @@ def programs(
     saves: int = 200,
     meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Programs:
-    """Trace what a problem size needs and start compiling it, unless that was done before in this process. Call it once the sizes are known."""
+    """Trace what a problem size needs and start to compile it, unless this process has done so before.
+
+    Call it as soon as the sizes are known.
+    """
     scalar, features = np.float64(1.0), jax.ShapeDtypeStruct((P, C, N), float)
     k, times, omega0 = (jax.ShapeDtypeStruct(*like) for like in (((), np.int32), ((saves,), float), ((C - 1,), float)))
     meter = diffrax.NoProgressMeter() if meter is None else meter
@@ -153,16 +156,23 @@ def renormalize(H: Float[np.ndarray, "P C N"], *, eps: float) -> Start:
     """Sigma_W^(-1/2) (H - mu_G), the start of every flow; eps is the precision in which the features were stored.
 
     Raises:
-        ValueError: if an omega_j is zero to that precision: coinciding or affinely dependent class means.
+        ValueError: if Sigma_W is singular, or an omega_j is zero to that precision: coinciding or affinely dependent
+            class means.
     """
     P, C, N = H.shape
     X, omega0, offset = map(np.asarray, _renormalize_program(C, N, P).result()(H))
     rounding = P * eps * max(1.0, float(offset), float(omega0[0]))
-    zeros = int(np.count_nonzero(~(omega0 > rounding)))
+    if not (np.all(np.isfinite(X)) and np.all(np.isfinite(omega0))):
+        raise ValueError(
+            f"Need a within-class covariance of full rank P = {P} in float64, got one that is singular to rounding: "
+            "lower P, or restrict the features to its range."
+        )
+    zeros = int(np.count_nonzero(omega0 <= rounding))
     if zeros:
         raise ValueError(
-            f"Need affinely independent class means, got {zeros} of {len(omega0)} singular values omega at zero (smallest {omega0[-1]:.2g}, "
-            f"rounding {rounding:.2g}): omega = 0 never grows; drop or merge the classes whose means coincide."
+            f"Need affinely independent class means, got {zeros} of {len(omega0)} singular values omega at zero "
+            f"(smallest {omega0[-1]:.2g}, rounding {rounding:.2g}): omega = 0 never grows; drop or merge the classes "
+            "whose means coincide."
         )
     return Start(X, omega0)
 
@@ -206,6 +216,10 @@ def run_flow(
     return _compare(name, law, t_max, trajectory, log_laws, asymptote)
 
 
+def _largest(errors: np.ndarray) -> float:
+    return float(np.max(np.abs(errors))) if errors.size else math.nan
+
+
 def _compare(
     name: str, law: Law, t_max: float, trajectory: Trajectory, log_laws: np.ndarray, asymptote: np.ndarray | None
 ) -> FlowResult:
@@ -214,7 +228,9 @@ def _compare(
     reached = np.all(np.isfinite(ys["omega"]) & (ys["omega"] > 0), axis=1)
     ts, log_laws, ys = ts[reached], log_laws[:, reached], {key: value[reached] for key, value in ys.items()}
     own = list(FLOWS).index(name)
-    deviation = np.abs(np.log(ys["omega"]) - log_laws)
+    deviation = np.log(ys["omega"]) - log_laws
+    with np.errstate(over="ignore"):
+        omega_law = np.exp(log_laws[own])  # infinite beyond float64
     message = diffrax.RESULTS[trajectory.result] or ("successful" if reached.all() else "the state is not finite")
     return FlowResult(
         name=name,
@@ -222,15 +238,9 @@ def _compare(
         t_max=t_max,
         ts=ts,
         ys=ys,
-        omega_law=np.exp(np.minimum(log_laws[own], math.log(np.finfo(float).max))),
-        max_relative_error=float(np.max(np.abs(np.expm1(np.log(ys["omega"]) - log_laws[own])), initial=0.0))
-        if len(ts)
-        else math.nan,
-        error_against={
-            other: float(np.max(deviation[i], initial=0.0)) if len(ts) else math.nan
-            for i, other in enumerate(FLOWS)
-            if other != name
-        },
+        omega_law=omega_law,
+        max_relative_error=_largest(np.expm1(deviation[own])),
+        error_against={other: _largest(deviation[i]) for i, other in enumerate(FLOWS) if other != name},
         steps=int(trajectory.stats["num_accepted_steps"]),
         result=message,
         asymptote=None if asymptote is None else asymptote[reached],

@@ -42,6 +42,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from central_path.problem import require_float64
+
 SPLIT = 3.0  # x = omega^2/C: quadrature in x below, series in 1/(1+x) above; a node count and a term count of about 25 reach rounding
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(22)
 _TERMS = np.arange(30.0)  # (1 + SPLIT)^-30 < 1e-18
@@ -190,6 +192,7 @@ def _refuse(x: Array, bad: Array, message: str) -> Array:
 
 
 def _positive(omega: ArrayLike, name: str) -> Array:
+    require_float64()
     omega = jnp.asarray(omega, float)
     message = f"Need {name} between {SMALLEST:g} and {LARGEST:g}: omega = 0 never grows, and omega^2 must not under- or overflow."
     return _refuse(omega, ~((omega >= SMALLEST) & (omega <= LARGEST)), message)

@@ -21,27 +21,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from central_path.samples import check_sizes as check_sizes
+from central_path.samples import random_features as random_features
 
-def check_sizes(C: int, N: int, P: int) -> None:
-    """Refuse sizes for which the renormalized features do not exist.
 
-    Needs C >= 2 classes, N >= 2 examples each (one alone has no within-class covariance), P >= C - 1 (for C - 1
-    positive singular values) and P <= C(N-1) (for a full-rank Sigma_W).
+def require_float64() -> None:
+    """Refuse to compute in JAX's default float32, which has not the digits for what is compared here.
 
     Raises:
-        ValueError: with the bound, the value and the remedy.
+        ValueError: unless `jax_enable_x64` is set.
     """
-    if C < 2:
-        raise ValueError(f"Need C >= 2 classes, got C = {C}: neural collapse compares classes.")
-    if N < 2:
-        raise ValueError(f"Need N >= 2 examples per class, got N = {N}: one example has no within-class covariance.")
-    if P < C - 1:
+    if not jax.config.jax_enable_x64:
         raise ValueError(
-            f"Need P >= C - 1 = {C - 1} for C - 1 positive singular values of the class means, got P = {P}: raise P or lower C."
-        )
-    if C * (N - 1) < P:
-        raise ValueError(
-            f"Need P <= C(N-1) = {C * (N - 1)} for a full-rank within-class covariance, got P = {P}: lower P or raise N."
+            'Need float64, got JAX\'s default float32: set `jax.config.update("jax_enable_x64", True)` first.'
         )
 
 
@@ -163,17 +155,3 @@ def whitened_contrasts(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> 
 def snr_singular_values(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, " C-1"]:
     """omega_1 >= ... >= omega_{C-1}, balanced classes; needs P >= C - 1. For reporting, not for differentiation."""
     return jnp.linalg.svd(whitened_contrasts(M, Sigma_W), compute_uv=False)
-
-
-def random_features(C: int, N: int, P: int, *, seed: int) -> Float[np.ndarray, "P C N"]:
-    """Standard normal class means plus standard normal deviations: a start with omega_j of order 1, where no class is
-    collapsed.
-
-    From NumPy's generator: the same numbers on every device and with every release of JAX.
-
-    Raises:
-        ValueError: as `check_sizes`.
-    """
-    check_sizes(C, N, P)
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal((P, C, 1)) + rng.standard_normal((P, C, N))

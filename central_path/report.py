@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from central_path import __version__
 from central_path.experiment import FlowResult
+from central_path.flows import FLOWS
 
 LIBRARIES = ("jax", "jaxlib", "diffrax", "equinox", "numpy")
 
@@ -66,41 +67,38 @@ def _number(value: float | None, form: str) -> str:
     return "-" if value is None or not np.isfinite(value) else format(value, form)
 
 
-def table(flows: dict[str, dict[str, Any]], *, C: int, N: int) -> str:
-    """The closing table: one row a flow, its own law and error first, then the error against each law that it does not follow."""
-    names = list(dict.fromkeys([*flows, *(other for flow in flows.values() for other in flow["error_against"])]))
-    head = [
-        "flow",
-        "law: c1 log w + c2 w^2 + c3 w^4 = a + t",
-        "growth",
-        "law's",
-        "limit",
-        "max rel. error",
-        "drift",
-        "steps",
-        "verdict",
-    ]
-    rows = [head + [f"vs {name}" for name in names]]
-    for name, flow in flows.items():
-        c1, c2, c3 = flow["law"].values()
-        terms = [f"{c1:g} log w", *(f"{c:g} {power}" for c, power in ((c2, "w^2"), (c3, "w^4")) if c)]
-        limit = flow["growth_exponent_limit"]
-        power_law = limit is not None
-        rows.append(
-            [
-                name,
-                f"{' + '.join(terms)} = a + t",
-                f"t^{_number(flow['growth_exponent'], '.4f')}" if power_law else "exp",
-                f"t^{_number(flow['growth_exponent_law'], '.4f')}" if power_law else f"exp(t/{C * C * N})",
-                f"t^({Fraction(limit)})" if power_law else "exp",
-                _number(flow["max_relative_error"], ".1e"),
-                _number(flow["max_drift"], ".1e"),
-                str(flow["steps"]),
-                flow["verdict"],
-                *("own" if other == name else _number(flow["error_against"][other], ".1e") for other in names),
-            ]
-        )
+def _aligned(rows: list[list[str]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+
+
+def _law(flow: dict[str, Any]) -> str:
+    c1, c2, c3 = flow["law"].values()
+    powers = [f"{c:g} {power}" for c, power in ((c2, "w^2"), (c3, "w^4")) if c]
+    return f"{' + '.join([f'{c1:g} log w', *powers])} = a + t"
+
+
+def _growth(flow: dict[str, Any], *, C: int, N: int) -> str:
+    limit = flow["growth_exponent_limit"]
+    if limit is None:
+        return f"exp(t/{C * C * N})"
+    fitted, law = (_number(flow[key], ".4f") for key in ("growth_exponent", "growth_exponent_law"))
+    return f"{fitted} / {law} / {Fraction(limit)}"
+
+
+def table(flows: dict[str, dict[str, Any]], *, C: int, N: int) -> str:
+    """The closing table: each flow against its own law, then against the laws of the others."""
+    rows = [["flow", "its law", "growth exponent*", "largest error**", "drift", "steps", "verdict"]]
+    for name, flow in flows.items():
+        error, drift = _number(flow["max_relative_error"], ".1e"), _number(flow["max_drift"], ".1e")
+        verdict = flow["verdict"] if flow["result"] == "successful" else f"{flow['verdict']} ({flow['result']})"
+        rows.append([name, _law(flow), _growth(flow, C=C, N=N), error, drift, str(flow["steps"]), verdict])
+    laws = [name for name in FLOWS if any(name in flow["error_against"] or name in flows for flow in flows.values())]
+    cross = [["flow", *(f"law of {name}" for name in laws)]]
+    for name, flow in flows.items():
+        cross.append(
+            [name, *(_number(flow["error_against"].get(law, flow["max_relative_error"]), ".1e") for law in laws)]
+        )
+    notes = "*  fitted on the last decade / the law's there / the law's limit    ** of every omega_j(t), relative"
+    return "\n".join([*_aligned(rows), notes, "", "largest |log omega - log law|:", *_aligned(cross)])

@@ -9,12 +9,51 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from central_path.problem import check_sizes
+
+def check_sizes(C: int, N: int, P: int) -> None:
+    """Refuse sizes for which the renormalized features do not exist.
+
+    Needs C >= 2 classes, N >= 2 examples each (one alone has no within-class covariance), P >= C - 1 (for C - 1
+    positive singular values) and P <= C(N-1) (for a full-rank Sigma_W).
+
+    Raises:
+        ValueError: with the bound, the value and the remedy.
+    """
+    if C < 2:
+        raise ValueError(f"Need C >= 2 classes, got C = {C}: neural collapse compares classes.")
+    if N < 2:
+        raise ValueError(f"Need N >= 2 examples per class, got N = {N}: one example has no within-class covariance.")
+    if P < C - 1:
+        raise ValueError(
+            f"Need P >= C - 1 = {C - 1} for C - 1 positive singular values of the class means, got P = {P}: raise P or lower C."
+        )
+    if C * (N - 1) < P:
+        raise ValueError(
+            f"Need P <= C(N-1) = {C * (N - 1)} for a full-rank within-class covariance, got P = {P}: lower P or raise N."
+        )
+
+
+def random_features(C: int, N: int, P: int, *, seed: int) -> Float[np.ndarray, "P C N"]:
+    """Standard normal class means plus standard normal deviations: a start with omega_j of order 1, where no class is
+    collapsed.
+
+    From NumPy's generator: the same numbers on every device and with every release of JAX.
+
+    Raises:
+        ValueError: as `check_sizes`.
+    """
+    check_sizes(C, N, P)
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((P, C, 1)) + rng.standard_normal((P, C, N))
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Rows of features with their labels, and the precision in which the features were stored."""
+    """Rows of features with their labels, and the precision in which the features were stored.
+
+    Features are scaled by a power of 2 to entries of at most 1, which changes no renormalized feature and lets no
+    square overflow.
+    """
 
     features: Float[np.ndarray, "n P"]
     labels: Shaped[np.ndarray, " n"]
@@ -58,14 +97,10 @@ def check_samples(features: np.ndarray, labels: np.ndarray) -> Samples:
         raise ValueError(
             f"Need at least 2 examples in every class, got {counts.min()} in class {name}: add examples or drop the class."
         )
-    eps = float(np.finfo(features.dtype if features.dtype.kind == "f" else np.float64).eps)
-    with np.errstate(over="ignore"):
-        wide = features.astype(np.float64)
-        if not np.isfinite(np.sum(wide**2)):
-            raise ValueError(
-                f"Need features whose squares fit into float64, got entries up to {np.abs(wide).max():g}: rescale them."
-            )
-    return Samples(wide, labels, eps)
+    wide = features.astype(np.float64)
+    exponent = np.frexp(np.max(np.abs(wide)))[1]
+    eps = np.finfo(features.dtype).eps if features.dtype.kind == "f" else 0.0
+    return Samples(np.ldexp(wide, -exponent), labels, float(max(eps, np.finfo(np.float64).eps)))
 
 
 def balance(samples: Samples, *, seed: int) -> Samples:

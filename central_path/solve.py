@@ -18,6 +18,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from central_path.flows import Exponent, field
 from central_path.observables import OBSERVE
+from central_path.problem import require_float64
 
 MAX_STEPS = 100_000
 FIRST_STEP = 0.01  # of s in [0, 1]; adapted from there, and the vector field is compiled once and not three times
@@ -54,11 +55,6 @@ class Trajectory(eqx.Module):
     stats: dict[str, Any]
     result: diffrax.RESULTS
 
-    @property
-    def successful(self) -> Any:
-        """Whether the solve reached the horizon."""
-        return self.result == diffrax.RESULTS.successful
-
 
 def solve(
     state: Array,
@@ -81,10 +77,7 @@ def solve(
     Raises:
         ValueError: for an unknown level, fewer than two saves, or without float64.
     """
-    if not jax.config.jax_enable_x64:
-        raise ValueError(
-            'Need float64, got JAX\'s default float32: set `jax.config.update("jax_enable_x64", True)` first.'
-        )
+    require_float64()
     if level not in OBSERVE:
         raise ValueError(f"Need a level among {', '.join(OBSERVE)}, got {level!r}.")
     if saves < 2:

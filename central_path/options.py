@@ -1,0 +1,113 @@
+"""The options of `python -m central_path.simulate`, checked before anything heavy is imported."""
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+FLOW_NAMES = ("riemannian", "renormalized", "unnormalized")
+LEVEL_NAMES = ("features", "means", "spectrum")
+PROGRAM = "python -m central_path.simulate"
+
+DESCRIPTION = """\
+Integrate renormalized gradient flow from full features and hold every singular value omega_j(t) of the SNR matrix
+against the closed form c1 log w + c2 w^2 + c3 w^4 = a + t."""
+
+EPILOG = """\
+horizon     By default each flow runs until its own law has brought the largest omega within 1 % of the smallest, so
+            that collapse shows; `unnormalized`, whose ratios stay constant, until every omega has grown tenfold or
+            the largest has reached 2e4.
+times       0, then logarithmic from the time at which the fastest omega has grown by 1 %; evenly spaced for
+            `unnormalized`.
+exit codes  0: every flow agrees with its law; 1: one disagrees, or the solver failed; 2: unusable arguments or
+            input, and nothing is written.
+
+example     python -m central_path.simulate --C 10 --N 50"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one line on stderr for an error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2 and one line."""
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
+def _checked(convert: type, good: Callable[[Any], bool], need: str) -> Callable[[str], Any]:
+    def parse_value(text: str) -> Any:
+        try:
+            value = convert(text)
+        except ValueError:
+            value = None
+        if value is None or not good(value):
+            raise argparse.ArgumentTypeError(f"need {need}, got {text}")
+        return value
+
+    return parse_value
+
+
+CLASSES = _checked(int, lambda C: C >= 2, "at least 2 classes")
+EXAMPLES = _checked(int, lambda N: N >= 2, "at least 2 examples per class")
+DIMENSION = _checked(int, lambda P: P >= 1, "a positive dimension")
+SEED = _checked(int, lambda seed: 0 <= seed < 2**63, "an integer from 0 to 2^63 - 1")
+POSITIVE = _checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
+SOLVER_TOLERANCE = _checked(float, lambda x: 1e-15 <= x < 1, "a tolerance from 1e-15 (float64's rounding) to below 1")
+SAVES = _checked(int, lambda n: 2 <= n <= 10**6, "from 2 to 1000000 times")
+
+
+def parser() -> Parser:
+    """The options, in the groups in which `--help` shows them."""
+    p = Parser(
+        prog=PROGRAM,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    start = p.add_argument_group("start: random features, or given ones")
+    start.add_argument("--C", type=CLASSES, metavar="INT", help="classes")
+    start.add_argument("--N", type=EXAMPLES, metavar="INT", help="examples per class")
+    start.add_argument("--P", type=DIMENSION, metavar="INT", help="feature dimension (default 2C, at most C(N-1))")
+    start.add_argument("--features", type=Path, metavar="FILE.npz", help="arrays `features` (n, P) and `labels` (n,)")
+    start.add_argument("--balance", action="store_true", help="random subsample of every class to the smallest")
+    start.add_argument("--restrict-rank", action="store_true", help="restrict to the range of Sigma_W")
+    start.add_argument(
+        "--seed", type=SEED, default=0, metavar="INT", help="of random features and --balance (default 0)"
+    )
+    flow = p.add_argument_group("flow")
+    default_flows = "repeatable (default riemannian and renormalized)"
+    flow.add_argument("--flow", action="append", choices=[*FLOW_NAMES, "all"], help=default_flows)
+    flow.add_argument("--level", choices=LEVEL_NAMES, default="features", help="state of the flow (default features)")
+    flow.add_argument("--t-max", type=POSITIVE, metavar="T", help="horizon (default by each flow's law, see below)")
+    flow.add_argument("--saves", type=SAVES, default=200, metavar="INT", help="times observed (default 200)")
+    flow.add_argument("--rtol", type=SOLVER_TOLERANCE, default=1e-10, metavar="X", help="of the solver (default 1e-10)")
+    flow.add_argument("--atol", type=SOLVER_TOLERANCE, default=1e-10, metavar="X", help="of the solver (default 1e-10)")
+    verdict = "largest relative error of omega that agrees (default 1e-6)"
+    flow.add_argument("--tolerance", type=POSITIVE, default=1e-6, metavar="X", help=verdict)
+    output = p.add_argument_group("output")
+    folder = "summary.json, trajectory.npz and figures (default runs/simulate)"
+    output.add_argument("--output", type=Path, default=Path("runs/simulate"), metavar="DIR", help=folder)
+    output.add_argument("--no-plots", action="store_true", help="no figures")
+    output.add_argument("--quiet", action="store_true", help="no table and no progress bar")
+    return p
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Parsed options: conflicts refused, the default of P filled in, the flows in their order."""
+    p = parser()
+    args = p.parse_args(argv)
+    if args.features is not None:
+        given = [f"--{name}" for name in ("C", "N", "P") if getattr(args, name) is not None]
+        if given:
+            p.error(f"--features brings its own sizes, got {', '.join(given)} too: leave them out")
+    else:
+        if args.C is None or args.N is None:
+            p.error("need --C and --N for random features, or --features FILE.npz")
+        given = [flag for flag, on in (("--balance", args.balance), ("--restrict-rank", args.restrict_rank)) if on]
+        if given:
+            p.error(f"{' and '.join(given)} only with --features: random features are balanced and of full rank")
+        args.P = min(2 * args.C, args.C * (args.N - 1)) if args.P is None else args.P
+    chosen = args.flow or ["riemannian", "renormalized"]
+    args.flow = [name for name in FLOW_NAMES if name in chosen or "all" in chosen]
+    return args
