@@ -33,7 +33,10 @@ Exponent = int | Int[Array, ""]
 
 
 def features_field(X: Float[Array, "P C N"], k: Exponent) -> Float[Array, "P C N"]:
-    """dX/dt: the negative gradient of L_LS by autodiff, projected onto the tangent space as the flow k asks. Right off the manifold too."""
+    """dX/dt: the negative gradient of L_LS by autodiff, projected onto the tangent space as the flow k asks.
+
+    Right off the manifold too.
+    """
     Z = -jax.grad(central_path_loss)(X)
     return jax.lax.cond(k == 2, lambda: Z, lambda: projection(X, Z, oblique=k == 1))
 
@@ -58,8 +61,9 @@ def spectrum_field(omega: Float[Array, " K"], k: Exponent, *, N: int) -> Float[A
 
 
 def start(X: Float[Array, "P C N"], k: Exponent, level: str) -> Array:
-    """State of the level at renormalized features X (Sigma_W = I, global mean 0); for k = 2 of Sigma_T^(-1/2) X,
-    which has the same omega.
+    """State of the level at renormalized features X (Sigma_W = I, global mean 0).
+
+    For k = 2 of Sigma_T^(-1/2) X, which has the same omega.
 
     Raises:
         ValueError: for an unknown level.

@@ -34,8 +34,9 @@ def _difference(law: Law, low: float, high: float) -> float:
 
 
 def default_t_max(law: Law, omega0: Float[np.ndarray, " K"]) -> float:
-    """The horizon described above; where all omega are within 1 % from the start (C = 2, say), the time of tenfold
-    growth of the smallest.
+    """The horizon described above.
+
+    Where all omega are within 1 % from the start (C = 2, say), the time of tenfold growth of the smallest.
 
     Raises:
         ValueError: if an omega of the `unnormalized` flow is 2e4 or more from the start.
@@ -45,18 +46,20 @@ def default_t_max(law: Law, omega0: Float[np.ndarray, " K"]) -> float:
     if law.k == 2:
         if high >= LARGEST_UNNORMALIZED:
             raise ValueError(
-                f"Need omega < {LARGEST_UNNORMALIZED:g} for the unnormalized flow, got {high:g}: float64 cannot follow it further; give --t-max to try."
+                f"Need omega < {LARGEST_UNNORMALIZED:g} for the unnormalized flow, got {high:g}: "
+                "float64 cannot follow it further; give --t-max to try."
             )
         return c1 * min(TENFOLD, math.log(LARGEST_UNNORMALIZED / high))
     a, b, c = c3 * (RATIO**4 - 1), c2 * (RATIO**2 - 1), c1 * math.log(RATIO) - _difference(law, low, high)
-    if c >= 0:
+    if high <= RATIO * low:
         return _difference(law, low, 10 * low)
     return _difference(law, low, math.sqrt(-2 * c / (b + math.sqrt(b**2 - 4 * a * c))))
 
 
 def horizon(law: Law, omega0: Float[np.ndarray, " K"], t_max: float | None = None) -> Horizon:
-    """Default or given horizon, and the span of a clock that resolves the first growth and is logarithmic beyond
-    (linear for `unnormalized`).
+    """Default or given horizon, and the span of its clock.
+
+    The clock resolves the first growth and is logarithmic beyond; for `unnormalized` it is linear.
 
     Raises:
         ValueError: as `default_t_max`.

@@ -22,7 +22,8 @@ Units: t in the time of the flow whose loss is L_LS (sum over classes, average o
 
 Numerics. The inverse solves for the growth y = log(omega(t)/omega(0)), which satisfies
 
-    g(y) = integral from 0 to y of (1 + s (e^(2v) - 1))^m dv = T (1 - s)^m,    m = 2 - k,  s = x/(1+x),  x = omega(0)^2/C,  T = t/(C^2 N).
+    g(y) = integral from 0 to y of (1 + s (e^(2v) - 1))^m dv = T (1 - s)^m,
+    m = 2 - k,  s = x/(1+x),  x = omega(0)^2/C,  T = t/(C^2 N).
 
 g is convex and increasing, and g(y) >= y and g(y) >= (R^m - 1)/(2m), R = 1 + s (e^(2y) - 1), give a start above the
 root at which g is at most about m + 1 times too large: Newton's method descends from it monotonically. No
@@ -40,11 +41,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
 from central_path.problem import require_float64
 
-SPLIT = 3.0  # x = omega^2/C: quadrature in x below, series in 1/(1+x) above; a node count and a term count of about 25 reach rounding
+SPLIT = (
+    3.0  # of x = omega^2/C: quadrature in x below it, a series in 1/(1+x) above; both reach rounding in some 25 terms
+)
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(22)
 _TERMS = np.arange(30.0)  # (1 + SPLIT)^-30 < 1e-18
 _MAX_NEWTON_STEPS = 100
@@ -184,7 +188,7 @@ def _growth_jvp(g, C, primals, tangents):
 
 def _refuse(x: Array, bad: Array, message: str) -> Array:
     """Raise where a value is bad: `ValueError` outside jit, `equinox.error_if` inside."""
-    if isinstance(bad, jax.core.Tracer):
+    if isinstance(bad, Tracer):
         return eqx.error_if(x, bad, message)
     if np.any(np.asarray(bad)):
         raise ValueError(message)
@@ -194,7 +198,9 @@ def _refuse(x: Array, bad: Array, message: str) -> Array:
 def _positive(omega: ArrayLike, name: str) -> Array:
     require_float64()
     omega = jnp.asarray(omega, float)
-    message = f"Need {name} between {SMALLEST:g} and {LARGEST:g}: omega = 0 never grows, and omega^2 must not under- or overflow."
+    message = (
+        f"Need {name} from {SMALLEST:g} to {LARGEST:g}: omega = 0 never grows, and omega^2 must not under- or overflow."
+    )
     return _refuse(omega, ~((omega >= SMALLEST) & (omega <= LARGEST)), message)
 
 
@@ -217,7 +223,8 @@ class Law(eqx.Module):
             raise ValueError(f"Need C >= 2 and N >= 1, got C = {self.C}, N = {self.N}.")
         if isinstance(self.k, (int, float)) and not self.k <= 2:
             raise ValueError(
-                f"Need k <= 2, got k = {self.k}: beyond it omega is infinite after a finite time, and there is no law for all t."
+                f"Need k <= 2, got k = {self.k}: beyond it omega is infinite after a finite time, "
+                "so no law holds for all t."
             )
 
     @property
@@ -267,7 +274,13 @@ class Law(eqx.Module):
     def elapsed(
         self, omega0: Float[ArrayLike, "*#shape"], growth: Float[ArrayLike, "*#shape"]
     ) -> Float[Array, "*shape"]:
-        """Time in which omega grows from omega0 to omega0 e^growth: F_k of the end minus F_k of the start, without their cancellation."""
+        """Time in which omega grows from omega0 to omega0 e^growth.
+
+        F_k of the end minus F_k of the start, without their cancellation.
+
+        Raises:
+            ValueError: unless growth >= 0 and 1e-150 <= omega0 <= 1e150 (`RuntimeError` inside jit).
+        """
         omega0 = _positive(omega0, "omega0")
         growth = jnp.asarray(growth, float)
         growth = _refuse(growth, ~(growth >= 0), "Need growth >= 0: the laws run forwards from omega0.")
@@ -290,13 +303,18 @@ class Law(eqx.Module):
         return _growth(self._g, self.C, omega0, T, m)
 
     def omega(self, t: Float[ArrayLike, "*#shape"], omega0: Float[ArrayLike, "*#shape"]) -> Float[Array, "*shape"]:
-        """omega(t) with omega(0) = omega0: the inverse of `forward`. As `growth`; infinite where it exceeds float64."""
+        """The value at time t from omega0 at time 0: the inverse of `forward`; infinite where it exceeds float64.
+
+        Raises:
+            ValueError: as `growth`.
+        """
         half = jnp.exp(self.growth(t, omega0) / 2)
         return half * omega0 * half
 
     def asymptote(self, t: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
-        """The common limit ((4-2k) t / (N C^k))^(1/(4-2k)) that every omega_j(t) approaches in ratio (Corollary 1),
-        for k < 2.
+        """The common limit ((4-2k) t / (N C^k))^(1/(4-2k)) that every omega_j(t) approaches in ratio, for k < 2.
+
+        For k = 0 this is Corollary 1.
 
         Raises:
             ValueError: for k = 2, where omega_i/omega_j stays constant for ever.

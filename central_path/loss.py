@@ -39,7 +39,7 @@ def mse_loss(
     *,
     lam: float | Float[Array, ""],
 ) -> Float[Array, ""]:
-    """L as it is written: an average over examples of the squared error summed over classes, plus lambda/2 ||[W, b]||_F^2 (Eq. 2)."""
+    """L as Eq. 2 has it: half the squared error, summed over classes, averaged over examples, plus weight decay."""
     residual = features @ W.T + b[None, :] - jax.nn.one_hot(labels, len(b), dtype=features.dtype)
     return 0.5 * jnp.mean(jnp.sum(residual**2, axis=1)) + 0.5 * lam * (jnp.sum(W**2) + jnp.sum(b**2))
 
@@ -69,7 +69,7 @@ def least_squares(m: Moments, *, lam: float) -> tuple[Float[Array, "C P"], Float
 
 
 class Decomposition(eqx.Module):
-    """The three parts of the loss (Theorems 1 and 2); `total` is their sum, `loss_ls` the loss of the least-squares classifier."""
+    """The three parts of the loss (Theorems 1 and 2)."""
 
     loss_nc1: Float[Array, ""]
     loss_nc23: Float[Array, ""]
@@ -87,8 +87,9 @@ class Decomposition(eqx.Module):
 
 
 def decompose(W: Float[Array, "C P"], b: Float[Array, " C"], m: Moments, *, lam: float) -> Decomposition:
-    """L of the classifier (W, b) on features with moments m, in its three parts (Theorems 1 and 2). Any class priors,
-    any lam >= 0.
+    """L of the classifier (W, b) on features with moments m, in its three parts (Theorems 1 and 2).
+
+    Exact for any class priors and any lam >= 0.
 
     Raises:
         ValueError: if lam < 0.
@@ -107,8 +108,7 @@ def decompose(W: Float[Array, "C P"], b: Float[Array, " C"], m: Moments, *, lam:
 
 
 def loss_of_moments(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, ""]:
-    """L_LS on the central path (lambda = 0, balanced classes, bias included): 1/2 tr (C I + (MQ)^T Sigma_W^(-1)
-    MQ)^(-1).
+    """L_LS on the central path: 1/2 tr (C I + (MQ)^T Sigma_W^(-1) MQ)^(-1), for lambda = 0, balanced, bias included.
 
     The same number as through Sigma_T^(-1), but free of its cancellation at large omega: nothing is subtracted.
     Differentiable at Sigma_W = I. The contrasts Q put the centring in, which the bias does.
@@ -120,15 +120,16 @@ def loss_of_moments(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Flo
 
 
 def central_path_loss(H: Float[Array, "P C N"]) -> Float[Array, ""]:
-    """L_LS of balanced features with the least-squares classifier, lambda = 0, bias included (Section 3.1). Invariant under H -> A H."""
+    """L_LS of balanced features, lambda = 0, bias included (Section 3.1); invariant under H -> A H."""
     return loss_of_moments(class_means(H), covariance(deviations(H)))
 
 
 def central_path_classifier(
     M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]
 ) -> tuple[Float[Array, "C P"], Float[Array, " C"]]:
-    """W_LS and b_LS at lambda = 0, balanced: W = (C I + Mbar^T Sigma_W^(-1) Mbar)^(-1) Mbar^T Sigma_W^(-1), b = 1/C -
-    W mu_G.
+    """W_LS and b_LS at lambda = 0, balanced.
+
+    W = (C I + Mbar^T Sigma_W^(-1) Mbar)^(-1) Mbar^T Sigma_W^(-1), b = 1/C - W mu_G.
 
     `least_squares` without the P x P pseudo-inverse; needs Sigma_W > 0.
     """
@@ -144,8 +145,9 @@ def central_path_classifier(
 def spectral_losses(
     omega: Float[Array, " K"], *, C: int
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-    """L_LS, L_NC1, L_NC2/3 of the singular values omega (Lemma 1): halves of sum 1/(w^2+C), sum w^2/(w^2+C)^2, sum
-    C/(w^2+C)^2.
+    """L_LS, L_NC1 and L_NC2/3 of the singular values omega (Lemma 1).
+
+    Halves of sum 1/(w^2+C), of sum w^2/(w^2+C)^2 and of sum C/(w^2+C)^2.
 
     L_LS and L_NC2/3 fall in every omega_j; L_NC1 rises until omega_j^2 = C.
     """

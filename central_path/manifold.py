@@ -70,7 +70,7 @@ def orthogonal_projection(X: Float[Array, "P C N"], Z: Float[Array, "P C N"]) ->
 
 
 def oblique_projection(X: Float[Array, "P C N"], Z: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
-    """Z - S X: Proposition 4's projection; its kernel is {S X}, the fibre of H -> A H, and not the normal space {S E}."""
+    """Z - S X: Proposition 4's projection. Its kernel is {S X}, along the fibre of H -> A H, not the normal {S E}."""
     return projection(X, Z, oblique=True)
 
 

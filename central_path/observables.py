@@ -22,7 +22,10 @@ from central_path.problem import (
 
 
 def of_spectrum(omega: Float[Array, " K"], k: Exponent) -> dict[str, Array]:
-    """Omega, the three losses of Lemma 1, and NC1 = sum 1/omega_j^2, exact in all three flows: the range of Mbar is Sigma_W-invariant."""
+    """Omega, the three losses of Lemma 1, and NC1 = sum 1/omega_j^2.
+
+    That NC1 is exact in all three flows, where the range of Mbar is Sigma_W-invariant.
+    """
     del k
     loss, loss_nc1, loss_nc23 = spectral_losses(omega, C=len(omega) + 1)
     return {"omega": omega, "loss": loss, "loss_nc1": loss_nc1, "loss_nc23": loss_nc23, "nc1": jnp.sum(omega**-2.0)}

@@ -12,7 +12,7 @@ import io
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.grid": True,
     "grid.alpha": 0.25,
@@ -106,7 +106,7 @@ def _axes(runs: list[Run], ylabel: str, *, below: float = 0.0) -> tuple[Figure, 
 
 
 def _decades_only(axes: list[Axes]) -> None:
-    """No minor ticks where the axis spans three decades or more: they are most of a log plot's time, and say nothing."""
+    """No minor ticks where the axis spans three decades or more: most of a log plot's time, and they say nothing."""
     for scale in (scale for axis in axes for scale in (axis.xaxis, axis.yaxis)):
         low, high = scale.get_view_interval()
         if scale.get_scale() == "log" and high >= 1e3 * low:

@@ -19,6 +19,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from central_path.samples import check_sizes as check_sizes
@@ -31,7 +32,7 @@ def require_float64() -> None:
     Raises:
         ValueError: unless `jax_enable_x64` is set.
     """
-    if not jax.config.jax_enable_x64:
+    if jnp.result_type(float) != jnp.float64:
         raise ValueError(
             'Need float64, got JAX\'s default float32: set `jax.config.update("jax_enable_x64", True)` first.'
         )
@@ -46,7 +47,7 @@ def contrasts(C: int) -> Float[np.ndarray, "C C-1"]:
 
 @jax.custom_jvp
 def gram(A: Float[Array, "P n"]) -> Float[Array, "P P"]:
-    """A A^T. Its derivative T + T^T, T = dA A^T, costs one product forwards and one backwards, where autodiff alone makes two of each."""
+    """A A^T, with the derivative T + T^T, T = dA A^T: one product each way, where plain autodiff makes two."""
     return A @ A.T
 
 
@@ -79,8 +80,9 @@ def global_mean(H: Float[Array, "P C N"]) -> Float[Array, " P"]:
 
 
 class Moments(eqx.Module):
-    """Class means M (P, C), within-class covariance Sigma_W (P, P) and priors pi (C,): all that the loss and NC1-NC3
-    need of the features.
+    """Class means M (P, C), within-class covariance Sigma_W (P, P) and priors pi (C,).
+
+    All that the loss and NC1-NC3 need of the features.
 
     For any class sizes: pi_c = N_c / total, Sigma_W averages over examples, mu_G is the mean of the examples (not of
     the class means).
@@ -125,9 +127,10 @@ def moments_of_samples(features: Float[ArrayLike, "n P"], labels: Int[ArrayLike,
     """
     features, labels = jnp.asarray(features), jnp.asarray(labels)
     counts = jnp.bincount(labels, length=C)
-    if not isinstance(counts, jax.core.Tracer) and not np.asarray(counts).all():
+    if not isinstance(counts, Tracer) and not np.asarray(counts).all():
         raise ValueError(
-            f"Need an example of each of the C = {C} classes, got counts {np.asarray(counts).tolist()}: drop the empty classes."
+            f"Need an example of each of the C = {C} classes, got counts {np.asarray(counts).tolist()}: "
+            "drop the empty classes."
         )
     M = jax.ops.segment_sum(features, labels, C) / counts[:, None].astype(features.dtype)
     E = features - M[labels]
@@ -141,13 +144,16 @@ def samples(H: Float[Array, "P C N"]) -> tuple[Float[Array, "n P"], Int[Array, "
 
 
 def snr(m: Moments) -> Float[Array, "P C"]:
-    """SNR matrix Sigma_W^(-1/2) Mbar with the symmetric root (Definition 2). Not for differentiation: at Sigma_W = I the root's eigenvectors are not unique."""
+    """SNR matrix Sigma_W^(-1/2) Mbar with the symmetric root (Definition 2).
+
+    Not for differentiation: at Sigma_W = I the root's eigenvectors are not unique.
+    """
     w, U = jnp.linalg.eigh(m.Sigma_W)
     return (U / jnp.sqrt(w)[None, :]) @ (U.T @ m.Mbar)
 
 
 def whitened_contrasts(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, "P C-1"]:
-    """L^(-1) M Q with Sigma_W = L L^T: same singular values omega as the SNR matrix of balanced classes, without its null direction."""
+    """L^(-1) M Q with Sigma_W = L L^T: the singular values omega of the SNR matrix, without its null direction."""
     L = jnp.linalg.cholesky(Sigma_W)
     return jax.scipy.linalg.solve_triangular(L, M @ contrasts(M.shape[1]), lower=True)
 

@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,12 +27,13 @@ def read_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     if not path.is_file():
         raise ValueError(
-            f"Need a file with features, got {path}: it {'is a folder' if path.is_dir() else 'does not exist'}; check the path."
+            f"Need a file with features, got {path}: it {'is a folder' if path.is_dir() else 'does not exist'}; "
+            "check the path."
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array")
+        if not zipfile.is_zipfile(path):
+            raise ValueError("no zip archive, or a truncated one")
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in ("features", "labels") if name not in archive.files]
             if not missing:
                 features, labels = archive["features"], archive["labels"]
@@ -44,10 +46,12 @@ def read_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
     ) as error:  # a damaged archive fails in zipfile, zlib, or NumPy's header parser, each in its own way
         detail = " ".join(str(error).split())
         raise ValueError(
-            f"Need an .npz archive of plain arrays, got {path} ({detail or type(error).__name__}): save it with numpy.savez."
+            f"Need an .npz archive of plain arrays, got {path} ({detail or type(error).__name__}): "
+            "save it with numpy.savez."
         ) from error
     raise ValueError(
-        f"Need arrays `features` and `labels` in {path}, got {found}: {' and '.join(missing)} missing; save both with numpy.savez."
+        f"Need arrays `features` and `labels` in {path}, got {found}: {' and '.join(missing)} missing; "
+        "save both with numpy.savez."
     )
 
 
@@ -72,7 +76,10 @@ def check_destination(folder: Path) -> None:
 
 @contextmanager
 def staging(folder: Path, *, last: str, stale: tuple[str, ...] = ()) -> Iterator[Path]:
-    """A temporary folder whose files move into `folder` when the block ends without an error; `stale` ones of an earlier run are removed."""
+    """A temporary folder whose files move into `folder` when the block ends without an error.
+
+    Files named in `stale`, of an earlier run, are removed then.
+    """
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))

@@ -25,17 +25,18 @@ def check_sizes(C: int, N: int, P: int) -> None:
         raise ValueError(f"Need N >= 2 examples per class, got N = {N}: one example has no within-class covariance.")
     if P < C - 1:
         raise ValueError(
-            f"Need P >= C - 1 = {C - 1} for C - 1 positive singular values of the class means, got P = {P}: raise P or lower C."
+            f"Need P >= C - 1 = {C - 1} for C - 1 positive singular values of the class means, got P = {P}: "
+            "raise P or lower C."
         )
     if C * (N - 1) < P:
         raise ValueError(
-            f"Need P <= C(N-1) = {C * (N - 1)} for a full-rank within-class covariance, got P = {P}: lower P or raise N."
+            f"Need P <= C(N-1) = {C * (N - 1)} for a full-rank within-class covariance, got P = {P}: "
+            "lower P or raise N."
         )
 
 
 def random_features(C: int, N: int, P: int, *, seed: int) -> Float[np.ndarray, "P C N"]:
-    """Standard normal class means plus standard normal deviations: a start with omega_j of order 1, where no class is
-    collapsed.
+    """Standard normal class means plus standard normal deviations: omega_j of order 1, no class collapsed.
 
     From NumPy's generator: the same numbers on every device and with every release of JAX.
 
@@ -71,18 +72,26 @@ class Samples:
 
 
 def check_samples(features: np.ndarray, labels: np.ndarray) -> Samples:
-    """Validate raw arrays: real and finite features (n, P), integer or string labels (n,), two classes or more, two examples each or more."""
+    """Raw arrays as `Samples`.
+
+    Raises:
+        ValueError: unless features (n, P) are real and finite, labels (n,) integers or strings, and there are two
+            classes or more with two examples or more each.
+    """
     if features.ndim != 2 or features.dtype.kind not in "fiub":
         raise ValueError(
-            f"Need real features of shape (n, P), got shape {features.shape} of {features.dtype}: flatten each example to one row of numbers."
+            f"Need real features of shape (n, P), got shape {features.shape} of {features.dtype}: "
+            "flatten each example to one row of numbers."
         )
     if labels.ndim != 1 or labels.dtype.kind not in "iubUS":
         raise ValueError(
-            f"Need labels of shape (n,), integers or strings, got shape {labels.shape} of {labels.dtype}: give one class name per row."
+            f"Need labels of shape (n,), integers or strings, got shape {labels.shape} of {labels.dtype}: "
+            "give one class name per row."
         )
     if len(features) != len(labels):
         raise ValueError(
-            f"Need one label per row, got {len(features)} rows and {len(labels)} labels: save both for the same examples."
+            f"Need one label per row, got {len(features)} rows and {len(labels)} labels: "
+            "save both for the same examples."
         )
     bad = np.size(features) - np.count_nonzero(np.isfinite(features))
     if bad:
@@ -95,7 +104,8 @@ def check_samples(features: np.ndarray, labels: np.ndarray) -> Samples:
     if counts.min() < 2:
         name = names[counts.argmin()]
         raise ValueError(
-            f"Need at least 2 examples in every class, got {counts.min()} in class {name}: add examples or drop the class."
+            f"Need at least 2 examples in every class, got {counts.min()} in class {name}: "
+            "add examples or drop the class."
         )
     wide = features.astype(np.float64)
     exponent = np.frexp(np.max(np.abs(wide)))[1]
@@ -117,8 +127,9 @@ def check_balance(samples: Samples) -> None:
     counts = samples.counts
     if counts.min() != counts.max():
         raise ValueError(
-            f"Need balanced classes, got {counts.min()} to {counts.max()} examples a class ({', '.join(map(str, counts[:20]))}"
-            f"{', ...' if len(counts) > 20 else ''}): the laws hold for balanced classes only; give --balance to subsample."
+            f"Need balanced classes, got {counts.min()} to {counts.max()} examples a class "
+            f"({', '.join(map(str, counts[:20]))}{', ...' if len(counts) > 20 else ''}): "
+            "the laws hold for balanced classes only; give --balance to subsample."
         )
 
 
@@ -152,8 +163,9 @@ def check_rank(samples: Samples, within: Range) -> None:
     C = len(samples.counts)
     if within.rank < P:
         raise ValueError(
-            f"Need a within-class covariance of full rank P = {P}, got rank {within.rank} from {n} examples of {C} classes (at most n - C = {n - C};"
-            " constant and dependent features lower it): give --restrict-rank to keep its range only."
+            f"Need a within-class covariance of full rank P = {P}, got rank {within.rank} from {n} examples of {C} "
+            f"classes (at most n - C = {n - C}; constant and dependent features lower it): "
+            "give --restrict-rank to keep its range only."
         )
 
 
@@ -167,7 +179,11 @@ def restrict(samples: Samples, within: Range) -> Samples:
 
 
 def stack(samples: Samples) -> tuple[Float[np.ndarray, "P C N"], Int[np.ndarray, "C N"]]:
-    """Balanced samples as features (P, C, N), and the row of each example, so that `features[:, c, i] = rows[index[c, i]]`."""
+    """Balanced samples as H (P, C, N), and the row of each example: H[:, c, i] is row index[c, i].
+
+    Raises:
+        ValueError: as `check_balance` and `check_sizes`.
+    """
     check_balance(samples)
     C, N = len(samples.counts), int(samples.counts[0])
     index = np.argsort(samples.codes, kind="stable").reshape(C, N)

@@ -16,8 +16,10 @@ import os
 import signal
 import sys
 import time
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,13 +45,15 @@ def set_up_jax() -> None:
     from platformdirs import user_cache_path
 
     jax.config.update("jax_enable_x64", True)
-    if jax.config.jax_compilation_cache_dir is None:
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(user_cache_path("central_path") / "jax"))
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")  # it costs time alone
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-class Input(NamedTuple):
+@dataclass(frozen=True)
+class Input:
     """Features (P, C, N) to start from, where each example came from, and what was done to them."""
 
     H: np.ndarray
@@ -143,7 +147,7 @@ def simulate(args: argparse.Namespace, given: Input, paint: Painter | None) -> t
     summary |= {key: getattr(args, key) for key in ("seed", "level", "rtol", "atol", "t_max", "tolerance", "saves")}
     summary |= {"seconds": time.perf_counter() - started, "versions": report.versions()}
     summary["flows"] = {flow.name: report.flow_summary(flow, tolerance=args.tolerance) for flow in flows}
-    arrays = {"features": samples.unstack(begin.X, given.index), "labels": given.labels}
+    arrays: dict[str, Any] = {"features": samples.unstack(begin.X, given.index), "labels": given.labels}
     for flow in flows:
         arrays |= report.flow_arrays(flow)
     with records.staging(args.output, last="summary.json", stale=() if paint else FIGURE_NAMES) as stage:
@@ -164,7 +168,7 @@ def main(argv: list[str] | None = None) -> int:
         given = read_input(args)
         with painter(not args.no_plots) as paint:
             code, table = simulate(args, given, paint)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

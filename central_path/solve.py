@@ -36,11 +36,13 @@ class Clock(eqx.Module):
 
     def time(self, s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """t(s)."""
-        return self.t_max * jnp.where(self.span == 0, s, jnp.expm1(self.span * s) / self._divisor)
+        return jnp.asarray(self.t_max) * jnp.where(self.span == 0, s, jnp.expm1(self.span * s) / self._divisor)
 
     def speed(self, s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """dt/ds."""
-        return self.t_max * jnp.where(self.span == 0, 1.0, self.span * jnp.exp(self.span * s) / self._divisor)
+        return jnp.asarray(self.t_max) * jnp.where(
+            self.span == 0, 1.0, self.span * jnp.exp(self.span * s) / self._divisor
+        )
 
 
 class Trajectory(eqx.Module):
@@ -64,12 +66,13 @@ def solve(
     level: str,
     N: int,
     saves: int,
-    rtol: Float[ArrayLike, ""],
-    atol: Float[ArrayLike, ""],
+    rtol: float | Float[Array, ""],
+    atol: float | Float[Array, ""],
     progress_meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Trajectory:
-    """Integrate flow k from a state of the level (see `flows.start`) with Dormand & Prince's method of order 8,
-    observing `saves` times from 0 to t_max.
+    """Integrate flow k from a state of the level (see `flows.start`), observing it at `saves` times from 0 to t_max.
+
+    By Dormand & Prince's method of order 8, with step sizes from rtol and atol.
 
     Compile it with `jax.jit` or `equinox.filter_jit`; k, the clock and the tolerances may be traced, so one program
     runs all flows.

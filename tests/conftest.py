@@ -1,4 +1,4 @@
-"""float64, strict promotion, and no compilation cache: tests see what a program sees, and nothing that an earlier run left."""
+"""float64 as in a program, strict promotion of dtypes and ranks, five seeds for what is drawn at random."""
 
 import jax
 import pytest

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from central_path.flows import FLOWS
+from central_path.horizon import default_t_max, horizon
+from central_path.laws import Law
+
+OMEGA0 = np.array([7.0, 3.0, 0.4])
+
+
+@pytest.mark.parametrize("name", ["riemannian", "renormalized"])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_default_horizon_brings_all_omega_within_one_percent_and_not_much_closer(name, scale):
+    law = Law(FLOWS[name], 4, 10)
+    omega = np.asarray(law.omega(default_t_max(law, scale * OMEGA0), scale * OMEGA0))
+    assert 1.0095 < omega.max() / omega.min() <= 1.01
+
+
+@pytest.mark.parametrize("name", ["riemannian", "renormalized"])
+@pytest.mark.parametrize("omega0", [np.array([3.0]), np.array([3.0, 2.99, 2.98])])
+def test_where_omegas_are_close_from_the_start_the_smallest_grows_tenfold(name, omega0):
+    law = Law(FLOWS[name], 4, 10)
+    omega = law.omega(default_t_max(law, omega0), omega0)
+    np.testing.assert_allclose(omega[-1] / omega0[-1], 10, rtol=1e-12)  # closed form against its inverse
+
+
+@pytest.mark.parametrize(("omega0", "largest"), [(OMEGA0, 70.0), (1e3 * OMEGA0, 2e4)])
+def test_unnormalized_grows_tenfold_but_not_beyond_2e4(omega0, largest):
+    law = Law(2, 4, 10)
+    np.testing.assert_allclose(law.omega(default_t_max(law, omega0), omega0)[0], largest, rtol=1e-12)
+
+
+def test_unnormalized_beyond_2e4_is_refused_unless_a_horizon_is_given():
+    law = Law(2, 4, 10)
+    with pytest.raises(ValueError, match="--t-max"):
+        default_t_max(law, 1e4 * OMEGA0)
+    assert horizon(law, 1e4 * OMEGA0, 5.0) == (5.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["riemannian", "renormalized"])
+def test_the_clock_starts_where_the_fastest_omega_has_grown_by_one_percent(name):
+    law = Law(FLOWS[name], 4, 10)
+    t_max, span = horizon(law, OMEGA0)
+    first = t_max / np.expm1(span)
+    growth = np.asarray(law.growth(first, OMEGA0))
+    assert 0.005 < growth.max() < 0.0101
