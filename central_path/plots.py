@@ -166,7 +166,7 @@ def _draw_lines(runs: list[Run], lines: tuple[Line, ...], ylabel: str) -> Figure
 
 def draw_loss(runs: list[Run]) -> Figure:
     """The loss on the central path and its two parts (Theorem 2)."""
-    return _draw_lines(runs, LOSSES, "loss (squared error, summed over classes)")
+    return _draw_lines(runs, LOSSES, "loss (half the squared error, summed over classes)")
 
 
 def draw_collapse(runs: list[Run]) -> Figure:

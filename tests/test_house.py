@@ -1,0 +1,86 @@
+"""The house: imports run one way, the core needs no torch, printed commands are real."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import central_path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = Path(central_path.__file__).parent
+ORDER = (  # data flows down this list: no module imports one that stands below it
+    "options samples problem loss manifold laws flows collapse observables solve horizon experiment report records plots painter simulate"
+).split()
+
+
+def imports(path):
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = (
+                [alias.name for alias in node.names] if node.module == "central_path" else [node.module.split(".")[-1]]
+            )
+            if node.module.split(".")[0] == "central_path":
+                found |= {name for name in names if name != "__version__"}
+    return found
+
+
+@pytest.mark.parametrize("module", ORDER)
+def test_imports_run_one_way(module):
+    above = set(ORDER[: ORDER.index(module)])
+    assert imports(PACKAGE / f"{module}.py") <= above
+
+
+def test_every_module_is_in_the_order():
+    assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"} == set(ORDER)
+
+
+@pytest.mark.parametrize("module", ["simulate", "plots"])
+def test_starting_a_program_imports_no_jax_and_the_mathematics_no_matplotlib_or_torch(module):
+    code = f"import sys, central_path.{module}; print(sorted({{'jax', 'torch'}} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_mathematics_needs_neither_matplotlib_nor_torch_nor_scikit_learn():
+    code = "import sys, central_path.experiment; print(sorted({'matplotlib', 'torch', 'sklearn'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_version_is_in_one_place():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "version" in project.get("dynamic", [])
+    assert central_path.__version__ in (ROOT / "CHANGELOG.md").read_text()
+    assert f"version: {central_path.__version__}" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_every_dependency_has_a_lower_bound():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + [item for extra in project["optional-dependencies"].values() for item in extra]
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+>=[0-9.]+", item) for item in wanted)
+
+
+def test_every_name_of_the_paper_map_exists():
+    names = re.findall(r"`(central_path\.[a-z_.A-Z]+|tests/[a-z_/.]+)`", (ROOT / "docs" / "paper_map.md").read_text())
+    assert len(names) > 20
+    for name in names:
+        if name.startswith("tests/"):
+            assert (ROOT / name).is_file(), name
+            continue
+        _, module, *attributes = name.split(".")
+        code = (PACKAGE / f"{module}.py").read_text()
+        for attribute in attributes:
+            assert re.search(rf"\b(def|class) {attribute}\b|^\s*{attribute}\b", code, re.M), name
+
+
+def test_printed_commands_of_the_readme_parse():
+    from central_path import options
+
+    commands = re.findall(r"python -m central_path\.simulate (.*)", (ROOT / "README.md").read_text())
+    assert len(commands) >= 2
+    for command in commands:
+        options.parse(command.split("#")[0].split())
