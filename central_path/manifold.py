@@ -11,7 +11,7 @@ Both are idempotent and land in the tangent space; only the first is self-adjoin
 manifold S = sym(E Z^T)/(CN). Off it that shortcut makes the flow unstable: any drift grows with omega^2. The equation
 above is right everywhere.
 
-Source: Han, Papyan & Donoho (2022), Section 3.2, Definitions 3 and 4, Propositions 3 and 4, Appendix D.1.
+Source: Han, Papyan & Donoho (2022), Section 3.2; Appendix D: Definition 6, Propositions 3 and 4, D.1.
 """
 
 import equinox as eqx

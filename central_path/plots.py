@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+DPI = 160
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.grid": True,
@@ -182,15 +183,18 @@ def draw(folder: Path, names: Iterable[str] = tuple(DRAW)) -> None:
     runs = read_runs(folder / "trajectory.npz")
     with matplotlib.rc_context(STYLE):
         for name in names:
-            DRAW[name](runs).savefig(folder / name, dpi=160)
+            DRAW[name](runs).savefig(folder / name, dpi=DPI)
 
 
 def warm_up() -> None:
-    """Draw a small figure into memory: fonts, formula parser and renderer are loaded when the real figures come."""
-    figure, axes = _axes([Run("", {"t": np.array([1.0, 10.0]), "asymptote": np.ones(2)})], r"$\omega_j$")
-    axes[0].plot([1.0, 10.0], [1.0, 10.0], label="law")
-    axes[0].legend()
-    figure.savefig(io.BytesIO())
+    """Draw every decade's label into memory: fonts and formulas are cached when the real figures come."""
+    decades = 10.0 ** np.arange(-9, 13)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _axes([Run("", {"t": decades, "asymptote": decades})], LOSSES[0].label)
+        axes[0].plot(decades, decades, label=COLLAPSE[0].label)
+        axes[0].set_xticks(decades)
+        axes[0].legend(loc="upper left")
+        figure.savefig(io.BytesIO(), dpi=DPI)
 
 
 def main(argv: list[str]) -> int:

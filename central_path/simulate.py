@@ -175,7 +175,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{PROGRAM}: interrupted, nothing written", file=sys.stderr)
         return 130
     if not args.quiet:
-        print(table)
+        try:
+            print(table, flush=True)
+        except BrokenPipeError:  # the reader has left, with what it wanted
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 
