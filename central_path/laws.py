@@ -104,13 +104,13 @@ def _start(omega0: Array, C: int) -> _Start:
 
 
 def _expm1_double(scale: Array, y: Array) -> Array:
-    """Scale (e^(2y) - 1), finite wherever the result is."""
+    """The product of scale and e^(2y) - 1, finite wherever it can be."""
     half = jnp.expm1(y)
     return scale * half * (half + 2)
 
 
 def _log_ratio(y: Array, start: _Start) -> Array:
-    """Log of R = (1 + omega(t)^2/C)/(1 + omega(0)^2/C)."""
+    """Logarithm of R = (1 + omega(t)^2/C)/(1 + omega(0)^2/C)."""
     huge = y > 300
     near = jnp.log1p(_expm1_double(start.sigma, jnp.where(huge, 1.0, y)))
     far = jnp.logaddexp(jnp.log(start.rho), jnp.log(start.sigma) + 2 * y)
@@ -118,7 +118,7 @@ def _log_ratio(y: Array, start: _Start) -> Array:
 
 
 def _g_polynomial(k: int, y: Array, start: _Start, m: Array) -> tuple[Array, Array]:
-    """G and g' for k = 0, 1, 2."""
+    """Value and slope of g for k = 0, 1, 2."""
     del m
     rho, sigma = start.rho, start.sigma
     q = _expm1_double(sigma, y)
@@ -130,14 +130,12 @@ def _g_polynomial(k: int, y: Array, start: _Start, m: Array) -> tuple[Array, Arr
 
 
 def _g_real(y: Array, start: _Start, m: Array) -> tuple[Array, Array]:
-    """G and g' for real m = 2 - k > 0."""
+    """Value and slope of g for real m = 2 - k > 0."""
     log_R = _log_ratio(y, start)
     growth_below = jnp.clip((math.log(SPLIT) - start.log_x) / 2, 0.0, y)
     length_below = jnp.clip(_expm1_double(start.x, y), 0.0, jnp.maximum(SPLIT - start.x, 0.0))
     below = start.rho**m * (growth_below + _low(jnp.minimum(start.x, SPLIT), length_below, m))
-    log_w = jnp.maximum(
-        math.log1p(SPLIT) + jnp.log(start.rho), 0.0
-    )  # log of (1+SPLIT)/(1+x) where the start is below the split
+    log_w = jnp.maximum(math.log1p(SPLIT) + jnp.log(start.rho), 0.0)  # of (1+SPLIT)/(1+x), from a start below
     above = jnp.exp(m * log_w) * _high(jnp.maximum(1 + start.x, 1 + SPLIT), jnp.maximum(log_R - log_w, 0.0), m)
     return below + above, jnp.exp(m * log_R)
 
