@@ -1,0 +1,175 @@
+"""Trajectories: the levels agree with each other, every flow with its own law, and errors fall with the tolerance."""
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from central_path import flows, laws, loss, manifold, solve
+
+C, N, P, SAVES = 4, 8, 6, 20
+FLOWS = flows.FLOWS.items()
+TOLERANCE = 1e-10  # of the solver at its steps
+BETWEEN_STEPS = 30 * TOLERANCE  # its interpolation there, at a few large steps of order 8
+GROWTH = 3.0  # of the largest omega
+
+integrate = jax.jit(solve.solve, static_argnames=("level", "N", "saves"))
+start = jax.jit(flows.start, static_argnames="level")
+growth = jax.jit(lambda k, t, omega0: laws.Law(k, C, N).growth(t[:, None], omega0[None, :]))
+
+
+@pytest.fixture(scope="module")
+def X():
+    return manifold.random_point(C, N, P, seed=1)
+
+
+@pytest.fixture(scope="module")
+def omega0(X):
+    return start(X, 0, "spectrum")
+
+
+def horizon(k, omega0):
+    return float(laws.Law(k, C, N).elapsed(omega0[0], np.log(GROWTH)))
+
+
+@pytest.fixture(scope="module")
+def run(X, omega0):
+    """One trajectory for each level, flow and tolerance, by one compiled program for each level."""
+    done = {}
+
+    def trajectory(level, k, tolerance=TOLERANCE):
+        if (level, k, tolerance) not in done:
+            clock = solve.Clock(jnp.asarray(horizon(k, omega0)), jnp.asarray(0.0 if k == 2 else 2.0))
+            arguments = {"level": level, "N": N, "saves": SAVES, "rtol": tolerance, "atol": tolerance}
+            done[level, k, tolerance] = integrate(start(X, k, level), jnp.asarray(k), clock, **arguments)
+        return done[level, k, tolerance]
+
+    return trajectory
+
+
+def bound(k, omega0):
+    """On the error of omega, for k = 2 omega^2/C times that of the state: the means approach a sphere."""
+    return BETWEEN_STEPS * (max(1.0, float(GROWTH * omega0[0]) ** 2 / C) if k == 2 else 1.0)
+
+
+def error(trajectory, k, omega0):
+    """Largest relative error of omega against the law with exponent k."""
+    law = jnp.log(omega0)[None, :] + growth(jnp.asarray(float(k)), trajectory.ts, omega0)
+    return float(jnp.max(jnp.abs(jnp.log(trajectory.ys["omega"]) - law)))
+
+
+@pytest.mark.parametrize(("name", "k"), FLOWS)
+@pytest.mark.parametrize("level", flows.LEVELS)
+def test_every_flow_follows_its_law_at_every_level_and_no_other(level, name, k, run, omega0):
+    trajectory = run(level, k)
+    assert trajectory.result == diffrax.RESULTS.successful
+    assert error(trajectory, k, omega0) < bound(k, omega0)
+    for other in {0, 1, 2} - {k}:  # planted: the laws of the other flows
+        assert error(trajectory, other, omega0) > 1e-2
+    np.testing.assert_allclose(jnp.max(trajectory.ys["omega"][-1]), GROWTH * omega0[0], rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("name", "k"), FLOWS)
+def test_the_levels_agree_in_everything_that_both_observe(name, k, run, omega0):
+    features, means, spectrum = (run(level, k) for level in flows.LEVELS)
+    assert set(spectrum.ys) < set(means.ys) < set(features.ys)
+    for coarse, fine in ((spectrum, means), (means, features)):
+        np.testing.assert_array_equal(coarse.ts, fine.ts)
+        for key, value in coarse.ys.items():
+            tolerance = 4 * bound(k, omega0)  # two errors, and nc1 goes as omega^-2
+            np.testing.assert_allclose(fine.ys[key], value, rtol=tolerance, atol=TOLERANCE, err_msg=key)
+
+
+@pytest.mark.parametrize(("name", "k"), FLOWS)
+def test_the_manifold_and_the_global_mean_are_kept(name, k, run):
+    ys = run("features", k).ys
+    assert float(jnp.max(ys["drift"])) < (BETWEEN_STEPS if k == 2 else 1e-13)  # for k < 2 the deviations do not move
+    assert float(jnp.max(ys["global_mean"])) < 1e-13
+
+
+@pytest.mark.parametrize(("name", "k"), FLOWS)
+@pytest.mark.parametrize("level", flows.LEVELS)
+def test_what_is_observed_are_the_losses_and_nc1_of_omega(level, name, k, run):
+    ys = run(level, k).ys
+    expected = jax.vmap(lambda omega: jnp.stack(loss.spectral_losses(omega, C=C)))(ys["omega"])
+    observed = jnp.stack([ys["loss"], ys["loss_nc1"], ys["loss_nc23"]], axis=1)
+    np.testing.assert_allclose(observed, expected, rtol=1e-13)
+    np.testing.assert_allclose(ys["nc1"], jnp.sum(ys["omega"] ** -2.0, axis=1), rtol=1e-11)
+    assert np.all(np.diff(ys["loss"]) < 0)
+    assert np.all(np.diff(ys["omega"], axis=0) > 0)
+
+
+@pytest.mark.parametrize("level", flows.LEVELS)
+def test_the_error_falls_with_the_tolerance(level, run, omega0):
+    tolerances = (1e-5, 1e-7, 1e-9)
+    errors = [error(run(level, 1, tolerance), 1, omega0) for tolerance in tolerances]
+    order = np.polyfit(np.log(tolerances), np.log(errors), 1)[0]
+    assert 0.7 < order < 1.3  # a controller by the error per step: the error is proportional to the tolerance
+    steps = [int(run(level, 1, tolerance).stats["num_accepted_steps"]) for tolerance in tolerances]
+    assert steps[0] < steps[1] < steps[2] < 2 * steps[1]  # order 8: 100 times finer takes 100^(1/8) = 1.8 times more
+
+
+def test_the_start_is_seen_at_time_0_and_the_horizon_at_the_end(run, omega0):
+    for level in flows.LEVELS:
+        trajectory = run(level, 0)
+        assert trajectory.ts.shape == (SAVES,)
+        assert float(trajectory.ts[0]) == 0
+        np.testing.assert_allclose(trajectory.ts[-1], horizon(0, omega0), rtol=1e-14)
+        np.testing.assert_allclose(trajectory.ys["omega"][0], omega0, rtol=1e-11)
+
+
+@pytest.mark.parametrize("span", [0.0, 1e-3, 1.0, 20.0, 300.0])
+def test_the_clock_runs_from_0_to_the_horizon_at_its_speed(span):
+    clock, s = solve.Clock(jnp.asarray(1e7), jnp.asarray(span)), jnp.linspace(0.0, 1.0, 11)
+    ts = clock.time(s)
+    assert float(ts[0]) == 0
+    np.testing.assert_allclose(ts[-1], 1e7, rtol=1e-15)
+    assert np.all(np.diff(ts) > 0)
+    np.testing.assert_allclose(jax.vmap(jax.grad(clock.time))(s), clock.speed(s), rtol=1e-12)
+    ratio = clock.speed(s[1:]) / clock.speed(s[:-1])
+    np.testing.assert_allclose(ratio, np.exp(span / 10), rtol=1e-11)  # even in log t beyond t_max e^-span
+    if span == 0:
+        np.testing.assert_allclose(ts, 1e7 * s, rtol=1e-15)
+    else:  # planted: a clock that is linear throughout
+        assert np.abs(ts / 1e7 - s).max() > 1e-5
+
+
+def test_the_clock_is_continuous_where_it_becomes_linear():
+    s = jnp.linspace(0.0, 1.0, 11)
+    linear, nearly = (solve.Clock(jnp.asarray(3.0), jnp.asarray(span)).time(s) for span in (0.0, 1e-9))
+    np.testing.assert_allclose(nearly, linear, rtol=1e-8)
+
+
+def test_the_clock_does_not_change_the_path(X, omega0):
+    ends = []
+    for span in (0.0, 3.0):
+        clock = solve.Clock(jnp.asarray(horizon(1, omega0)), jnp.asarray(span))
+        arguments = {"level": "spectrum", "N": N, "saves": SAVES, "rtol": TOLERANCE, "atol": TOLERANCE}
+        ends.append(integrate(omega0, jnp.asarray(1), clock, **arguments).ys["omega"][-1])
+    np.testing.assert_allclose(ends[0], ends[1], rtol=TOLERANCE)
+
+
+def test_unusable_arguments_are_refused(omega0):
+    clock = solve.Clock(jnp.asarray(1.0), jnp.asarray(0.0))
+
+    def call(level="spectrum", saves=SAVES):
+        return solve.solve(omega0, 0, clock, level=level, N=N, saves=saves, rtol=TOLERANCE, atol=TOLERANCE)
+
+    with pytest.raises(ValueError, match="Need a level among features, means, spectrum, got 'logits'"):
+        call(level="logits")
+    with pytest.raises(ValueError, match="Need at least 2 save times, got saves = 1"):
+        call(saves=1)
+    with jax.enable_x64(False), pytest.raises(ValueError, match="Need float64, got JAX's default float32"):
+        call()
+
+
+def test_times_that_the_solver_did_not_reach_are_infinite_and_the_result_says_so(omega0):
+    clock = solve.Clock(jnp.asarray(1e6), jnp.asarray(0.0))  # 5000 e-folds: float64 ends at 709
+    arguments = {"level": "spectrum", "N": N, "saves": SAVES, "rtol": TOLERANCE, "atol": TOLERANCE}
+    trajectory = integrate(omega0, jnp.asarray(2), clock, **arguments)
+    assert trajectory.result == diffrax.RESULTS.max_steps_reached
+    reached = np.isfinite(trajectory.ys["omega"]).all(axis=1)
+    assert reached[0]
+    assert not reached[-1]
+    assert np.all(np.diff(reached.astype(int)) <= 0)
