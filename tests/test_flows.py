@@ -91,8 +91,8 @@ def test_the_gradient_at_renormalized_features_is_the_one_by_svd(seed):
     g = 1 / (C + omega**2) ** 2
     means = (U * omega * g) @ V.T / N
     inside = -np.einsum("pj,qj,qci->pci", U * omega**2 * g, U, problem.deviations(X)) / (C * N)
-    np.testing.assert_allclose(-gradient(X), means[:, :, None] + inside, atol=ROUNDING)
-    np.testing.assert_allclose(features_field(X, 2), -gradient(X), atol=ROUNDING)
+    np.testing.assert_allclose(-gradient(X), means[:, :, None] + inside, rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(features_field(X, 2), -gradient(X), rtol=0, atol=ROUNDING)
     assert np.abs(inside).max() > 1e-4  # so that the second part is seen
 
 
@@ -101,7 +101,7 @@ def test_the_field_is_the_analytic_one(name, k, seed):
     X = renormalized(seed)
     field = features_field(state(seed, k), k)
     expected = analytic_field(X, k)
-    np.testing.assert_allclose(field, expected, atol=ROUNDING)
+    np.testing.assert_allclose(field, expected, rtol=0, atol=ROUNDING)
     for other in {0, 1, 2} - {k}:  # planted: the fields of the other flows
         assert np.abs(analytic_field(X, other) - expected).max() > 1e-4
 
@@ -111,17 +111,17 @@ def test_deviations_stay_in_the_projected_flows_and_shrink_in_the_plain_one(name
     X = state(seed, k)
     E, dE = flat(problem.deviations(X)), flat(problem.deviations(features_field(X, k)))
     if k != 2:
-        np.testing.assert_allclose(dE, 0, atol=ROUNDING)
+        np.testing.assert_allclose(dE, 0, rtol=0, atol=ROUNDING)
         return
     U = svd_of_means(X)[0]
-    np.testing.assert_allclose(dE, U @ U.T @ dE, atol=ROUNDING)
+    np.testing.assert_allclose(dE, U @ U.T @ dE, rtol=0, atol=ROUNDING)
     assert np.all(np.diag(U.T @ dE @ E.T @ U) < -1e-4)
 
 
 def test_the_gradient_is_orthogonal_to_all_linear_maps_of_the_features(seed):
     X = off_the_manifold(seed) + 1.0  # on the manifold or off it, centred or not
     product = flat(gradient(X)) @ flat(X).T
-    np.testing.assert_allclose(product, 0, atol=ROUNDING)
+    np.testing.assert_allclose(product, 0, rtol=0, atol=ROUNDING)
     E = flat(problem.deviations(X))
     assert np.abs(flat(gradient(X)) @ E.T).max() > 1e-3  # planted: deviations in the place of features
 
@@ -131,21 +131,21 @@ def test_what_each_flow_conserves(name, k, seed):
     X = state(seed, k)
     field = features_field(X, k)
     conserved, other = (total_velocity, within_velocity) if k == 2 else (within_velocity, total_velocity)
-    np.testing.assert_allclose(conserved(X, field), 0, atol=ROUNDING)
+    np.testing.assert_allclose(conserved(X, field), 0, rtol=0, atol=ROUNDING)
     assert float(jnp.abs(other(X, field)).max()) > 1e-4  # planted: the other covariance is not
-    np.testing.assert_allclose(problem.global_mean(field), 0, atol=ROUNDING)
+    np.testing.assert_allclose(problem.global_mean(field), 0, rtol=0, atol=ROUNDING)
 
 
 def test_the_plain_flow_conserves_second_moments_from_any_start(seed):
     X = off_the_manifold(seed)
     product = flat(features_field(X, 2)) @ flat(X).T
-    np.testing.assert_allclose(product + product.T, 0, atol=ROUNDING)
+    np.testing.assert_allclose(product + product.T, 0, rtol=0, atol=ROUNDING)
 
 
 @pytest.mark.parametrize(("name", "k"), PROJECTED)
 def test_the_projected_flows_keep_the_within_covariance_off_the_manifold_too(name, k, seed):
     X = off_the_manifold(seed)
-    np.testing.assert_allclose(within_velocity(X, features_field(X, k)), 0, atol=10 * ROUNDING)
+    np.testing.assert_allclose(within_velocity(X, features_field(X, k)), 0, rtol=0, atol=10 * ROUNDING)
     Z, E = -gradient(X), problem.deviations(X)
     S = flat(E) @ flat(Z).T / (C * N)  # planted: no Lyapunov equation
     shortcut = Z - jnp.einsum("pq,qci->pci", (S + S.T) / 2, E if k == 0 else X)
@@ -176,8 +176,8 @@ def test_the_class_means_move_as_the_level_of_means_says(name, k, seed):
     X = state(seed, k)
     M = problem.class_means(X)
     dM = means_field(M, k, N=N)
-    np.testing.assert_allclose(dM, problem.class_means(features_field(X, k)), atol=ROUNDING)
-    np.testing.assert_allclose(flows.within_covariance_of_means(M, k), within(X), atol=ROUNDING)
+    np.testing.assert_allclose(dM, problem.class_means(features_field(X, k)), rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(flows.within_covariance_of_means(M, k), within(X), rtol=0, atol=ROUNDING)
     omega, velocity = omega_and_velocity_of_means(M, dM, k)
     np.testing.assert_allclose(velocity, spectrum_field(omega, k, N=N), rtol=1e-10)
 
@@ -189,7 +189,7 @@ def test_singular_vectors_of_the_means_stay(name, k, seed):
     rotated = U.T @ np.asarray(means_field(jnp.asarray(M), k, N=N)) @ Vt.T
     off_diagonal = rotated.copy()
     np.fill_diagonal(off_diagonal, 0)
-    np.testing.assert_allclose(off_diagonal, 0, atol=ROUNDING)
+    np.testing.assert_allclose(off_diagonal, 0, rtol=0, atol=ROUNDING)
     assert np.all(np.diag(rotated)[: C - 1] > 1e-5)
 
 
@@ -201,7 +201,7 @@ def test_singular_vectors_turn_in_the_plain_flow_from_another_total_covariance(s
     moving = white @ np.asarray(problem.class_means(features_field(X, 2)))
     S, dS = means @ means.T / C, (moving @ means.T + means @ moving.T) / C
     half = A @ (np.eye(P) - S) @ S / (C**2 * N)
-    np.testing.assert_allclose(dS, half + half.T, atol=ROUNDING)
+    np.testing.assert_allclose(dS, half + half.T, rtol=0, atol=ROUNDING)
     U = np.linalg.svd(means)[0][:, : C - 1]
     turning = U.T @ dS @ U
     assert np.abs(turning - np.diag(np.diag(turning))).max() > 1e-3 * np.abs(turning).max()
@@ -221,7 +221,7 @@ def test_the_levels_start_from_the_same_omega(name, k, seed):
     X = renormalized(seed)
     omega = svd_of_means(X)[1]
     features, means = start(X, k, "features"), start(X, k, "means")
-    np.testing.assert_allclose(problem.class_means(features), means, atol=ROUNDING)
+    np.testing.assert_allclose(problem.class_means(features), means, rtol=0, atol=ROUNDING)
     np.testing.assert_allclose(omega_and_velocity(features, X)[0], omega, rtol=1e-11)
     np.testing.assert_allclose(omega_and_velocity_of_means(means, means, k)[0], omega, rtol=1e-11)
     np.testing.assert_allclose(start(X, k, "spectrum"), omega, rtol=1e-11)
@@ -237,7 +237,7 @@ def test_one_field_for_every_level(level):
     field = jax.jit(lambda begin, k: flows.field(begin, k, level=level, N=N))
     for _, k in FLOWS:
         begin = start(renormalized(0), k, level)
-        np.testing.assert_allclose(field(begin, k), own[level](begin, k), atol=ROUNDING)
+        np.testing.assert_allclose(field(begin, k), own[level](begin, k), rtol=0, atol=ROUNDING)
 
 
 def test_unknown_levels_are_refused():

@@ -47,6 +47,10 @@ def growth_slope_in_k(k, t, omega0):
     return jax.jacfwd(lambda k: Law(k, C, N).growth(t, omega0))(k)
 
 
+def full(value):
+    return jnp.asarray(np.full(COUNT, value))
+
+
 @pytest.fixture(autouse=True)
 def sixty_digits():
     with mpmath.workdps(60):
@@ -101,7 +105,7 @@ class ExactLaw:
 
 
 def draw(seed, k, C=C, N=N):
-    """Starts and times over the whole documented range; two in three where growth begins, half of those near omega = 1."""
+    """Starts and times over the whole documented range; two in three where growth begins, one near omega = 1."""
     rng = np.random.default_rng(seed)
     log_start, log_t = rng.uniform(-100, 70, COUNT), rng.uniform(-30, 280, COUNT)
     kind = np.arange(COUNT) % 3
@@ -182,7 +186,7 @@ def test_omega_inverts_forward(k, seed):
     (t, omega0), law = moderate(seed), law_of(k)
     difference = forward(law, omega(law, t, omega0)) - forward(law, omega0)
     scale = jnp.abs(forward(law, omega0)) + t
-    np.testing.assert_allclose(difference / scale, t / scale, atol=1e-13)
+    np.testing.assert_allclose(difference / scale, t / scale, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("k", EXPONENTS)
@@ -192,7 +196,7 @@ def test_elapsed_is_the_difference_of_forward_and_the_inverse_of_growth(k, seed)
     difference = forward(law, omega0 * jnp.exp(y)) - forward(law, omega0)
     np.testing.assert_allclose(elapsed(law, omega0, y), difference, rtol=1e-12, atol=1e-12 * C**2 * N)
     np.testing.assert_allclose(growth(law, elapsed(law, omega0, y), omega0), y, rtol=1e-13, atol=1e-14)
-    large, little = 1e6 * omega0, jnp.full(COUNT, 1e-13)  # where the difference cancels
+    large, little = 1e6 * omega0, full(1e-13)  # where the difference cancels
     np.testing.assert_allclose(elapsed(law, large, little), little * large / rate(law, large), rtol=1e-12)
 
 
@@ -231,7 +235,7 @@ def test_the_derivative_in_k_is_its_finite_difference(seed):
         assert jnp.abs(difference).max() > 1e-2
 
 
-@pytest.mark.parametrize("k", [0, 1, 2, 0.5])
+@pytest.mark.parametrize("k", [0, 2, 0.5])
 def test_second_derivatives_are_finite_and_those_of_the_rate(k):
     (t, omega0), law = moderate(0), law_of(k)
     t = t.at[0].set(0.0)
@@ -258,7 +262,7 @@ def test_the_branch_for_real_k_contains_the_polynomials(k, seed):
     polynomial, real = law_of(k), law_of(float(k))
     t, omega0 = (jnp.asarray(drawn) for drawn in draw(seed, k))
     one, other = growth(polynomial, t, omega0), growth(real, t, omega0)
-    np.testing.assert_allclose((other - one) / jnp.maximum(one, 1), 0, atol=2 * TOLERANCE)
+    np.testing.assert_allclose((other - one) / jnp.maximum(one, 1), 0, rtol=0, atol=2 * TOLERANCE)
     values = 10 ** jnp.linspace(-3.0, 5.0, COUNT)
     np.testing.assert_allclose(rate(real, values), rate(polynomial, values), rtol=1e-13)
     np.testing.assert_allclose(forward(real, values), forward(polynomial, values), rtol=1e-12, atol=1e-10)
@@ -267,25 +271,25 @@ def test_the_branch_for_real_k_contains_the_polynomials(k, seed):
 @pytest.mark.parametrize("k", [0, 1, 0.5, 1.5, -0.7])
 def test_every_omega_approaches_the_asymptote(k):
     law, starts = law_of(k), 10 ** jnp.linspace(-1.0, 1.0, COUNT)
-    early, late = jnp.full(COUNT, 1e20), jnp.full(COUNT, 1e22)
+    early, late = full(1e20), full(1e22)
     first, last = omega(law, early, starts), omega(law, late, starts)
     corrections = [C / jnp.min(w) ** 2 + jnp.log(w) * C**2 * N / t for w, t in ((first, early), (last, late))]
     for w, t, correction in zip((first, last), (early, late), corrections, strict=True):
         assert jnp.all(jnp.abs(w / law.asymptote(t) - 1) <= 2 * correction + 1e-14)  # the next terms of F_k
     slope = jnp.log(last / first) / jnp.log(100.0)
-    np.testing.assert_allclose(slope, law.exponent, atol=1e-8)
+    np.testing.assert_allclose(slope, law.exponent, rtol=0, atol=float(jnp.max(corrections[0])) + 1e-14)
     assert float(law.exponent) == pytest.approx(1 / (4 - 2 * k))
     assert jnp.max(last) / jnp.min(last) - 1 < 1e-8 < jnp.max(starts) / jnp.min(starts) - 1
 
 
 def test_at_k_2_growth_is_exponential_and_ratios_stay_for_ever():
-    starts, t = 10 ** jnp.linspace(-1.0, 1.0, COUNT), jnp.full(COUNT, 5.0 * C**2 * N)
+    starts, t = 10 ** jnp.linspace(-1.0, 1.0, COUNT), full(5.0 * C**2 * N)
     np.testing.assert_allclose(omega(law_of(2), t, starts), starts * np.exp(5.0), rtol=1e-14)
 
 
 @pytest.mark.parametrize("k", EXPONENTS)
 def test_all_laws_coincide_while_omega_squared_is_far_below_C(k):
-    y = growth(law_of(k), jnp.full(COUNT, 100.0), jnp.full(COUNT, 1e-6))
+    y = growth(law_of(k), full(100.0), full(1e-6))
     np.testing.assert_allclose(y, 100.0 / (C**2 * N), rtol=1e-10)
 
 
@@ -325,7 +329,7 @@ def test_times_and_starts_without_a_law_are_refused(method, t, omega0, message):
 @pytest.mark.parametrize(("t", "omega0", "message"), REFUSED)
 def test_times_and_starts_without_a_law_are_refused_inside_jit(t, omega0, message):
     with pytest.raises(RuntimeError, match=message):
-        omega(law_of(0), jnp.full(COUNT, t), jnp.full(COUNT, omega0))
+        omega(law_of(0), full(t), full(omega0))
 
 
 def test_what_only_polynomials_or_power_laws_have_is_refused_elsewhere():

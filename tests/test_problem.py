@@ -59,8 +59,8 @@ def inverse_symmetric_root(Sigma):
 def test_contrasts_are_an_orthonormal_basis_of_the_vectors_that_sum_to_zero(C):
     Q = problem.contrasts(C)
     centring = np.eye(C) - 1 / C
-    np.testing.assert_allclose(Q.T @ Q, np.eye(C - 1), atol=ROUNDING)
-    np.testing.assert_allclose(Q @ Q.T, centring, atol=ROUNDING)
+    np.testing.assert_allclose(Q.T @ Q, np.eye(C - 1), rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(Q @ Q.T, centring, rtol=0, atol=ROUNDING)
     assert np.abs(Q[:, 1:] @ Q[:, 1:].T - centring).max() > 1 / (2 * C)  # planted: one contrast too few
 
 
@@ -69,7 +69,7 @@ def test_moments_are_their_definitions(seed):
     m = moments(jnp.asarray(H))
     rows = [(H[:, c, i], c) for c in range(C) for i in range(N)]
     for name, value in moments_by_loops(*zip(*rows, strict=True)).items():
-        np.testing.assert_allclose(getattr(m, name), value, atol=ROUNDING * np.abs(H).max() ** 2, err_msg=name)
+        np.testing.assert_allclose(getattr(m, name), value, rtol=0, atol=ROUNDING * np.abs(H).max() ** 2, err_msg=name)
 
 
 def test_moments_of_unbalanced_samples_are_their_definitions(seed):
@@ -77,7 +77,7 @@ def test_moments_of_unbalanced_samples_are_their_definitions(seed):
     m = moments_of_samples(features, labels, C=C)
     expected = moments_by_loops(features, labels)
     for name, value in expected.items():
-        np.testing.assert_allclose(getattr(m, name), value, atol=ROUNDING, err_msg=name)
+        np.testing.assert_allclose(getattr(m, name), value, rtol=0, atol=ROUNDING, err_msg=name)
     middle_of_means = expected["M"].mean(axis=1)  # planted: unbalanced, the mean of the class means is not mu_G
     assert np.abs(middle_of_means - m.mu_G).max() > 1e-2
 
@@ -91,7 +91,7 @@ def test_samples_run_class_by_class_and_have_the_same_moments(seed):
             np.testing.assert_array_equal(features[c * N + i], H[:, c, i])
     again = moments_of_samples(features, labels, C=C)
     for one, other in zip(jax.tree.leaves(moments(H)), jax.tree.leaves(again), strict=True):
-        np.testing.assert_allclose(one, other, atol=ROUNDING * 100)  # entries up to 100
+        np.testing.assert_allclose(one, other, rtol=0, atol=ROUNDING * 100)  # entries up to 100
 
 
 @pytest.mark.parametrize("balanced", [True, False])
@@ -100,7 +100,7 @@ def test_within_plus_between_is_the_covariance_of_all_samples(balanced, seed):
     m = moments_of_samples(features, labels, C=C)
     expected = np.cov(np.asarray(features).T, bias=True)
     scale = np.abs(expected).max()
-    np.testing.assert_allclose(m.Sigma_T, expected, atol=ROUNDING * scale)
+    np.testing.assert_allclose(m.Sigma_T, expected, rtol=0, atol=ROUNDING * scale)
     equal_weights = m.Sigma_W + m.Mbar @ m.Mbar.T / C  # planted: 1/C for pi_c
     assert (np.abs(equal_weights - expected).max() > 1e-2 * scale) == (not balanced)
 
@@ -110,7 +110,9 @@ def test_snr_is_the_symmetric_root_times_the_centred_means(seed):
     root = inverse_symmetric_root(m.Sigma_W)
     condition = np.linalg.cond(m.Sigma_W)
     expected = root @ (m.M - np.mean(m.M, axis=1, keepdims=True))
-    np.testing.assert_allclose(problem.snr(m), expected, atol=1e-15 * condition * np.abs(expected).max() + ROUNDING)
+    np.testing.assert_allclose(
+        problem.snr(m), expected, rtol=0, atol=1e-15 * condition * np.abs(expected).max() + ROUNDING
+    )
     triangular = np.linalg.solve(np.linalg.cholesky(m.Sigma_W), m.Mbar)  # planted: a root, but not the symmetric one
     assert np.abs(triangular - expected).max() > 1e-2
 
@@ -118,7 +120,7 @@ def test_snr_is_the_symmetric_root_times_the_centred_means(seed):
 def test_omega_are_the_singular_values_of_the_snr_matrix(seed):
     m = moments(jnp.asarray(skewed_features(seed)))
     singular_values = np.linalg.svd(inverse_symmetric_root(m.Sigma_W) @ m.Mbar, compute_uv=False)
-    np.testing.assert_allclose(singular_values[C - 1 :], 0, atol=1e-10)  # centring loses one
+    np.testing.assert_allclose(singular_values[C - 1 :], 0, rtol=0, atol=1e-10)  # centring loses one
     np.testing.assert_allclose(omega(m), singular_values[: C - 1], rtol=1e-15 * np.linalg.cond(m.Sigma_W) + ROUNDING)
 
 
@@ -146,9 +148,9 @@ def test_gram_is_quadratic_with_the_derivative_of_plain_autodiff_in_both_modes(s
 
     value, forwards = jax.jvp(problem.gram, (A,), (D,))
     differences = (plain(A + D) - plain(A - D)) / 2  # exact for a quadratic form
-    np.testing.assert_allclose(value, plain(A), atol=ROUNDING)
-    np.testing.assert_allclose(forwards, differences, atol=ROUNDING)
-    np.testing.assert_allclose(jax.grad(weighted(problem.gram))(A), jax.grad(weighted(plain))(A), atol=ROUNDING)
+    np.testing.assert_allclose(value, plain(A), rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(forwards, differences, rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(jax.grad(weighted(problem.gram))(A), jax.grad(weighted(plain))(A), rtol=0, atol=ROUNDING)
     assert np.abs(2 * D @ A.T - differences).max() > 0.1  # planted: 2T for T + T^T
 
 
