@@ -77,21 +77,21 @@ def _renormalize(H: Float[Array, "P C N"]) -> tuple[Array, Array, Array]:
     return X, snr_singular_values(M, covariance(deviations(X))), offset
 
 
-@partial(jax.jit, static_argnames=("level", "saves", "meter"))
+@partial(jax.jit, static_argnames=("level", "meter"))
 def _integrate(
     X: Float[Array, "P C N"],
     k: Array,
     clock: Clock,
+    ts: Float[Array, " T"],
     rtol: Array,
     atol: Array,
     *,
     level: str,
-    saves: int,
     meter: diffrax.AbstractProgressMeter,
 ) -> Trajectory:
-    """One program for all flows: k, the clock and the tolerances are traced."""
+    """One program for all flows: k, the clock, the times and the tolerances are traced."""
     state = start(X, k, level)
-    return solve(state, k, clock, level=level, N=X.shape[2], saves=saves, rtol=rtol, atol=atol, progress_meter=meter)
+    return solve(state, k, clock, level=level, N=X.shape[2], ts=ts, rtol=rtol, atol=atol, progress_meter=meter)
 
 
 @partial(jax.jit, static_argnames=("C", "N"))
@@ -143,9 +143,8 @@ def programs(
     scalar, features = np.float64(1.0), jax.ShapeDtypeStruct((P, C, N), float)
     k, times, omega0 = (jax.ShapeDtypeStruct(*like) for like in (((), np.int32), ((saves,), float), ((C - 1,), float)))
     meter = diffrax.NoProgressMeter() if meter is None else meter
-    integrate = _integrate.lower(
-        features, k, Clock(scalar, scalar), scalar, scalar, level=level, saves=saves, meter=meter
-    )
+    clock = Clock(scalar, scalar, scalar)
+    integrate = _integrate.lower(features, k, clock, times, scalar, scalar, level=level, meter=meter)
     return Programs(
         integrate=_threads.submit(_compile, integrate),  # the longest first
         renormalize=_renormalize_program(C, N, P),
@@ -208,11 +207,11 @@ def run_flow(
     P, C, N = begin.X.shape
     k = FLOWS[name]
     law = Law(k, C, N)
-    t_max, span = horizon(law, begin.omega0, t_max)
+    t_max, scale, power = chosen = horizon(law, begin.omega0, t_max)
     tolerances = [np.float64(_state_tolerance(tolerance, law, begin.omega0, t_max)) for tolerance in (rtol, atol)]
     compiled = programs(C, N, P, level, saves, meter)
-    clock = Clock(np.float64(t_max), np.float64(span))
-    trajectory = compiled.integrate.result()(begin.X, np.int32(k), clock, *tolerances)
+    clock = Clock(np.float64(t_max), np.float64(scale), np.float64(power))
+    trajectory = compiled.integrate.result()(begin.X, np.int32(k), clock, chosen.times(saves), *tolerances)
     log_laws, asymptotes = map(np.asarray, compiled.closed_forms.result()(trajectory.ts, begin.omega0))
     asymptote = asymptotes[k] if k < 2 else None
     return _compare(name, law, t_max, trajectory, log_laws, asymptote)

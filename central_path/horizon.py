@@ -17,14 +17,22 @@ from central_path.laws import Law
 RATIO = 1.0099  # a little below 1.01, so that the integrated flow is within 1 % too
 TENFOLD = math.log(10.0)
 LARGEST_UNNORMALIZED = 2e4
-FIRST_LOOK = 0.01  # the time axis resolves growth of 1 % of the fastest omega
+FIRST_LOOK = 0.01  # the times to look at begin where the fastest omega has grown by 1 %
 
 
 class Horizon(NamedTuple):
-    """t_max, and the span of `solve.Clock`: e-folds of t that are spread evenly, 0 for evenly spaced times."""
+    """t_max and the scale and power of `solve.Clock`."""
 
     t_max: float
-    span: float
+    scale: float
+    power: float
+
+    def times(self, saves: int) -> Float[np.ndarray, " T"]:
+        """`saves` times from 0 to t_max: logarithmic from 1 % of growth, or evenly spaced for a linear clock."""
+        if self.power == 1:
+            return np.linspace(0.0, self.t_max, saves)
+        first = min(FIRST_LOOK * self.power * self.scale, self.t_max / 100)
+        return np.concatenate([[0.0], np.geomspace(first, self.t_max, saves - 1) if saves > 2 else [self.t_max]])
 
 
 def _difference(law: Law, low: float, high: float) -> float:
@@ -57,16 +65,17 @@ def default_t_max(law: Law, omega0: Float[np.ndarray, " K"]) -> float:
 
 
 def horizon(law: Law, omega0: Float[np.ndarray, " K"], t_max: float | None = None) -> Horizon:
-    """Default or given horizon, and the span of its clock.
+    """Default or given horizon, and its clock.
 
-    The clock resolves the first growth and is logarithmic beyond; for `unnormalized` it is linear.
+    The clock begins where the first omega begins to grow, and runs with the law's power of t; for `unnormalized` it is
+    linear.
 
     Raises:
         ValueError: as `default_t_max`.
     """
     t_max = default_t_max(law, omega0) if t_max is None else t_max
     if law.k == 2:
-        return Horizon(t_max, 0.0)
+        return Horizon(t_max, t_max, 1.0)
+    power = 1 / float(law.exponent)
     x = np.asarray(omega0) ** 2 / law.C
-    first = FIRST_LOOK * law.C**2 * law.N * float(np.min((1 + x) ** (2 - float(law.k))))
-    return Horizon(t_max, math.log1p(t_max / first))
+    return Horizon(t_max, law.C**2 * law.N * float(np.min((1 + x) ** (2 - float(law.k)))) / power, power)

@@ -1,11 +1,13 @@
 """The one call to diffrax: a flow, integrated from a start, observed at chosen times.
 
-The flows slow down as t^(1/4) and t^(1/2), over ten decades and more. Integrated in s in [0, 1] with
+The flows slow down as t^(1/4) and t^(1/2), over ten decades and more. They are integrated in a variable s in [0, 1] in
+which such growth is a straight line,
 
-    t(s) = t_max (e^(span s) - 1)/(e^span - 1),        t = t_max s for span = 0,
+    t(s) = scale ((1 + b s)^power - 1),    b = (1 + t_max/scale)^(1/power) - 1,
 
-which is linear up to about t_max e^-span and logarithmic beyond, they need half the steps that they need in t, and
-times that are evenly spaced in s are the times to look at. Only observables are kept, never states.
+linear up to about `scale`, the time at which growth begins, and a power beyond. A method of order 8 needs a third to a
+half of the steps that it needs in t, and interpolates better between them. The clock is only a change of variable:
+any scale and power give the same trajectory, with other steps. Only observables are kept, never states.
 """
 
 from typing import Any
@@ -21,28 +23,36 @@ from central_path.observables import OBSERVE
 from central_path.problem import require_float64
 
 MAX_STEPS = 100_000
-FIRST_STEP = 0.01  # of s in [0, 1]; adapted from there, and the vector field is compiled once and not three times
+FIRST_STEP = 0.1  # of the scale of the clock; given, so that the vector field is compiled once and not three times
 
 
 class Clock(eqx.Module):
-    """The change of time variable t(s): t_max > 0 is the horizon, span >= 0 the e-folds of t that are spread evenly."""
+    """The change of time variable t(s): t_max > 0 is the horizon, scale > 0 a time, power >= 1; power = 1 is linear."""
 
     t_max: Float[ArrayLike, ""]
-    span: Float[ArrayLike, ""]
+    scale: Float[ArrayLike, ""]
+    power: Float[ArrayLike, ""]
 
     @property
-    def _divisor(self) -> Array:
-        return jnp.expm1(jnp.where(self.span == 0, 1.0, self.span))
+    def _b(self) -> Array:
+        return jnp.expm1(jnp.log1p(jnp.asarray(self.t_max / self.scale)) / self.power)
 
     def time(self, s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """t(s)."""
-        return jnp.asarray(self.t_max) * jnp.where(self.span == 0, s, jnp.expm1(self.span * s) / self._divisor)
+        """The time t at s."""
+        return jnp.asarray(self.scale) * jnp.expm1(self.power * jnp.log1p(self._b * s))
 
     def speed(self, s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """dt/ds."""
-        return jnp.asarray(self.t_max) * jnp.where(
-            self.span == 0, 1.0, self.span * jnp.exp(self.span * s) / self._divisor
-        )
+        """dt/ds at s."""
+        return jnp.asarray(self.scale * self.power) * self._b * (1 + self._b * s) ** (self.power - 1)
+
+    def inverse(self, t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """The s at time t, within [0, 1]."""
+        return jnp.clip(jnp.expm1(jnp.log1p(t / self.scale) / self.power) / self._b, 0.0, 1.0)
+
+    @property
+    def first_step(self) -> Array:
+        """A step of s to begin with, adapted from there."""
+        return jnp.minimum(FIRST_STEP / self._b, 1.0)
 
 
 class Trajectory(eqx.Module):
@@ -65,26 +75,24 @@ def solve(
     *,
     level: str,
     N: int,
-    saves: int,
+    ts: Float[Array, " T"],
     rtol: float | Float[Array, ""],
     atol: float | Float[Array, ""],
     progress_meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Trajectory:
-    """Integrate flow k from a state of the level (see `flows.start`), observing it at `saves` times from 0 to t_max.
+    """Integrate flow k from a state of the level (see `flows.start`), observing it at times ts from 0 to t_max.
 
     By Dormand & Prince's method of order 8, with step sizes from rtol and atol.
 
-    Compile it with `jax.jit` or `equinox.filter_jit`; k, the clock and the tolerances may be traced, so one program
-    runs all flows.
+    Compile it with `jax.jit` or `equinox.filter_jit`; k, the clock, the times and the tolerances may be traced, so
+    one program runs all flows.
 
     Raises:
-        ValueError: for an unknown level, fewer than two saves, or without float64.
+        ValueError: for an unknown level, or without float64.
     """
     require_float64()
     if level not in OBSERVE:
         raise ValueError(f"Need a level among {', '.join(OBSERVE)}, got {level!r}.")
-    if saves < 2:
-        raise ValueError(f"Need at least 2 save times, got saves = {saves}.")
 
     # jit inside jit: diffrax evaluates both in several places, and each is traced once
     @jax.jit
@@ -97,16 +105,15 @@ def solve(
         k, _ = args
         return OBSERVE[level](state, k)
 
-    s = jnp.linspace(0.0, 1.0, saves)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(vector_field),
         diffrax.Dopri8(),
         t0=0.0,
         t1=1.0,
-        dt0=FIRST_STEP,
+        dt0=clock.first_step,
         y0=state,
         args=(k, clock),
-        saveat=diffrax.SaveAt(subs=diffrax.SubSaveAt(ts=s, fn=observe)),
+        saveat=diffrax.SaveAt(subs=diffrax.SubSaveAt(ts=clock.inverse(ts), fn=observe)),
         stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
         max_steps=MAX_STEPS,
         adjoint=diffrax.ForwardMode(),
@@ -114,4 +121,4 @@ def solve(
         throw=False,
     )
     assert solution.ys is not None
-    return Trajectory(clock.time(s), solution.ys, solution.stats, solution.result)
+    return Trajectory(ts, solution.ys, solution.stats, solution.result)
