@@ -42,6 +42,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, ArrayLike, Float
 
 from central_path.problem import require_float64
@@ -160,28 +161,45 @@ def _newton(g, start: _Start, T: Array, m: Array) -> Array:
     return jax.lax.while_loop(unfinished, descend, (y, jnp.full_like(y, jnp.inf), 0))[0]
 
 
+_POLYNOMIALS = {k: partial(_g_polynomial, k) for k in (0, 1, 2)}
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _growth(g, C: int, omega0: Array, T: Array, m: Array) -> Array:
-    return _newton(g, _start(omega0, C), T, m)
+def _solution(g, C: int, omega0: Array, T: Array, m: Array) -> tuple[Array, Array]:
+    """The growth y and omega0 e^y."""
+    y = _newton(g, _start(omega0, C), T, m)
+    half = jnp.exp(y / 2)
+    return y, half * omega0 * half
 
 
-@partial(_growth.defjvp, symbolic_zeros=True)
-def _growth_jvp(g, C, primals, tangents):
-    """Implicit differentiation of integral (1 + x e^(2v))^m dv = T: exact, and differentiable again."""
+@partial(_solution.defjvp, symbolic_zeros=True)
+def _solution_jvp(g, C, primals, tangents):
+    """Implicit differentiation of integral (1 + x e^(2v))^m dv = T: exact, and differentiable again.
+
+    y and omega have rules of their own: in omega0 they differ by 1, beside which the derivative of omega may be lost.
+    """
     omega0, T, m = primals
     d_omega0, d_T, d_m = tangents
-    y = _growth(g, C, omega0, T, m)
+    y, omega = _solution(g, C, omega0, T, m)
     start = _start(omega0, C)
-    shrink = jnp.exp(-m * _log_ratio(y, start))  # ((1 + x) / (1 + x e^(2y)))^m
-    dy = jnp.zeros_like(y)
-    if not isinstance(d_omega0, jax.custom_derivatives.SymbolicZero):
-        dy += d_omega0 / omega0 * jnp.expm1(-m * _log_ratio(y, start))
-    if not isinstance(d_T, jax.custom_derivatives.SymbolicZero):
+    log_shrink = -m * _log_ratio(y, start)  # of ((1 + x) / (1 + x e^(2y)))^m
+    shrink = jnp.exp(log_shrink)
+    dy, d_log_omega = jnp.zeros_like(y), jnp.zeros_like(y)
+    if not isinstance(d_omega0, SymbolicZero):
+        dy += d_omega0 / omega0 * jnp.expm1(log_shrink)
+        d_log_omega += d_omega0 / omega0 * shrink
+    if not isinstance(d_T, SymbolicZero):
         dy += d_T * start.rho**m * shrink
-    if not isinstance(d_m, jax.custom_derivatives.SymbolicZero):
+        d_log_omega += d_T * start.rho**m * shrink
+    if not isinstance(d_m, SymbolicZero):
         value, by_m = jax.jvp(lambda m: _g_real(y, start, m)[0], (m,), (d_m,))
-        dy -= (by_m - d_m * jnp.log(start.rho) * value) * shrink
-    return y, dy
+        by_k = (d_m * jnp.log(start.rho) * value - by_m) * shrink
+        dy += by_k
+        d_log_omega += by_k
+    return (y, omega), (dy, omega * d_log_omega)
+
+
+_compiled_solution = jax.jit(_solution, static_argnums=(0, 1))  # so that calls outside a program compile once
 
 
 def _refuse(x: Array, bad: Array, message: str) -> Array:
@@ -202,6 +220,11 @@ def _positive(omega: ArrayLike, name: str) -> Array:
     return _refuse(omega, ~((omega >= SMALLEST) & (omega <= LARGEST)), message)
 
 
+def _time(t: ArrayLike) -> Array:
+    t = jnp.asarray(t, float)
+    return _refuse(t, ~((t >= 0) & jnp.isfinite(t)), "Need finite t >= 0: the laws run forwards from omega(0).")
+
+
 class Law(eqx.Module):
     """The law with exponent k of C balanced classes of N examples; see the module's page.
 
@@ -219,11 +242,15 @@ class Law(eqx.Module):
     def __check_init__(self):
         if self.C < 2 or self.N < 1:
             raise ValueError(f"Need C >= 2 and N >= 1, got C = {self.C}, N = {self.N}.")
-        if isinstance(self.k, (int, float)) and not self.k <= 2:
-            raise ValueError(
-                f"Need k <= 2, got k = {self.k}: beyond it omega is infinite after a finite time, "
-                "so no law holds for all t."
-            )
+        if not isinstance(self.k, Tracer):
+            self._m  # noqa: B018
+
+    @property
+    def _m(self) -> Array:
+        """2 - k >= 0."""
+        message = f"Need k <= 2, got k = {self.k}: beyond it omega is infinite after a finite time, so no law holds."
+        m = jnp.asarray(2.0 - self.k, float)
+        return _refuse(m, ~(m >= 0), message)
 
     @property
     def _polynomial(self) -> bool:
@@ -231,7 +258,7 @@ class Law(eqx.Module):
 
     @property
     def _g(self):
-        return partial(_g_polynomial, int(self.k)) if self._polynomial else _g_real
+        return _POLYNOMIALS[int(self.k)] if self._polynomial else _g_real
 
     @property
     def constants(self) -> Constants:
@@ -248,7 +275,7 @@ class Law(eqx.Module):
         return Constants(C * C * N, *((C * N, N / 4), (C * N / 2, 0.0), (0.0, 0.0))[int(self.k)])
 
     def rate(self, omega: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
-        """D omega/dt = (1/N) (1 + omega^2/C)^k omega/(C + omega^2)^2."""
+        """The speed d omega/dt = (1/N) (1 + omega^2/C)^k omega/(C + omega^2)^2, for omega up to 1e150."""
         omega = jnp.asarray(omega, float)
         return omega / (self.C**2 * self.N) * (1 + omega**2 / self.C) ** (self.k - 2)
 
@@ -277,28 +304,30 @@ class Law(eqx.Module):
         F_k of the end minus F_k of the start, without their cancellation.
 
         Raises:
-            ValueError: unless growth >= 0 and 1e-150 <= omega0 <= 1e150 (`RuntimeError` inside jit).
+            ValueError: unless growth >= 0 and 1e-150 <= omega0 <= 1e150.
         """
         omega0 = _positive(omega0, "omega0")
         growth = jnp.asarray(growth, float)
-        growth = _refuse(growth, ~(growth >= 0), "Need growth >= 0: the laws run forwards from omega0.")
-        omega0, growth, m = jnp.broadcast_arrays(omega0, growth, jnp.asarray(2.0 - self.k))
+        good = (growth >= 0) & jnp.isfinite(growth)
+        growth = _refuse(growth, ~good, "Need finite growth >= 0: the laws run forwards from omega0.")
+        omega0, growth, m = jnp.broadcast_arrays(omega0, growth, self._m)
         start = _start(omega0, self.C)
         return self.C**2 * self.N * self._g(growth, start, m)[0] * (1 + start.x) ** m
+
+    def _solve(self, t: ArrayLike, omega0: ArrayLike) -> tuple[Array, Array]:
+        omega0, t = _positive(omega0, "omega0"), _time(t)
+        return _compiled_solution(self._g, self.C, *jnp.broadcast_arrays(omega0, t / (self.C**2 * self.N), self._m))
 
     def growth(self, t: Float[ArrayLike, "*#shape"], omega0: Float[ArrayLike, "*#shape"]) -> Float[Array, "*shape"]:
         """log(omega(t)/omega(0)): finite where omega(t) itself is beyond float64.
 
-        Error at most 8 machine epsilons times max(1, growth), for omega0 from 1e-100 to 1e70 and t from 0 to 1e280.
+        Error at most 8 machine epsilons times max(1, growth), for omega0 from 1e-100 to 1e70 and t from 0 to 1e280, of
+        the law with 2 - k as float64 has it.
 
         Raises:
-            ValueError: unless t >= 0 and 1e-150 <= omega0 <= 1e150 (`RuntimeError` inside jit).
+            ValueError: unless t >= 0 and 1e-150 <= omega0 <= 1e150 (inside jit `RuntimeError`, by equinox.filter_jit).
         """
-        omega0 = _positive(omega0, "omega0")
-        t = jnp.asarray(t, float)
-        t = _refuse(t, ~((t >= 0) & jnp.isfinite(t)), "Need finite t >= 0: the laws run forwards from omega(0).")
-        omega0, T, m = jnp.broadcast_arrays(omega0, t / (self.C**2 * self.N), jnp.asarray(2.0 - self.k))
-        return _growth(self._g, self.C, omega0, T, m)
+        return self._solve(t, omega0)[0]
 
     def omega(self, t: Float[ArrayLike, "*#shape"], omega0: Float[ArrayLike, "*#shape"]) -> Float[Array, "*shape"]:
         """The value at time t from omega0 at time 0: the inverse of `forward`; infinite where it exceeds float64.
@@ -306,8 +335,7 @@ class Law(eqx.Module):
         Raises:
             ValueError: as `growth`.
         """
-        half = jnp.exp(self.growth(t, omega0) / 2)
-        return half * omega0 * half
+        return self._solve(t, omega0)[1]
 
     def asymptote(self, t: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
         """The common limit ((4-2k) t / (N C^k))^(1/(4-2k)) that every omega_j(t) approaches in ratio, for k < 2.
@@ -318,7 +346,7 @@ class Law(eqx.Module):
             ValueError: for k = 2, where omega_i/omega_j stays constant for ever.
         """
         p = self._power
-        return (p * jnp.asarray(t, float) / (self.N * self.C ** (2 - p / 2))) ** (1 / p)
+        return (p * _time(t) / (self.N * self.C ** (2 - p / 2))) ** (1 / p)
 
     @property
     def exponent(self) -> float | Float[Array, ""]:
@@ -331,6 +359,9 @@ class Law(eqx.Module):
 
     @property
     def _power(self) -> float | Float[Array, ""]:
-        if isinstance(self.k, (int, float)) and self.k == 2:
-            raise ValueError("Need k < 2 for a power law, got k = 2: growth is exponential, at the rate 1/(C^2 N).")
-        return 4.0 - 2.0 * self.k
+        message = f"Need k < 2 for a power law, got k = {self.k}: at 2 growth is exponential, at the rate 1/(C^2 N)."
+        if isinstance(self.k, (int, float)):
+            if self.k == 2:
+                raise ValueError(message)
+            return 4.0 - 2.0 * self.k
+        return _refuse(4.0 - 2.0 * self.k, ~(self.k < 2), message)

@@ -110,7 +110,8 @@ def decompose(W: Float[Array, "C P"], b: Float[Array, " C"], m: Moments, *, lam:
 def loss_of_moments(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, ""]:
     """L_LS on the central path: 1/2 tr (C I + (MQ)^T Sigma_W^(-1) MQ)^(-1), for lambda = 0, balanced, bias included.
 
-    The same number as through Sigma_T^(-1), but free of its cancellation at large omega: nothing is subtracted.
+    The same number as through Sigma_T^(-1), without its cancellation at large omega: nothing is subtracted, and the
+    relative error is about (omega_1/omega_{C-1})^2 rounding errors.
     Differentiable at Sigma_W = I. The contrasts Q put the centring in, which the bias does.
     """
     C = M.shape[1]

@@ -34,13 +34,23 @@ def test_unnormalized_beyond_2e4_is_refused_unless_a_horizon_is_given():
     law = Law(2, 4, 10)
     with pytest.raises(ValueError, match="--t-max"):
         default_t_max(law, 1e4 * OMEGA0)
-    assert horizon(law, 1e4 * OMEGA0, 5.0) == (5.0, 0.0)
+    assert horizon(law, 1e4 * OMEGA0, 5.0) == (5.0, 5.0, 1.0)
 
 
 @pytest.mark.parametrize("name", ["riemannian", "renormalized"])
-def test_the_clock_starts_where_the_fastest_omega_has_grown_by_one_percent(name):
+def test_times_are_logarithmic_from_where_the_fastest_omega_has_grown_by_one_percent(name):
     law = Law(FLOWS[name], 4, 10)
-    t_max, span = horizon(law, OMEGA0)
-    first = t_max / np.expm1(span)
-    growth = np.asarray(law.growth(first, OMEGA0))
-    assert 0.005 < growth.max() < 0.0101
+    chosen = horizon(law, OMEGA0)
+    ts = chosen.times(50)
+    assert (len(ts), ts[0], ts[-1]) == (50, 0.0, chosen.t_max)
+    np.testing.assert_allclose(np.diff(np.log(ts[1:])), np.log(ts[-1] / ts[1]) / 48, rtol=1e-9)
+    assert 0.005 < np.asarray(law.growth(ts[1], OMEGA0)).max() < 0.0101
+
+
+@pytest.mark.parametrize("k", [0, 1, 2])
+@pytest.mark.parametrize("saves", [2, 3, 7])
+@pytest.mark.parametrize("t_max", [1e-9, 1.0, 1e12])
+def test_any_horizon_has_increasing_times_from_0_to_its_end(k, saves, t_max):
+    ts = horizon(Law(k, 4, 10), OMEGA0, t_max).times(saves)
+    assert (len(ts), ts[0], ts[-1]) == (saves, 0.0, t_max)
+    assert (np.diff(ts) > 0).all()

@@ -13,9 +13,10 @@ import central_path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(central_path.__file__).parent
-ORDER = (  # data flows down this list: no module imports one that stands below it
-    "options samples problem loss manifold laws flows collapse observables solve horizon experiment report records plots painter simulate"
-).split()
+ORDER = [  # data flows down this list: no module imports one that stands below it
+    *("options", "samples", "problem", "loss", "manifold", "laws", "flows", "collapse", "observables", "solve"),
+    *("horizon", "experiment", "report", "records", "plots", "painter", "simulate"),
+]
 
 
 def imports(path):

@@ -342,3 +342,21 @@ def test_what_only_polynomials_or_power_laws_have_is_refused_elsewhere():
         Law(0, C, N).forward(0.0)
     with pytest.raises(ValueError, match="Need growth >= 0"):
         Law(0, C, N).elapsed(1.0, -0.1)
+
+
+@pytest.mark.parametrize("k", [0, 1, 2])
+@pytest.mark.parametrize("t", [1e-3, 1e4, 1e16, 1e24])
+def test_the_derivative_of_omega_in_its_start_is_the_ratio_of_rates_however_large_the_growth(k, t):
+    law, omega0 = Law(k, 4, 12), jnp.asarray(1.0)
+    t = min(t, 1e5) if k == 2 else t
+    expected = law.rate(law.omega(t, omega0)) / law.rate(omega0)  # omega runs along one orbit
+    derivative = jax.grad(law.omega, argnums=1)(t, omega0)
+    np.testing.assert_allclose(derivative, expected, rtol=1e-12, atol=0)  # log(growth) times rounding
+
+
+@pytest.mark.parametrize("k", [3.0, float("nan")])
+def test_an_array_k_beyond_2_is_refused(k):
+    with pytest.raises(ValueError, match="Need k <= 2"):
+        Law(jnp.asarray(k), 4, 12)
+    with pytest.raises(ValueError, match="Need k < 2"):
+        _ = Law(jnp.asarray(2.0), 4, 12).exponent
