@@ -340,7 +340,7 @@ def test_what_only_polynomials_or_power_laws_have_is_refused_elsewhere():
             call(Law(2, C, N))
     with pytest.raises(ValueError, match="Need omega from"):
         Law(0, C, N).forward(0.0)
-    with pytest.raises(ValueError, match="Need growth >= 0"):
+    with pytest.raises(ValueError, match="Need finite growth >= 0"):
         Law(0, C, N).elapsed(1.0, -0.1)
 
 
