@@ -23,7 +23,7 @@ from central_path.observables import OBSERVE
 from central_path.problem import require_float64
 
 MAX_STEPS = 100_000
-FIRST_STEP = 0.1  # of the scale of the clock; given, so that the vector field is compiled once and not three times
+FIRST_STEP = 0.3  # of the scale of the clock; given, so that the vector field is compiled once and not three times
 
 
 class Clock(eqx.Module):
