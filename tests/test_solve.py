@@ -104,7 +104,7 @@ def test_what_is_observed_are_the_losses_and_nc1_of_omega(level, name, k, run):
 
 @pytest.mark.parametrize("level", flows.LEVELS)
 def test_the_error_falls_with_the_tolerance(level, run, omega0):
-    tolerances = (1e-5, 1e-7, 1e-9)
+    tolerances = (1e-7, 1e-9, 1e-11)  # looser ones are met by the first step alone
     errors = [error(run(level, 1, tolerance), 1, omega0) for tolerance in tolerances]
     order = np.polyfit(np.log(tolerances), np.log(errors), 1)[0]
     assert 0.7 < order < 1.3  # a controller by the error per step: the error is proportional to the tolerance
