@@ -77,7 +77,7 @@ def central_path(X: np.ndarray, k: int, ts: np.ndarray, clock: Clock) -> Run:
 
     def compiled():
         def integrate(X, k, clock, rtol):
-            return solve(X, k, clock, level="features", N=X.shape[2], ts=ts, rtol=rtol, atol=rtol)
+            return solve(X, k, clock, level="features", N=X.shape[2], ts=jnp.asarray(ts), rtol=rtol, atol=rtol)
 
         program = jax.jit(integrate).lower(X, np.int32(k), clock, np.float64(1)).compile(COMPILER_OPTIONS)
         return lambda rtol: jax.block_until_ready(program(X, np.int32(k), clock, np.float64(rtol)))
@@ -108,7 +108,7 @@ def peer(library: str, variable: str, X: np.ndarray, k: int, ts: np.ndarray, clo
     compiled = jax.jit(lambda X: flows.features_field(X, k)).lower(X).compile(COMPILER_OPTIONS)
     observe = jax.jit(lambda X: OBSERVE["features"](X, k)).lower(X).compile(COMPILER_OPTIONS)
     times = ts if variable == "t" else np.asarray(clock.inverse(jnp.asarray(ts)))
-    t_max, scale, power = float(clock.t_max), float(clock.scale), float(clock.power)
+    t_max, scale, power = (np.asarray(value).item() for value in (clock.t_max, clock.scale, clock.power))
     b = math.expm1(math.log1p(t_max / scale) / power)
     start, torch_times, state = torch.from_numpy(X.copy()), torch.from_numpy(times.copy()), {}
 
