@@ -85,7 +85,7 @@ def read_runs(path: Path) -> list[Run]:
         ]
 
 
-PANEL, LEFT, RIGHT, BETWEEN, TOP, BOTTOM = (3.5, 2.6), 0.65, 0.1, 0.5, 0.3, 0.5  # inches
+PANEL, LEFT, RIGHT, BETWEEN, TOP, BOTTOM = (3.5, 2.6), 0.8, 0.1, 0.5, 0.3, 0.5  # inches
 
 
 def _axes(runs: list[Run], ylabel: str, *, below: float = 0.0) -> tuple[Figure, list[Axes]]:

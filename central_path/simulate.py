@@ -40,6 +40,7 @@ def set_up_jax() -> None:
     result, which is checked.
     """
     os.environ.setdefault("EQX_ON_ERROR", "nan")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small LAPACK calls: a second thread only waits
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # reading the cache logs the processor's features as errors
     import jax
     from platformdirs import user_cache_path
@@ -111,7 +112,7 @@ def progress_meter(args: argparse.Namespace, C: int, N: int, P: int) -> Any:
         return None
     import diffrax
 
-    return diffrax.TqdmProgressMeter()
+    return diffrax.TqdmProgressMeter(refresh_steps=1)
 
 
 def integrate(args: argparse.Namespace, begin: "Start", meter: Any) -> "list[FlowResult]":
@@ -168,7 +169,7 @@ def main(argv: list[str] | None = None) -> int:
         given = read_input(args)
         with painter(not args.no_plots) as paint:
             code, table = simulate(args, given, paint)
-    except (ValueError, OSError, MemoryError) as error:
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
         print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
