@@ -32,7 +32,7 @@ from central_path.solve import Clock, Trajectory, solve
 COMPILER_OPTIONS: dict[str, str | bool] = {"xla_cpu_use_fusion_emitters": False}
 _threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="compile")
 
-FINEST = 1e-14  # below it, rounding of the state is all that a step's error estimate sees
+FINEST = 1e-14
 
 
 @dataclass(frozen=True)
@@ -177,15 +177,24 @@ def renormalize(H: Float[np.ndarray, "P C N"], *, eps: float) -> Start:
     return Start(X, omega0)
 
 
-def _state_tolerance(tolerance: float, law: Law, omega0: Float[np.ndarray, " K"], t_max: float) -> float:
-    """Tolerance of the state for a given tolerance of omega.
+def _state_tolerances(
+    rtol: float, atol: float, law: Law, omega0: Float[np.ndarray, " K"], t_max: float, *, level: str
+) -> tuple[float, float]:
+    """Tolerances of the state for given tolerances of every omega.
 
-    For k = 2 the means approach a sphere, and an error of the state is one of omega times omega^2/C.
+    The state of `spectrum` is omega, and small omega need a small atol alone. Above it the smallest omega is one part
+    in 1/omega of a state of order 1, and for k = 2, where the means approach a sphere, an error of the state is one of
+    omega times omega^2/C. Not below FINEST, where rounding is all that a step's error estimate sees.
     """
-    if law.k != 2:
-        return tolerance
-    amplification = float(np.max(omega0)) ** 2 / law.C * math.exp(min(2 * t_max / law.constants.c1, 300.0))
-    return max(tolerance / max(amplification, 1.0), min(tolerance, FINEST))
+    smallest, largest = min(1.0, float(np.min(omega0))), float(np.max(omega0))
+    if level == "spectrum":
+        return rtol, atol * smallest
+    amplification = 1 / smallest
+    if law.k == 2:
+        growth = math.exp(min(2 * t_max / law.constants.c1, 300.0))
+        amplification *= max(1.0, largest**2 / law.C * growth)
+    rtol, atol = (max(tolerance / amplification, min(tolerance, FINEST)) for tolerance in (rtol, atol))
+    return rtol, atol
 
 
 def run_flow(
@@ -208,7 +217,7 @@ def run_flow(
     k = FLOWS[name]
     law = Law(k, C, N)
     t_max, scale, power = chosen = horizon(law, begin.omega0, t_max)
-    tolerances = [np.float64(_state_tolerance(tolerance, law, begin.omega0, t_max)) for tolerance in (rtol, atol)]
+    tolerances = map(np.float64, _state_tolerances(rtol, atol, law, begin.omega0, t_max, level=level))
     compiled = programs(C, N, P, level, saves, meter)
     clock = Clock(np.float64(t_max), np.float64(scale), np.float64(power))
     trajectory = compiled.integrate.result()(begin.X, np.int32(k), clock, chosen.times(saves), *tolerances)

@@ -38,7 +38,7 @@ def features_field(X: Float[Array, "P C N"], k: Exponent) -> Float[Array, "P C N
     Right off the manifold too.
     """
     Z = -jax.grad(central_path_loss)(X)
-    return jax.lax.cond(k == 2, lambda: Z, lambda: projection(X, Z, oblique=k == 1))
+    return jnp.where(k == 2, Z, projection(X, Z, oblique=k == 1))  # a branch would hide the shared covariance from XLA
 
 
 def within_covariance_of_means(M: Float[Array, "P C"], k: Exponent) -> Float[Array, "P P"]:

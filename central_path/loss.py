@@ -13,6 +13,9 @@ within-class variability causes, one that the class means cause, and one that a 
     L_LS_perp  = 1/2 tr((W~ - W~_LS)(Ave h~h~^T + lambda I)(W~ - W~_LS)^T)
     L          = L_NC1 + L_NC2/3 + L_LS_perp                          for every W~ and any class sizes
 
+All of it is computed about the global mean, W~ mu~_c = W (mu_c - mu_G) + (b + W mu_G), where an offset of the features
+does no harm.
+
 The paper prints the balanced case D = I/C. On the central path (L_LS_perp = 0, lambda = 0, balanced classes) the loss
 is a function of the singular values omega_j of the SNR matrix alone (Lemma 1).
 
@@ -44,28 +47,38 @@ def mse_loss(
     return 0.5 * jnp.mean(jnp.sum(residual**2, axis=1)) + 0.5 * lam * (jnp.sum(W**2) + jnp.sum(b**2))
 
 
-def _extended(m: Moments) -> tuple[Float[Array, "Q C"], Float[Array, "Q Q"]]:
-    """M~ = [M; 1^T] and Sigma~_W = diag(Sigma_W, 0), of dimension Q = P + 1."""
-    return jnp.concatenate([m.M, jnp.ones((1, m.M.shape[1]), m.M.dtype)]), jnp.pad(m.Sigma_W, (0, 1))
+def _least_squares_about_mean(m: Moments, lam: float) -> tuple[Float[Array, "C P"], Float[Array, " C"]]:
+    """W_LS and its outputs b_LS + W_LS mu_G at the global mean, with the bias eliminated.
+
+    The bias that goes with W is (pi - W mu_G)/(1 + lambda), which leaves, with kappa = lambda/(1 + lambda),
+
+        W_LS = (D Mbar^T + kappa pi mu_G^T)(Sigma_T + kappa mu_G mu_G^T + lambda I)^(-1).
+
+    Same as Proposition 1, but the size of mu_G and the scale of the features against the constant 1 of h~ do not enter
+    its condition number at lambda = 0.
+    """
+    if lam < 0:
+        raise ValueError(f"Need lam >= 0, got lam = {lam}: a negative weight decay has no minimiser.")
+    kappa = lam / (1 + lam)
+    target = m.Mbar * m.pi[None, :] + kappa * jnp.outer(m.mu_G, m.pi)
+    second_moment = m.Sigma_T + kappa * jnp.outer(m.mu_G, m.mu_G) + lam * jnp.eye(len(m.mu_G), dtype=m.M.dtype)
+    if lam > 0:
+        W = jax.scipy.linalg.solve(second_moment, target, assume_a="pos").T
+    else:
+        W = (jnp.linalg.pinv(second_moment, hermitian=True) @ target).T
+    return W, (m.pi + lam * (W @ m.mu_G)) / (1 + lam)
 
 
 def least_squares(m: Moments, *, lam: float) -> tuple[Float[Array, "C P"], Float[Array, " C"]]:
-    """W_LS (C, P) and b_LS (C,) of Proposition 1, for any class priors.
+    """W_LS (C, P) and b_LS (C,) of Proposition 1, for any class priors. lam is a number, not a traced value.
 
-    For lam = 0 and singular Ave h~h~^T this is the classifier of least norm (pseudo-inverse); others fit as well.
+    For lam = 0 and singular Sigma_T this is the W of least norm (pseudo-inverse) with its bias; others fit as well.
 
     Raises:
         ValueError: if lam < 0.
     """
-    if lam < 0:
-        raise ValueError(f"Need lam >= 0, got lam = {lam}: a negative weight decay has no minimiser.")
-    M, Sigma = _extended(m)
-    second_moment = Sigma + (M * m.pi[None, :]) @ M.T + lam * jnp.eye(len(M), dtype=M.dtype)
-    if lam > 0:
-        W = jax.scipy.linalg.solve(second_moment, M * m.pi[None, :], assume_a="pos").T
-    else:
-        W = (jnp.linalg.pinv(second_moment, hermitian=True) @ (M * m.pi[None, :])).T
-    return W[:, :-1], W[:, -1]
+    W, at_mean = _least_squares_about_mean(m, lam)
+    return W, at_mean - W @ m.mu_G
 
 
 class Decomposition(eqx.Module):
@@ -94,16 +107,16 @@ def decompose(W: Float[Array, "C P"], b: Float[Array, " C"], m: Moments, *, lam:
     Raises:
         ValueError: if lam < 0.
     """
-    W_LS, b_LS = least_squares(m, lam=lam)
-    M, Sigma = _extended(m)
-    best = jnp.concatenate([W_LS, b_LS[:, None]], axis=1)
-    away = jnp.concatenate([W, b[:, None]], axis=1) - best
-    errors = best @ M - jnp.eye(M.shape[1], dtype=M.dtype)
+    W_LS, at_mean_LS = _least_squares_about_mean(m, lam)
+    b_LS = at_mean_LS - W_LS @ m.mu_G
+    dW, db, d_at_mean = W - W_LS, b - b_LS, b + W @ m.mu_G - at_mean_LS
+    errors = W_LS @ m.Mbar + at_mean_LS[:, None] - jnp.eye(len(b), dtype=m.M.dtype)
+    away = dW @ m.Mbar + d_at_mean[:, None]
+    decay, decay_away = (lam * (jnp.sum(V**2) + jnp.sum(v**2)) for V, v in ((W_LS, b_LS), (dW, db)))
     return Decomposition(
-        loss_nc1=0.5 * (jnp.sum(best @ Sigma * best) + lam * jnp.sum(best**2)),
+        loss_nc1=0.5 * (jnp.sum(W_LS @ m.Sigma_W * W_LS) + decay),
         loss_nc23=0.5 * jnp.sum(m.pi[None, :] * errors**2),
-        loss_ls_perp=0.5
-        * (jnp.sum(away @ Sigma * away) + jnp.sum(m.pi[None, :] * (away @ M) ** 2) + lam * jnp.sum(away**2)),
+        loss_ls_perp=0.5 * (jnp.sum(dW @ m.Sigma_W * dW) + jnp.sum(m.pi[None, :] * away**2) + decay_away),
     )
 
 

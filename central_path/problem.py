@@ -123,18 +123,21 @@ def moments_of_samples(features: Float[ArrayLike, "n P"], labels: Int[ArrayLike,
     """Moments of n examples with labels 0..C-1, in any order and any class sizes; exact for unbalanced data.
 
     Raises:
-        ValueError: if a class has no example (outside jit).
+        ValueError: if a label is not among 0..C-1, or a class has no example (outside jit).
     """
     features, labels = jnp.asarray(features), jnp.asarray(labels)
     counts = jnp.bincount(labels, length=C)
-    if not isinstance(counts, Tracer) and not np.asarray(counts).all():
+    concrete = not isinstance(labels, Tracer)
+    if concrete and len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < C):
+        raise ValueError(f"Need labels from 0 to C - 1 = {C - 1}, got {int(labels.min())} to {int(labels.max())}.")
+    if concrete and not np.asarray(counts).all():
         raise ValueError(
             f"Need an example of each of the C = {C} classes, got counts {np.asarray(counts).tolist()}: "
             "drop the empty classes."
         )
     M = jax.ops.segment_sum(features, labels, C) / counts[:, None].astype(features.dtype)
     E = features - M[labels]
-    return Moments(M.T, gram(E.T) / len(labels), counts / len(labels))
+    return Moments(M.T, gram(E.T) / len(labels), (counts / len(labels)).astype(features.dtype))
 
 
 def samples(H: Float[Array, "P C N"]) -> tuple[Float[Array, "n P"], Int[Array, " n"]]:

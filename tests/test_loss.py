@@ -120,12 +120,40 @@ def test_the_identity_survives_a_singular_total_covariance(lam, seed):
     W, b = least_squares(m, lam=lam)
     assert gradient_norm(W, b, flat, labels, lam) < 1e-11
     if lam == 0:
-        extended = np.column_stack([flat, np.ones(len(labels))])
-        least_norm = scipy.linalg.lstsq(extended, np.eye(C)[labels])[0].T
-        np.testing.assert_allclose(np.column_stack([W, b]), least_norm, rtol=0, atol=1e-11)
+        targets, flat = np.eye(C)[labels], np.asarray(flat)
+        least_norm = scipy.linalg.lstsq(flat - flat.mean(axis=0), targets - targets.mean(axis=0), cond=1e-12)[0].T
+        np.testing.assert_allclose(W, least_norm, rtol=0, atol=1e-11)
+        np.testing.assert_allclose(b, targets.mean(axis=0) - least_norm @ flat.mean(axis=0), rtol=0, atol=1e-11)
         lost = jnp.asarray([1.0, 1.0, 0.0, -1.0, 0.0])  # no sample varies along it, so W_LS is not unique
         other = decompose(W + lost[None, :], b, m, lam=0.0)
         assert float(other.loss_ls_perp) < 1e-11
+
+
+@pytest.mark.parametrize("lam", [0.0, 1e-6, 0.03, 10.0])
+def test_the_bias_eliminated_is_the_extended_classifier_of_proposition_1(lam, seed):
+    features, labels, _ = draw(seed, UNBALANCED)
+    m = moments_of_samples(features, labels, C=C)
+    extended, pi = np.vstack([m.M, np.ones(C)]), np.asarray(m.pi)
+    second_moment = np.pad(m.Sigma_W, (0, 1)) + (extended * pi) @ extended.T + lam * np.eye(P + 1)
+    expected = np.linalg.solve(second_moment, extended * pi).T
+    np.testing.assert_allclose(np.column_stack(least_squares(m, lam=lam)), expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize("offset", [0.0, 1e4, 1e7])
+def test_neither_offset_nor_scale_of_the_features_matters_without_weight_decay(offset, scale, seed):
+    features, labels, _ = draw(seed, UNBALANCED)
+    reference = moments_of_samples(features, labels, C=C)
+    moved = moments_of_samples(scale * (features + offset), labels, C=C)
+    rounding = 1e-13 + 1e-14 * offset  # what the features themselves lose beside the offset
+    for m in (reference, moved):
+        parts = decompose(jnp.zeros((C, P)), jnp.zeros(C), m, lam=0.0)
+        best = decompose(*least_squares(m, lam=0.0), m, lam=0.0)
+        if m is reference:
+            expected = parts.loss_ls
+        np.testing.assert_allclose(parts.loss_ls, expected, rtol=rounding, atol=0)
+        np.testing.assert_allclose(parts.total, 0.5, rtol=rounding)  # of the classifier that says 0
+        assert float(best.loss_ls_perp) < rounding
 
 
 def test_a_negative_lambda_is_refused():

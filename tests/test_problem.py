@@ -200,6 +200,9 @@ def test_refused_sizes_name_the_bound_and_the_value(C, N, P, message):
 def test_an_empty_class_is_refused():
     with pytest.raises(ValueError, match=r"Need an example of each of the C = 3 classes, got counts \[2, 0, 1\]"):
         problem.moments_of_samples(np.zeros((3, P)), np.array([0, 2, 0]), C=3)
+    for outside in (-1, 3):
+        with pytest.raises(ValueError, match="Need labels from 0 to C - 1 = 2"):
+            problem.moments_of_samples(np.zeros((4, P)), np.array([0, 1, 2, outside]), C=3)
 
 
 def test_random_features_are_set_by_their_seed(seed):
