@@ -5,6 +5,7 @@ its law.
 """
 
 import math
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -32,7 +33,7 @@ from central_path.solve import Clock, Trajectory, solve
 COMPILER_OPTIONS: dict[str, str | bool] = {"xla_cpu_use_fusion_emitters": False}
 _threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="compile")
 
-FINEST = 1e-14
+FINEST = 1e-15
 
 
 @dataclass(frozen=True)
@@ -169,10 +170,13 @@ def renormalize(H: Float[np.ndarray, "P C N"], *, eps: float) -> Start:
         )
     zeros = int(np.count_nonzero(omega0 <= rounding))
     if zeros:
+        remedy = "drop or merge the classes whose means coincide"
+        if offset > max(1.0, omega0[0]):
+            remedy += ", or take the common offset of the features away before they are stored"
         raise ValueError(
-            f"Need affinely independent class means, got {zeros} of {len(omega0)} singular values omega at zero "
-            f"(smallest {omega0[-1]:.2g}, rounding {rounding:.2g}): omega = 0 never grows; drop or merge the classes "
-            "whose means coincide."
+            f"Need affinely independent class means, got {zeros} of {len(omega0)} singular values omega at zero to the "
+            f"precision of the features (smallest {omega0[-1]:.2g}, rounding {rounding:.2g}): omega = 0 never grows; "
+            f"{remedy}."
         )
     return Start(X, omega0)
 
@@ -195,6 +199,17 @@ def _state_tolerances(
         amplification *= max(1.0, largest**2 / law.C * growth)
     rtol, atol = (max(tolerance / amplification, min(tolerance, FINEST)) for tolerance in (rtol, atol))
     return rtol, atol
+
+
+def check_horizons(names: Iterable[str], begin: Start, t_max: float | None) -> None:
+    """Refuse a flow that has no horizon, before any is integrated.
+
+    Raises:
+        ValueError: as `horizon.horizon`.
+    """
+    _, C, N = begin.X.shape
+    for name in names:
+        horizon(Law(FLOWS[name], C, N), begin.omega0, t_max)
 
 
 def run_flow(
@@ -220,7 +235,10 @@ def run_flow(
     tolerances = map(np.float64, _state_tolerances(rtol, atol, law, begin.omega0, t_max, level=level))
     compiled = programs(C, N, P, level, saves, meter)
     clock = Clock(np.float64(t_max), np.float64(scale), np.float64(power))
-    trajectory = compiled.integrate.result()(begin.X, np.int32(k), clock, chosen.times(saves), *tolerances)
+    arguments = (begin.X, np.int32(k), clock, chosen.times(saves), *tolerances)
+    integrate = compiled.integrate.result()
+    solution = _threads.submit(lambda: jax.block_until_ready(integrate(*arguments)))  # so that Ctrl-C gets through
+    trajectory = solution.result()
     log_laws, asymptotes = map(np.asarray, compiled.closed_forms.result()(trajectory.ts, begin.omega0))
     asymptote = asymptotes[k] if k < 2 else None
     return _compare(name, law, t_max, trajectory, log_laws, asymptote)
@@ -241,7 +259,11 @@ def _compare(
     deviation = np.log(ys["omega"]) - log_laws
     with np.errstate(over="ignore"):
         omega_law = np.exp(log_laws[own])  # infinite beyond float64
-    message = diffrax.RESULTS[trajectory.result] or ("successful" if reached.all() else "the state is not finite")
+    failed = diffrax.RESULTS[trajectory.result] != "" or not reached.all()
+    last = float(ts[reached][-1]) if reached.any() else 0.0
+    message = (
+        f"stopped after t = {last:.3g}, where float64 cannot follow at these tolerances" if failed else "successful"
+    )
     return FlowResult(
         name=name,
         law=law,

@@ -16,8 +16,9 @@ against the closed form c1 log w + c2 w^2 + c3 w^4 = a + t."""
 
 EPILOG = """\
 horizon     By default each flow runs until its own law has brought the largest omega within 1 % of the smallest, so
-            that collapse shows; `unnormalized`, whose ratios stay constant, until every omega has grown tenfold or
-            the largest has reached 2e4.
+            that collapse shows (where all are so from the start, as for C = 2, until the smallest has grown
+            tenfold); `unnormalized`, whose ratios stay constant, until every omega has grown tenfold or the largest
+            has reached 2e4.
 times       0, then logarithmic from the time at which the fastest omega has grown by 1 %; evenly spaced for
             `unnormalized`.
 exit codes  0: every flow agrees with its law; 1: one disagrees, or the solver failed; 2: unusable arguments or
@@ -51,6 +52,7 @@ CLASSES = _checked(int, lambda C: C >= 2, "at least 2 classes")
 EXAMPLES = _checked(int, lambda N: N >= 2, "at least 2 examples per class")
 DIMENSION = _checked(int, lambda P: P >= 1, "a positive dimension")
 SEED = _checked(int, lambda seed: 0 <= seed < 2**63, "an integer from 0 to 2^63 - 1")
+HORIZON = _checked(float, lambda t: 1e-100 <= t <= 1e280, "a time from 1e-100 to 1e280")
 POSITIVE = _checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
 SOLVER_TOLERANCE = _checked(float, lambda x: 1e-15 <= x < 1, "a tolerance from 1e-15 (float64's rounding) to below 1")
 SAVES = _checked(int, lambda n: 2 <= n <= 10**6, "from 2 to 1000000 times")
@@ -79,7 +81,7 @@ def parser() -> Parser:
     default_flows = "repeatable (default riemannian and renormalized)"
     flow.add_argument("--flow", action="append", choices=[*FLOW_NAMES, "all"], help=default_flows)
     flow.add_argument("--level", choices=LEVEL_NAMES, default="features", help="state of the flow (default features)")
-    flow.add_argument("--t-max", type=POSITIVE, metavar="T", help="horizon (default by each flow's law, see below)")
+    flow.add_argument("--t-max", type=HORIZON, metavar="T", help="horizon (default by each flow's law, see below)")
     flow.add_argument("--saves", type=SAVES, default=200, metavar="INT", help="times observed (default 200)")
     flow.add_argument("--rtol", type=SOLVER_TOLERANCE, default=1e-10, metavar="X", help="of the solver (default 1e-10)")
     flow.add_argument("--atol", type=SOLVER_TOLERANCE, default=1e-10, metavar="X", help="of the solver (default 1e-10)")

@@ -22,7 +22,7 @@ class Painter:
         Raises:
             OSError: if they could not be drawn.
         """
-        _, complaint = self._process.communicate(f"{folder.absolute()}\n")
+        _, complaint = self._process.communicate(str(folder.absolute()))
         if self._process.returncode:
             last = complaint.strip().splitlines()[-1:] or [f"exit code {self._process.returncode}"]
             raise OSError(f"the figures could not be drawn ({last[0]}); --no-plots goes without")

@@ -10,6 +10,7 @@ colour-blind-safe and line styles differ, so that the figures read in grey too.
 import gc
 import io
 import sys
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 DPI = 160
+ROUNDING = 1e-17  # what is below it is rounding, and would take the room of the rest
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.grid": True,
@@ -160,6 +162,8 @@ def _draw_lines(runs: list[Run], lines: tuple[Line, ...], ylabel: str) -> Figure
             if line.key in run.arrays:
                 values = np.where(run.arrays[line.key] > 0, run.arrays[line.key], np.nan)  # a log axis has no zero
                 axis.plot(run.t, values, color=line.color, linestyle=line.style, label=line.label)
+    for axis in axes:
+        axis.set_ylim(bottom=max(axis.get_ylim()[0], ROUNDING))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=columns)
     _decades_only(axes)
     return figure
@@ -199,14 +203,14 @@ def warm_up() -> None:
 
 def main(argv: list[str]) -> int:
     """Draw the figures of the folder named, or read from standard input for `-`; nothing to do if that is empty."""
-    if not argv or not set(argv[1:]) <= set(DRAW):
+    if not argv or argv[0].startswith("--") or argv[0] == "-h" or not set(argv[1:]) <= set(DRAW):
         print(
             f"usage: python -m central_path.plots FOLDER [FIGURE ...], figures among {', '.join(DRAW)}", file=sys.stderr
         )
         return 2
     if argv[0] == "-":
         warm_up()
-    folder = sys.stdin.readline().rstrip("\n") if argv[0] == "-" else argv[0]
+    folder = sys.stdin.read() if argv[0] == "-" else argv[0]
     if not folder:
         return 0
     if not (Path(folder) / "trajectory.npz").is_file():
@@ -215,7 +219,11 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    draw(Path(folder), argv[1:] or DRAW)
+    try:
+        draw(Path(folder), argv[1:] or DRAW)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        print(f"Need a whole trajectory.npz in {folder}, got {error}: run the simulation again.", file=sys.stderr)
+        return 2
     return 0
 
 

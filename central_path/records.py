@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import tempfile
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+UNFINISHED = ".unfinished-"
+A_DAY = 86400.0
 
 
 def read_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -55,19 +59,25 @@ def read_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def check_destination(folder: Path) -> None:
-    """Refuse an output folder that cannot be made or written.
+def check_destination(folder: Path, names: tuple[str, ...]) -> None:
+    """Refuse an output folder that cannot be made or written, or in which one of the files to come is a folder.
 
     Raises:
         ValueError: with the path and the remedy.
     """
-    existing = folder.absolute()
-    while not existing.exists() and not existing.is_symlink():
-        existing = existing.parent
+    try:
+        existing = folder.absolute()
+        while not existing.exists() and not existing.is_symlink():
+            existing = existing.parent
+        taken = [name for name in names if (folder / name).is_dir()]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"Need a folder for the results, got {folder}: {error}; give another --output.") from error
     if not existing.is_dir():
         raise ValueError(
             f"Need a folder for the results, got {folder}: {existing} is not a folder; give another --output."
         )
+    if taken:
+        raise ValueError(f"Need {taken[0]} in {folder} to be a file, got a folder: move it, or give another --output.")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(
             f"Need a writable folder for the results, got {folder}: {existing} is not writable; give another --output."
@@ -82,7 +92,10 @@ def staging(folder: Path, *, last: str, stale: tuple[str, ...] = ()) -> Iterator
     """
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+    for left in folder.glob(f"{UNFINISHED}*"):
+        if time.time() - left.stat().st_mtime > A_DAY:  # by a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
+    stage = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
     try:
         yield stage
         files = sorted(stage.iterdir(), key=lambda path: path.name == last)

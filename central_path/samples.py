@@ -48,6 +48,9 @@ def random_features(C: int, N: int, P: int, *, seed: int) -> Float[np.ndarray, "
     return rng.standard_normal((P, C, 1)) + rng.standard_normal((P, C, N))
 
 
+COLLAPSED = "Need within-class variability, got none: every example equals its class mean, so every omega is infinite."
+
+
 @dataclass(frozen=True)
 class Samples:
     """Rows of features with their labels, and the precision in which the features were stored.
@@ -78,9 +81,9 @@ def check_samples(features: np.ndarray, labels: np.ndarray) -> Samples:
         ValueError: unless features (n, P) are real and finite, labels (n,) integers or strings, and there are two
             classes or more with two examples or more each.
     """
-    if features.ndim != 2 or features.dtype.kind not in "fiub":
+    if features.ndim != 2 or features.shape[1] == 0 or features.dtype.kind not in "fiub":
         raise ValueError(
-            f"Need real features of shape (n, P), got shape {features.shape} of {features.dtype}: "
+            f"Need real features of shape (n, P), P > 0, got shape {features.shape} of {features.dtype}: "
             "flatten each example to one row of numbers."
         )
     if labels.ndim != 1 or labels.dtype.kind not in "iubUS":
@@ -93,7 +96,9 @@ def check_samples(features: np.ndarray, labels: np.ndarray) -> Samples:
             f"Need one label per row, got {len(features)} rows and {len(labels)} labels: "
             "save both for the same examples."
         )
-    bad = np.size(features) - np.count_nonzero(np.isfinite(features))
+    with np.errstate(over="ignore"):
+        wide = features.astype(np.float64)
+    bad = wide.size - np.count_nonzero(np.isfinite(wide))
     if bad:
         raise ValueError(
             f"Need finite features, got {bad} NaN or infinite entries of {features.size}: repair or drop those rows."
@@ -107,7 +112,6 @@ def check_samples(features: np.ndarray, labels: np.ndarray) -> Samples:
             f"Need at least 2 examples in every class, got {counts.min()} in class {name}: "
             "add examples or drop the class."
         )
-    wide = features.astype(np.float64)
     exponent = np.frexp(np.max(np.abs(wide)))[1]
     eps = np.finfo(features.dtype).eps if features.dtype.kind == "f" else 0.0
     return Samples(np.ldexp(wide, -exponent), labels, float(max(eps, np.finfo(np.float64).eps)))
@@ -161,6 +165,8 @@ def check_rank(samples: Samples, within: Range) -> None:
     """Refuse a rank-deficient Sigma_W: its inverse root does not exist."""
     n, P = samples.features.shape
     C = len(samples.counts)
+    if within.rank == 0:
+        raise ValueError(COLLAPSED)
     if within.rank < P:
         raise ValueError(
             f"Need a within-class covariance of full rank P = {P}, got rank {within.rank} from {n} examples of {C} "
@@ -172,9 +178,7 @@ def check_rank(samples: Samples, within: Range) -> None:
 def restrict(samples: Samples, within: Range) -> Samples:
     """Coordinates in the range of Sigma_W."""
     if within.rank == 0:
-        raise ValueError(
-            "Need within-class variability, got none: every example equals its class mean, so every omega is infinite."
-        )
+        raise ValueError(COLLAPSED)
     return Samples(samples.features @ within.basis, samples.labels, samples.eps)
 
 

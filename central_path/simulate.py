@@ -30,6 +30,8 @@ from central_path.painter import FIGURE_NAMES, Painter, painter
 if TYPE_CHECKING:
     from central_path.experiment import FlowResult, Start
 
+INTERRUPTED = 130  # the shell's exit code for Ctrl-C
+SMALL_OMEGA = 1e-7  # below it float64 has not the digits for 1e-6 of omega beside features of order 1
 LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress bar of its own
 
 
@@ -103,12 +105,17 @@ def read_input(args: argparse.Namespace) -> Input:
     return given_input(args.features, balance=args.balance, restrict_rank=args.restrict_rank, seed=args.seed)
 
 
+def on_terminal() -> bool:
+    """Whether somebody looks at stderr, which may be closed."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def progress_meter(args: argparse.Namespace, C: int, N: int, P: int) -> Any:
     """Diffrax's bar for a long solve on a terminal, else None.
 
     It is a host callback, and such a program is compiled anew each time, which long work does not notice.
     """
-    if args.quiet or not sys.stderr.isatty() or args.level != "features" or P * P * C * N < LONG_WORK:
+    if args.quiet or not on_terminal() or args.level != "features" or P * P * C * N < LONG_WORK:
         return None
     import diffrax
 
@@ -122,7 +129,7 @@ def integrate(args: argparse.Namespace, begin: "Start", meter: Any) -> "list[Flo
     from central_path.experiment import run_flow
 
     options = {key: getattr(args, key) for key in ("level", "t_max", "saves", "rtol", "atol")}
-    silent = args.quiet or not sys.stderr.isatty() or meter is not None
+    silent = args.quiet or not on_terminal() or meter is not None
     flows = tqdm(args.flow, desc="flows", unit="flow", file=sys.stderr, leave=False, disable=silent)
     return [run_flow(name, begin, meter=meter, **options) for name in flows]
 
@@ -142,6 +149,11 @@ def simulate(args: argparse.Namespace, given: Input, paint: Painter | None) -> t
     meter = progress_meter(args, C, N, P)
     experiment.programs(C, N, P, args.level, args.saves, meter)
     begin = experiment.renormalize(given.H, eps=given.eps)
+    smallest = float(begin.omega0.min())
+    if smallest < SMALL_OMEGA and args.level != "spectrum":
+        note = f"level {args.level} cannot follow omega(0) = {smallest:.2g} to 1e-6 in float64: --level spectrum can"
+        print(note, file=sys.stderr)
+    experiment.check_horizons(args.flow, begin, args.t_max)
     flows = integrate(args, begin, meter)
 
     summary = {"C": C, "N": N, "P": P, "P_input": given.P_input, "rank": given.rank, "signal_lost": given.signal_lost}
@@ -165,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parse(argv)
     try:
-        records.check_destination(args.output)
+        records.check_destination(args.output, ("summary.json", "trajectory.npz", *FIGURE_NAMES))
         given = read_input(args)
         with painter(not args.no_plots) as paint:
             code, table = simulate(args, given, paint)
@@ -174,16 +186,24 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted, nothing written", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     if not args.quiet:
         try:
             print(table, flush=True)
-        except BrokenPipeError:  # the reader has left, with what it wanted
+        except OSError:  # a reader that has left, a full disk behind it: the results are written
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 
+def terminate(*_: Any) -> None:
+    """Handle SIGTERM as Ctrl-C, so that unfinished files are cleared away."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
     gc.disable()  # a process that lives for one run: collecting costs its imports and traces a tenth of their time
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a terminated run clears its unfinished files away
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, terminate)
+    exit_code = main()
+    if exit_code == INTERRUPTED:
+        os._exit(exit_code)  # a solve under way in its thread would be waited for
+    sys.exit(exit_code)

@@ -22,8 +22,11 @@ def start(scale, seed=0):
 @pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e3])
 @pytest.mark.parametrize("level", flows.LEVELS)
 def test_tiny_and_large_class_means_follow_their_law_with_default_tolerances(level, scale, name):
-    result = experiment.run_flow(name, start(scale), level=level, **DEFAULTS)
-    assert result.agrees(1e-6)
+    begin = start(scale)
+    result = experiment.run_flow(name, begin, level=level, **DEFAULTS)
+    sphere = level == "means" and name == "unnormalized"  # 1 - s_j is a difference there: eps omega^2/C, some 100 times
+    largest = float(result.ys["omega"].max())
+    assert result.agrees(max(1e-6, 100 * np.finfo(float).eps * largest**2 / C) if sphere else 1e-6)
 
 
 @pytest.mark.parametrize("name", flows.FLOWS)

@@ -77,8 +77,11 @@ def test_a_damaged_archive_is_refused_or_read_right(tmp_path, seed):
 
 def test_destinations_that_cannot_be_folders_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    records.check_destination(tmp_path / "new" / "deeper")
+    records.check_destination(tmp_path / "new" / "deeper", ("a",))
     for bad in (tmp_path / "file", tmp_path / "file" / "deeper"):
         with pytest.raises(ValueError, match="--output"):
-            records.check_destination(bad)
+            records.check_destination(bad, ("a",))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ValueError, match=r"a in .* to be a file, got a folder"):
+        records.check_destination(tmp_path, ("a",))
