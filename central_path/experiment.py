@@ -260,9 +260,9 @@ def _compare(
     with np.errstate(over="ignore"):
         omega_law = np.exp(log_laws[own])  # infinite beyond float64
     failed = diffrax.RESULTS[trajectory.result] != "" or not reached.all()
-    last = float(ts[reached][-1]) if reached.any() else 0.0
+    last = float(ts[-1]) if len(ts) else 0.0
     message = (
-        f"stopped after t = {last:.3g}, where float64 cannot follow at these tolerances" if failed else "successful"
+        f"stopped after t = {last:.3g}, beyond float64 at these tolerances" if failed else "successful"
     )
     return FlowResult(
         name=name,

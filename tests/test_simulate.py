@@ -115,6 +115,18 @@ def test_a_tolerance_below_the_error_disagrees_with_exit_code_1(tmp_path):
     assert {flow["verdict"] for flow in summary["flows"].values()} == {"disagrees"}
 
 
+def test_a_solver_that_fails_ends_in_exit_code_1_with_what_it_reached(tmp_path, capsys):
+    beyond = [*SMALL, "--no-plots", "--saves", "60", "--flow", "unnormalized", "--level", "spectrum", "--t-max", "1e6"]
+    code, (summary, arrays) = run(tmp_path, *beyond)  # e^10000 is beyond float64
+    assert code == 1
+    flow = summary["flows"]["unnormalized"]
+    assert flow["verdict"] == "disagrees"
+    assert flow["result"].startswith("stopped after t = ")
+    assert 0 < len(arrays["unnormalized/t"]) < 60
+    assert all(np.isfinite(array).all() for array in arrays.values())
+    assert "stopped after" in capsys.readouterr().out
+
+
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tmp_path):
     drawn = [
         run(tmp_path, *SMALL, "--no-plots", "--quiet", "--saves", "60", "--seed", s)[1][1] for s in ("1", "1", "2")
