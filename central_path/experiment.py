@@ -261,9 +261,7 @@ def _compare(
         omega_law = np.exp(log_laws[own])  # infinite beyond float64
     failed = diffrax.RESULTS[trajectory.result] != "" or not reached.all()
     last = float(ts[-1]) if len(ts) else 0.0
-    message = (
-        f"stopped after t = {last:.3g}, beyond float64 at these tolerances" if failed else "successful"
-    )
+    message = f"stopped after t = {last:.3g}, beyond float64 at these tolerances" if failed else "successful"
     return FlowResult(
         name=name,
         law=law,

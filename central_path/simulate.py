@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 SMALL_OMEGA = 1e-7  # below it float64 has not the digits for 1e-6 of omega beside features of order 1
+LARGE_OMEGA = 2e4  # beyond it rounding of the within-class gradient, which the projection cancels, is eps omega^2 of M
 LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress bar of its own
 
 
@@ -105,6 +106,15 @@ def read_input(args: argparse.Namespace) -> Input:
     return given_input(args.features, balance=args.balance, restrict_rank=args.restrict_rank, seed=args.seed)
 
 
+def warn_of_float64(omega0: np.ndarray, level: str, flows: list[str]) -> None:
+    """Say on stderr where a level will not follow the flow for want of digits, and which one will."""
+    smallest, largest = float(omega0.min()), float(omega0.max())
+    if smallest < SMALL_OMEGA and level != "spectrum":
+        print(f"level {level} cannot follow omega(0) = {smallest:.2g} to 1e-6: --level spectrum can", file=sys.stderr)
+    if largest > LARGE_OMEGA and level == "features" and "riemannian" in flows:
+        print(f"level features cannot follow omega(0) = {largest:.2g} for long: --level means can", file=sys.stderr)
+
+
 def on_terminal() -> bool:
     """Whether somebody looks at stderr, which may be closed."""
     return sys.stderr is not None and sys.stderr.isatty()
@@ -149,10 +159,7 @@ def simulate(args: argparse.Namespace, given: Input, paint: Painter | None) -> t
     meter = progress_meter(args, C, N, P)
     experiment.programs(C, N, P, args.level, args.saves, meter)
     begin = experiment.renormalize(given.H, eps=given.eps)
-    smallest = float(begin.omega0.min())
-    if smallest < SMALL_OMEGA and args.level != "spectrum":
-        note = f"level {args.level} cannot follow omega(0) = {smallest:.2g} to 1e-6 in float64: --level spectrum can"
-        print(note, file=sys.stderr)
+    warn_of_float64(begin.omega0, args.level, args.flow)
     experiment.check_horizons(args.flow, begin, args.t_max)
     flows = integrate(args, begin, meter)
 

@@ -14,7 +14,19 @@ import central_path
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(central_path.__file__).parent
 ORDER = [  # data flows down this list: no module imports one that stands below it
-    *("options", "samples", "problem", "loss", "manifold", "laws", "flows", "collapse", "observables", "solve"),
+    *(
+        "options",
+        "samples",
+        "problem",
+        "loss",
+        "manifold",
+        "growth",
+        "laws",
+        "flows",
+        "collapse",
+        "observables",
+        "solve",
+    ),
     *("horizon", "experiment", "report", "records", "plots", "painter", "simulate"),
 ]
 
