@@ -3,9 +3,8 @@
     python benchmarks/work_precision.py
     python benchmarks/work_precision.py --C 10 --N 50 --P 64 --repeats 5 --flow renormalized --t-max 1e8
 
-Every solver integrates `central_path.flows.features_field`, compiled by XLA with the same options, on one thread of
-one core, from the same start, and observes the same times with the same compiled observables. The peers get the field
-with the flow compiled in, the cheaper way to call it.
+Every solver integrates `central_path.flows.features_field` of the one flow, compiled by XLA with the same options, on
+one thread of one core, from the same start, and observes the same times with the same compiled observables.
 
     central_path      `solve.solve`: diffrax's Dopri8 in the variable s of `solve.Clock`
     scipy t, s        `scipy.integrate.solve_ivp`, DOP853, in t and in s
@@ -76,11 +75,11 @@ def central_path(X: np.ndarray, k: int, ts: np.ndarray, clock: Clock) -> Run:
         return original(X, k)
 
     def compiled():
-        def integrate(X, k, clock, rtol):
+        def integrate(X, clock, rtol):
             return solve(X, k, clock, level="features", N=X.shape[2], ts=jnp.asarray(ts), rtol=rtol, atol=rtol)
 
-        program = jax.jit(integrate).lower(X, np.int32(k), clock, np.float64(1)).compile(COMPILER_OPTIONS)
-        return lambda rtol: jax.block_until_ready(program(X, np.int32(k), clock, np.float64(rtol)))
+        program = jax.jit(integrate).lower(X, clock, np.float64(1)).compile(COMPILER_OPTIONS)
+        return lambda rtol: jax.block_until_ready(program(X, clock, np.float64(rtol)))
 
     program = compiled()
     with patch.object(flows, "features_field", counted):

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from central_path.problem import class_means, covariance, deviations, global_mean, random_features
+from central_path.problem import covariance, deviations, global_mean, random_features
 
 
 def sym(A: Float[Array, "P P"]) -> Float[Array, "P P"]:
@@ -58,10 +58,10 @@ def lyapunov(Sigma: Float[Array, "P P"], R: Float[Array, "P P"]) -> Float[Array,
 def projection(
     X: Float[Array, "P C N"], Z: Float[Array, "P C N"], oblique: bool | Bool[Array, ""]
 ) -> Float[Array, "P C N"]:
-    """Z - S E, or Z - S X if oblique (which may be traced): E with or without the class means added."""
-    M, E, P = class_means(X), deviations(X), X.shape[0]
+    """Z - S E, or Z - S X if oblique (which may be traced)."""
+    E, P = deviations(X), X.shape[0]
     S = lyapunov(covariance(E), sym(E.reshape(P, -1) @ Z.reshape(P, -1).T) / (X.size // P))
-    return Z - _left_multiply(S, E + jnp.where(oblique, M, 0.0)[:, :, None])
+    return Z - _left_multiply(S, jnp.where(oblique, X, E))
 
 
 def orthogonal_projection(X: Float[Array, "P C N"], Z: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
