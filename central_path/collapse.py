@@ -67,14 +67,14 @@ def decide_by_classifier(
     W: Float[Array, "C P"], b: Float[Array, " C"], features: Float[Array, "n P"]
 ) -> Int[Array, " n"]:
     """argmax_c <w_c, h> + b_c."""
-    return jnp.argmax(features @ W.T + b[None, :], axis=1)
+    return jnp.argmax(W @ features.T + b[:, None], axis=0)
 
 
 def decide_by_center(M: Float[Array, "P C"], features: Float[Array, "n P"]) -> Int[Array, " n"]:
     """argmin_c ||h - mu_c||, by its expansion <mu_c, h> - ||mu_c||^2/2 about the middle of the means."""
     middle = jnp.mean(M, axis=1)
     centers = M - middle[:, None]
-    return jnp.argmax((features - middle[None, :]) @ centers - jnp.sum(centers**2, axis=0, keepdims=True) / 2, axis=1)
+    return jnp.argmax(centers.T @ (features - middle[None, :]).T - jnp.sum(centers**2, axis=0)[:, None] / 2, axis=0)
 
 
 def ncc_mismatch(

@@ -12,10 +12,7 @@ from central_path.flows import Exponent, within_covariance_of_means
 from central_path.loss import central_path_classifier, spectral_losses
 from central_path.problem import (
     Moments,
-    class_means,
-    covariance,
-    deviations,
-    global_mean,
+    moments,
     samples,
     snr_singular_values,
 )
@@ -31,12 +28,10 @@ def of_spectrum(omega: Float[Array, " K"], k: Exponent) -> dict[str, Array]:
     return {"omega": omega, "loss": loss, "loss_nc1": loss_nc1, "loss_nc23": loss_nc23, "nc1": jnp.sum(omega**-2.0)}
 
 
-def _of_moments(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> tuple[dict[str, Array], tuple[Array, Array]]:
-    C = M.shape[1]
-    m = Moments(M, Sigma_W, jnp.full(C, 1 / C, M.dtype))
-    W, b = central_path_classifier(M, Sigma_W)
-    omega = snr_singular_values(M, Sigma_W)
-    loss, loss_nc1, loss_nc23 = spectral_losses(omega, C=C)
+def _of_moments(m: Moments) -> tuple[dict[str, Array], tuple[Array, Array]]:
+    W, b = central_path_classifier(m.M, m.Sigma_W)
+    omega = snr_singular_values(m.M, m.Sigma_W)
+    loss, loss_nc1, loss_nc23 = spectral_losses(omega, C=m.M.shape[1])
     return {
         "omega": omega,
         "loss": loss,
@@ -53,18 +48,17 @@ def _of_moments(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> tuple[d
 
 def of_means(M: Float[Array, "P C"], k: Exponent) -> dict[str, Array]:
     """All but drift and ncc_mismatch."""
-    return _of_moments(M, within_covariance_of_means(M, k))[0]
+    C = M.shape[1]
+    return _of_moments(Moments(M, within_covariance_of_means(M, k), jnp.full(C, 1 / C, M.dtype)))[0]
 
 
 def of_features(X: Float[Array, "P C N"], k: Exponent) -> dict[str, Array]:
     """Everything; drift is the largest entry of |Sigma_W - I|, for k = 2 of |Sigma_T - I|."""
-    M, E = class_means(X), deviations(X)
-    Sigma_W = covariance(E)
-    observed, (W, b) = _of_moments(M, Sigma_W)
-    Sigma_T = covariance(X - global_mean(X)[:, None, None])
-    conserved = jnp.where(k == 2, Sigma_T, Sigma_W)
+    m = moments(X)
+    observed, (W, b) = _of_moments(m)
+    conserved = jnp.where(k == 2, m.Sigma_T, m.Sigma_W)
     return observed | {
-        "ncc_mismatch": ncc_mismatch(W, b, M, samples(X)[0]),
+        "ncc_mismatch": ncc_mismatch(W, b, m.M, samples(X)[0]),
         "drift": jnp.max(jnp.abs(conserved - jnp.eye(X.shape[0], dtype=X.dtype))),
     }
 
