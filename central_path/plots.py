@@ -87,7 +87,7 @@ def read_runs(path: Path) -> list[Run]:
         ]
 
 
-PANEL, LEFT, RIGHT, BETWEEN, TOP, BOTTOM = (3.5, 2.6), 0.8, 0.1, 0.5, 0.3, 0.5  # inches
+PANEL, LEFT, RIGHT, BETWEEN, TOP, BOTTOM = (3.5, 2.6), 0.8, 0.2, 0.5, 0.3, 0.5  # inches
 
 
 def _axes(runs: list[Run], ylabel: str, *, below: float = 0.0) -> tuple[Figure, list[Axes]]:
@@ -162,8 +162,9 @@ def _draw_lines(runs: list[Run], lines: tuple[Line, ...], ylabel: str) -> Figure
             if line.key in run.arrays:
                 values = np.where(run.arrays[line.key] > 0, run.arrays[line.key], np.nan)  # a log axis has no zero
                 axis.plot(run.t, values, color=line.color, linestyle=line.style, label=line.label)
-    for axis in axes:
-        axis.set_ylim(bottom=max(axis.get_ylim()[0], ROUNDING))
+    shown = np.concatenate([run.arrays[line.key] for run in runs for line in present if line.key in run.arrays])
+    if np.any(shown > ROUNDING):
+        axes[0].set_ylim(bottom=max(axes[0].get_ylim()[0], 0.5 * np.min(shown[shown > ROUNDING])))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=columns)
     _decades_only(axes)
     return figure
