@@ -10,6 +10,7 @@ half of the steps that it needs in t, and interpolates better between them. The 
 any scale and power give the same trajectory, with other steps. Only observables are kept, never states.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import diffrax
@@ -68,6 +69,56 @@ class Trajectory(eqx.Module):
     result: diffrax.RESULTS
 
 
+def integrate(
+    vector_field: Callable[[Any, Any], Any],
+    state: Any,
+    args: Any,
+    clock: Clock,
+    *,
+    observe: Callable[[Any, Any], dict[str, Array]],
+    ts: Float[Array, " T"],
+    rtol: float | Float[Array, ""],
+    atol: float | Float[Array, ""],
+    progress_meter: diffrax.AbstractProgressMeter | None = None,
+) -> Trajectory:
+    """Integrate d state/dt = vector_field(state, args), observing observe(state, args) at times ts from 0 to t_max.
+
+    By Dormand & Prince's method of order 8, with step sizes from rtol and atol. Compile it with `jax.jit` or
+    `equinox.filter_jit`.
+
+    Raises:
+        ValueError: without float64.
+    """
+    require_float64()
+
+    # jit inside jit: diffrax evaluates both in several places, and each is traced once
+    @jax.jit
+    def speed(s, state, args):
+        args, clock = args
+        return jax.tree.map(lambda velocity: clock.speed(s) * velocity, vector_field(state, args))
+
+    @jax.jit
+    def save(s, state, args):
+        return observe(state, args[0])
+
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(speed),
+        diffrax.Dopri8(),
+        t0=0.0,
+        t1=1.0,
+        dt0=clock.first_step,
+        y0=state,
+        args=(args, clock),
+        saveat=diffrax.SaveAt(subs=diffrax.SubSaveAt(ts=clock.inverse(ts), fn=save)),
+        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
+        max_steps=MAX_STEPS,
+        adjoint=diffrax.ForwardMode(),
+        progress_meter=diffrax.NoProgressMeter() if progress_meter is None else progress_meter,
+        throw=False,
+    )
+    return Trajectory(ts, cast(dict[str, Array], solution.ys), solution.stats, solution.result)
+
+
 def solve(
     state: Array,
     k: Exponent,
@@ -80,44 +131,23 @@ def solve(
     atol: float | Float[Array, ""],
     progress_meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Trajectory:
-    """Integrate flow k from a state of the level (see `flows.start`), observing it at times ts from 0 to t_max.
+    """Integrate flow k from a state of the level (see `flows.start`), with the level's observables, by `integrate`.
 
-    By Dormand & Prince's method of order 8, with step sizes from rtol and atol.
-
-    Compile it with `jax.jit` or `equinox.filter_jit`; k, the clock, the times and the tolerances may be traced, so
-    one program runs all flows.
+    k, the clock, the times and the tolerances may be traced, so one compiled program runs all flows.
 
     Raises:
         ValueError: for an unknown level, or without float64.
     """
-    require_float64()
     if level not in OBSERVE:
         raise ValueError(f"Need a level among {', '.join(OBSERVE)}, got {level!r}.")
-
-    # jit inside jit: diffrax evaluates both in several places, and each is traced once
-    @jax.jit
-    def vector_field(s, state, args):
-        k, clock = args
-        return clock.speed(s) * field(state, k, level=level, N=N)
-
-    @jax.jit
-    def observe(s, state, args):
-        k, _ = args
-        return OBSERVE[level](state, k)
-
-    solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(vector_field),
-        diffrax.Dopri8(),
-        t0=0.0,
-        t1=1.0,
-        dt0=clock.first_step,
-        y0=state,
-        args=(k, clock),
-        saveat=diffrax.SaveAt(subs=diffrax.SubSaveAt(ts=clock.inverse(ts), fn=observe)),
-        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
-        max_steps=MAX_STEPS,
-        adjoint=diffrax.ForwardMode(),
-        progress_meter=diffrax.NoProgressMeter() if progress_meter is None else progress_meter,
-        throw=False,
+    return integrate(
+        lambda state, k: field(state, k, level=level, N=N),
+        state,
+        k,
+        clock,
+        observe=OBSERVE[level],
+        ts=ts,
+        rtol=rtol,
+        atol=atol,
+        progress_meter=progress_meter,
     )
-    return Trajectory(ts, cast(dict[str, Array], solution.ys), solution.stats, solution.result)

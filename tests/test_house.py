@@ -26,6 +26,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "collapse",
         "observables",
         "solve",
+        "descent",
     ),
     *("horizon", "experiment", "report", "records", "plots", "painter", "simulate"),
 ]

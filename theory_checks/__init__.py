@@ -1,0 +1,1 @@
+"""Every numbered claim of Han, Papyan & Donoho (2022), checked numerically: `python -m theory_checks`."""

@@ -1,0 +1,91 @@
+"""The functions of `central_path` under check, compiled once per shape, as NumPy in and NumPy out."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from central_path import collapse, loss, manifold, problem
+from central_path.problem import Moments, class_means, covariance, deviations, moments
+
+moments_of = jax.jit(moments)
+
+
+@jax.jit
+def moments_of_samples(features, labels, like):
+    """Moments of unbalanced samples; `like` (C,) gives the number of classes."""
+    return problem.moments_of_samples(features, labels, C=len(like))
+
+
+@partial(jax.jit, static_argnames="lam")
+def least_squares(m: Moments, *, lam: float):
+    """W_LS and b_LS."""
+    return loss.least_squares(m, lam=lam)
+
+
+@partial(jax.jit, static_argnames="lam")
+def decompose(W, b, m: Moments, *, lam: float):
+    """(L_NC1, L_NC2/3, L_LS_perp, L_LS, L)."""
+    d = loss.decompose(W, b, m, lam=lam)
+    return jnp.stack([d.loss_nc1, d.loss_nc23, d.loss_ls_perp, d.loss_ls, d.total])
+
+
+@jax.jit
+def mse_gradient(W, b, features, labels, lam):
+    """Gradient of the loss as Equation 2 has it, [dW, db]."""
+    dW, db = jax.grad(loss.mse_loss, argnums=(0, 1))(W, b, features, labels, lam=lam)
+    return jnp.concatenate([dW, db[:, None]], axis=1)
+
+
+@jax.jit
+def mse_loss(W, b, features, labels, lam):
+    """The loss of Equation 2."""
+    return loss.mse_loss(W, b, features, labels, lam=lam)
+
+
+@jax.jit
+def central_path_classifier(M, Sigma_W):
+    """W_LS and b_LS at lambda = 0, balanced."""
+    return loss.central_path_classifier(M, Sigma_W)
+
+
+central_path_loss = jax.jit(loss.central_path_loss)
+snr = jax.jit(problem.snr)
+drift = jax.jit(manifold.drift)
+retract = jax.jit(manifold.retract)
+orthogonal_projection = jax.jit(manifold.orthogonal_projection)
+oblique_projection = jax.jit(manifold.oblique_projection)
+inverse_root = jax.jit(manifold.inverse_root)
+lyapunov = jax.jit(manifold.lyapunov)
+
+
+@jax.jit
+def omega_of(H):
+    """Singular values of the SNR matrix of features."""
+    return problem.snr_singular_values(class_means(H), covariance(deviations(H)))
+
+
+@jax.jit
+def spectral_losses(omega):
+    """Lemma 1's three losses."""
+    return jnp.stack(loss.spectral_losses(omega, C=len(omega) + 1))
+
+
+@jax.jit
+def collapse_of(m: Moments, W, b, features):
+    """NC1, equinorm, equiangularity, max_angle, self_duality, ncc_mismatch."""
+    return {
+        "nc1": collapse.nc1(m),
+        "equinorm": collapse.equinorm(m.Mbar),
+        "equiangularity": collapse.equiangularity(m.Mbar),
+        "max_angle": collapse.max_angle(m.Mbar),
+        "self_duality": collapse.self_duality(W, m.Mbar),
+        "ncc_mismatch": collapse.ncc_mismatch(W, b, m.M, features),
+    }
+
+
+def samples(H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and labels of features, by the package."""
+    rows, labels = problem.samples(jnp.asarray(H))
+    return np.asarray(rows), np.asarray(labels)
