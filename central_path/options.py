@@ -35,7 +35,9 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def _checked(convert: type, good: Callable[[Any], bool], need: str) -> Callable[[str], Any]:
+def checked(convert: type, good: Callable[[Any], bool], need: str) -> Callable[[str], Any]:
+    """A type for argparse: `convert`, refused with what is needed unless good."""
+
     def parse_value(text: str) -> Any:
         try:
             value = convert(text)
@@ -48,14 +50,14 @@ def _checked(convert: type, good: Callable[[Any], bool], need: str) -> Callable[
     return parse_value
 
 
-CLASSES = _checked(int, lambda C: C >= 2, "at least 2 classes")
-EXAMPLES = _checked(int, lambda N: N >= 2, "at least 2 examples per class")
-DIMENSION = _checked(int, lambda P: P >= 1, "a positive dimension")
-SEED = _checked(int, lambda seed: 0 <= seed < 2**63, "an integer from 0 to 2^63 - 1")
-HORIZON = _checked(float, lambda t: 1e-100 <= t <= 1e280, "a time from 1e-100 to 1e280")
-POSITIVE = _checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
-SOLVER_TOLERANCE = _checked(float, lambda x: 1e-15 <= x < 1, "a tolerance from 1e-15 (float64's rounding) to below 1")
-SAVES = _checked(int, lambda n: 2 <= n <= 10**6, "from 2 to 1000000 times")
+CLASSES = checked(int, lambda C: C >= 2, "at least 2 classes")
+EXAMPLES = checked(int, lambda N: N >= 2, "at least 2 examples per class")
+DIMENSION = checked(int, lambda P: P >= 1, "a positive dimension")
+SEED = checked(int, lambda seed: 0 <= seed < 2**63, "an integer from 0 to 2^63 - 1")
+HORIZON = checked(float, lambda t: 1e-100 <= t <= 1e280, "a time from 1e-100 to 1e280")
+POSITIVE = checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
+SOLVER_TOLERANCE = checked(float, lambda x: 1e-15 <= x < 1, "a tolerance from 1e-15 (float64's rounding) to below 1")
+SAVES = checked(int, lambda n: 2 <= n <= 10**6, "from 2 to 1000000 times")
 
 
 def parser() -> Parser:

@@ -222,11 +222,11 @@ def run(claim: Claim, *, seed: int, quick: bool) -> Outcome:
     begin = time.perf_counter()
     draw = Draw(np.random.default_rng([seed, zlib.crc32(claim.id.encode())]), quick)
     findings: dict[str, list[Finding]] = {}
-    error = None
+    error, parts = None, []
     try:
         for finding in claim.check(draw):
             findings.setdefault(finding.name, []).append(finding)
+        parts = [_together(same) for same in findings.values()]
     except Exception as failure:  # a broken formula may fail in any library; the claim is then unclear, not the run
         error = f"{type(failure).__name__}: {' '.join(str(failure).split())[:300]}"
-    parts = [] if error else [_together(same) for same in findings.values()]
     return Outcome(claim, parts, time.perf_counter() - begin, error)

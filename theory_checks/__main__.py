@@ -1,0 +1,118 @@
+"""Check every claim of Han, Papyan & Donoho (2022) numerically.
+
+    python -m theory_checks
+    python -m theory_checks --quick "Lemma 4"
+
+Measures a verdict for each claim, prints a table and writes claims.json and report.html; `--help` says the rest. JAX is
+imported only when the options are known to be good.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from central_path import records
+from central_path.simulate import INTERRUPTED, on_terminal, set_up_jax, terminate
+from theory_checks.options import PROGRAM, parse
+
+if TYPE_CHECKING:
+    from theory_checks.registry import Claim, Outcome
+
+FILES = ("report.html", "claims.json")
+
+
+def chosen(names: Sequence[str]) -> "list[Claim]":
+    """The claims named, or all, in the order of the report.
+
+    Raises:
+        ValueError: for a claim that is not there.
+    """
+    from theory_checks import claims
+    from theory_checks.registry import CLAIMS
+
+    unknown = [name for name in dict.fromkeys(names) if name not in claims.ORDER]
+    if unknown:
+        quoted = [", ".join(f'"{name}"' for name in names) for names in (unknown, claims.ORDER)]
+        raise ValueError(f"Need claims that are checked, got {quoted[0]}: give one of {quoted[1]}.")
+    return [CLAIMS[name] for name in claims.ORDER if not names or name in names]
+
+
+def draw(outcomes: "Sequence[Outcome]", seed: int) -> tuple[dict[str, tuple[bytes, str]], list[str]]:
+    """The figures of these claims with their captions, and a note for each that could not be drawn."""
+    from theory_checks import figures
+
+    drawn, notes = {}, []
+    for name in dict.fromkeys(outcome.claim.figure for outcome in outcomes if outcome.claim.figure):
+        try:
+            drawn[name] = figures.draw(name, seed), figures.caption(name)
+        except Exception as error:  # a minute of results is worth more than a figure
+            notes.append(f"figure {name} not drawn: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    return drawn, notes
+
+
+def check(args: argparse.Namespace, claims: "Sequence[Claim]", started: float) -> int:
+    """Run, write and print; the exit code.
+
+    Raises:
+        OSError: if the results cannot be written; then none is.
+    """
+    from tqdm import tqdm
+
+    from central_path.report import versions
+    from theory_checks import page, registry, report
+
+    bar = tqdm(claims, desc="claims", unit="claim", file=sys.stderr, leave=False, disable=not on_terminal())
+    outcomes = [registry.run(claim, seed=args.seed, quick=args.quick) for claim in bar]
+    figures, notes = draw(outcomes, args.seed)
+    seconds = time.perf_counter() - started
+    setting = {"seed": args.seed, "quick": args.quick, "seconds": seconds, "versions": versions()}
+    with records.staging(args.output, last="claims.json") as stage:
+        text = page.page(outcomes, figures=figures, notes=notes, **setting)
+        (stage / "report.html").write_text(text, encoding="utf-8")
+        report.write_claims(stage / "claims.json", outcomes)
+    for note in notes:
+        print(note, file=sys.stderr)
+    mode = ", quick" if args.quick else ""
+    say(f"{report.table(outcomes)}\nseed {args.seed}{mode}, {seconds:.0f} s; results in {args.output}")
+    return 0 if all(outcome.as_expected for outcome in outcomes) else 1
+
+
+def say(text: str) -> None:
+    """Print, to a reader that may have left: the results are written."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    started = time.perf_counter()
+    args = parse(argv)
+    try:
+        if not args.list:
+            records.check_destination(args.output, FILES)
+        set_up_jax()
+        claims = chosen(args.claims)
+        if args.list:
+            say("\n".join(claim.id for claim in claims))
+            return 0
+        return check(args, claims, started)
+    except (ValueError, OSError, MemoryError) as error:
+        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted, nothing written", file=sys.stderr)
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, terminate)
+    exit_code = main()
+    if exit_code == INTERRUPTED:
+        os._exit(exit_code)  # a solve under way in its thread would be waited for
+    sys.exit(exit_code)

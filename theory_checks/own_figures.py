@@ -1,0 +1,105 @@
+"""Figures beside two claims: the approach to the central path, and descent in discrete time.
+
+The docstring of a figure's function is its caption. Colours are colour-blind-safe and line styles differ, so that the
+figures read in grey too.
+"""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from theory_checks import discrete, joint
+
+BLACK, BLUE, VERMILION, GREEN, GREY = "#000000", "#0072B2", "#D55E00", "#009E73", "#666666"
+TIME = "time $t$ (units of the gradient flow)"
+
+
+def _panels(n: int) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(4.4, 2.8 * n), layout="constrained")
+    return figure, list(figure.subplots(n, 1, squeeze=False)[:, 0])
+
+
+def _guide(axis: Axes, x: tuple[float, float], y: float, slope: float, text: str) -> None:
+    """A thin line of a slope on log axes, from y at x[0], with its text at the middle."""
+    axis.plot(x, (y, y * (x[1] / x[0]) ** slope), color=GREY, linewidth=1.0)
+    middle = (np.sqrt(x[0] * x[1]), y * np.sqrt(x[1] / x[0]) ** slope)
+    how = {"xytext": (5, -4), "textcoords": "offset points", "color": GREY, "ha": "left", "va": "top"}
+    axis.annotate(text, middle, **(how | ({} if slope > 0 else {"xytext": (5, 4), "va": "bottom"})))
+
+
+def _distances(path: joint.State) -> np.ndarray:
+    """L_LS_perp/L_LS along a path, without weight decay."""
+    states = [joint.State(*state) for state in zip(*path, strict=True)]
+    return np.array([joint.perp(state, 0.0) / joint.central_loss(state.X, 0.0) for state in states])
+
+
+def draw_assumptions(seed: int) -> Figure:
+    """Distance from the central path, L_LS_perp/L_LS, when classifier and features are trained together.
+
+    The classifier is kappa times as fast as the features. Above: from a random classifier (thick) the distance falls
+    exponentially, and then stays; from the central path (thin) it rises to the same level. Below: that level, at the
+    end of the time shown, falls as kappa^-2.
+    """
+    rng = np.random.default_rng(seed)
+    X = joint.features(rng)
+    starts = (joint.off_path(rng, X), joint.on_path(X, 0.0))
+    figure, (above, below) = _panels(2)
+    levels = np.empty((2, len(joint.KAPPA)))
+    styles = {0: (BLACK, "-"), 2: (BLUE, "--"), 4: (VERMILION, "-.")}
+    for j, kappa in enumerate(joint.KAPPA):
+        for i, begin in enumerate(starts):
+            path = joint.follow(begin, kappa, joint.times())
+            levels[i, j] = _distances(joint.State(*(a[-1:] for a in path)))[0]
+            if j in styles:
+                color, style = styles[j]
+                line = above.plot(joint.times()[1:], _distances(path)[1:], color=color, linestyle=style)[0]
+                line.set(linewidth=(2.2, 1.0)[i], label=rf"$\kappa = {kappa:g}$" if i == 0 else None)
+    below.plot(joint.KAPPA, levels[0], "o", color=VERMILION, markersize=6, label="from a random classifier")
+    below.plot(joint.KAPPA, levels[1], "x", color=BLACK, markersize=6, label="from the central path")
+    _guide(below, (joint.KAPPA[0], joint.KAPPA[-1]), levels[1, 0], -2.0, "slope $-2$")
+    above.set(xscale="log", yscale="log", xlabel=TIME, ylim=(1e-2 * levels.min(), 1e2))
+    below.set(xscale="log", yscale="log", xlabel=r"speed $\kappa$ of the classifier (no units)")
+    below.set_xticks(joint.KAPPA, [f"{kappa:g}" for kappa in joint.KAPPA])
+    below.minorticks_off()
+    above.legend(loc="upper right")
+    below.legend(loc="lower left")
+    for axis in (above, below):
+        axis.set_ylabel(r"$\mathcal{L}_{LS}^\perp/\mathcal{L}_{LS}$ (no units)")
+    return figure
+
+
+def draw_descent(seed: int) -> Figure:
+    """Gradient descent in discrete time against the laws of the flows, and the time-free invariant.
+
+    Above: the error of the singular values at one time t against the step size eta, for descent with renormalization
+    (law k = 1), with momentum, and without renormalization (law k = 2). All are of first order. Below: the spread over
+    j of F_1(omega_j(t)) - F_1(omega_j(0)), relative to its mean, along descent with renormalization and along Adam. It
+    is 0 for the flow and small for descent; Adam follows another flow.
+    """
+    X, omega0 = discrete.start_of(np.random.default_rng(seed))
+    eta = discrete.FRACTIONS * X.shape[1] ** 2 * X.shape[2]
+    figure, (above, below) = _panels(2)
+    kinds = (
+        ("sgd", 1, BLUE, "o", "descent, renormalized"),
+        ("momentum", 1, VERMILION, "s", f"the same, momentum {discrete.BETA}"),
+        ("plain", 2, GREEN, "^", "descent, not renormalized"),
+    )
+    for kind, k, color, marker, text in kinds:
+        found = discrete.errors(discrete.omega_at_horizon(X, kind), omega0, k)
+        above.plot(eta, found, marker, color=color, markersize=5, label=text)
+        _guide(above, (eta[-1], eta[0]), found[-1], 1.0, "slope 1" if kind == "sgd" else "")
+    above.set(xscale="log", yscale="log", xlabel=r"step size $\eta$ (units of the gradient flow's time)")
+    above.set_ylim(top=30 * above.get_ylim()[1])  # room for the legend
+    above.set_ylabel(r"largest $|\log(\omega_j/\mathrm{law})|$ (no units)")
+    above.legend(loc="upper left")
+    steps = discrete.EVERY * np.arange(discrete.STEPS // discrete.EVERY + 1)
+    runs = (
+        (discrete.descent_omega(X, eta[0]), BLUE, "-", f"descent, $\\eta$ = {eta[0]:.2g}"),
+        (discrete.adam_omega(X, discrete.ADAM), BLACK, "--", f"Adam, learning rate {discrete.ADAM:g}"),
+    )
+    for omega, color, style, text in runs:
+        spread = discrete.spread_of_invariant(omega[1:], omega0)
+        below.plot(steps[1:], spread, color=color, linestyle=style, label=text)
+    below.set(yscale="log", xlabel="steps", ylabel=r"spread of $\Delta F_1(\omega_j)$ over $j$ / mean")
+    below.legend(loc="center right")
+    return figure

@@ -1,0 +1,120 @@
+"""What a run says in numbers: the rows of `claims.json` and the closing table."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from central_path import records
+from theory_checks.registry import FAULT_FACTOR, Outcome, Part, Verdict
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+
+def number(value: float | None) -> str:
+    """Two digits, as in 1.2e-13; a dash where there is none."""
+    return "-" if value is None else "0" if value == 0 else format(value, ".1e")
+
+
+def shown(outcome: Outcome) -> Part | None:
+    """The comparison that stands for the claim: one that fails, else one whose fault was missed, else the tightest."""
+    identities = [part for part in outcome.parts if part.kind == "identity"]
+    failing = [part for part in identities if not part.stands]
+    missed = [part for part in identities if not part.fault_caught]
+    return (failing or missed or [outcome.tightest])[0]
+
+
+def part_complaints(part: Part) -> list[str]:
+    """What is wrong with a part, in words: nothing, as a rule."""
+    found = []
+    if not part.stands and part.kind == "identity":
+        found.append(f"residual {number(part.residual)} where at most {number(part.tolerance)} is expected")
+    elif not part.stands:
+        found.append(f"off by {number(part.residual)} only, where at least {number(part.tolerance)} is expected")
+    if not part.fault_caught:
+        needed = number(FAULT_FACTOR * part.tolerance)
+        found.append(f"planted fault missed: residual {number(part.fault)} where more than {needed} is expected")
+    return found
+
+
+def complaints(outcome: Outcome) -> list[str]:
+    """Every reason why a claim is not as expected, in words; empty if it is."""
+    found = [f"the check failed with {outcome.error}"] if outcome.error else []
+    if not outcome.error and not outcome.parts:
+        found.append("the check compared nothing")
+    found += [f"{part.name}: {text}" for part in outcome.parts for text in part_complaints(part)]
+    if outcome.verdict != outcome.claim.expected:
+        found.insert(0, f"expected: {outcome.claim.expected}")
+    return found
+
+
+def row(outcome: Outcome) -> dict[str, Any]:
+    """The entry of a claim in claims.json."""
+    claim, part = outcome.claim, shown(outcome)
+    return {
+        "claim": claim.id,
+        "source": claim.source,
+        "statement": claim.statement,
+        "assumptions": claim.assumptions,
+        "verdict": outcome.verdict,
+        "expected": claim.expected,
+        "residual": part.residual if part else None,
+        "tolerance": part.tolerance if part else None,
+        "fault_residual": part.fault if part else None,
+        "instances": outcome.instances,
+        "seconds": outcome.seconds,
+        **({"amendment": claim.amendment} if claim.amendment is not None else {}),
+        "fault": claim.fault,
+        "parts": [
+            {
+                "name": part.name,
+                "kind": part.kind,
+                "residual": part.residual,
+                "tolerance": part.tolerance,
+                "reason": part.reason,
+                "fault_residual": part.fault,
+                "instances": part.instances,
+            }
+            for part in outcome.parts
+        ],
+        **({"error": outcome.error} if outcome.error is not None else {}),
+    }
+
+
+def write_claims(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """claims.json: valid JSON, null for what is no number."""
+    rows = records.without_nan([row(outcome) for outcome in outcomes])
+    path.write_text(json.dumps(rows, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def counts(outcomes: Sequence[Outcome]) -> str:
+    """How many claims have each verdict, and how many are not as expected."""
+    tally = Counter(outcome.verdict for outcome in outcomes)
+    verdicts = ", ".join(f"{verdict} {tally[verdict]}" for verdict in VERDICTS if tally[verdict])
+    wrong = sum(not outcome.as_expected for outcome in outcomes)
+    number_of = f"{len(outcomes)} claim{'' if len(outcomes) == 1 else 's'}"
+    return f"{number_of}: {verdicts}; {f'{wrong} NOT as expected' if wrong else 'all as expected'}"
+
+
+def mark(outcome: Outcome) -> str:
+    """A word beside a row that is not as expected."""
+    if outcome.as_expected:
+        return ""
+    return f"<- {'fault missed' if outcome.verdict == outcome.claim.expected else 'not as expected'}"
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """The closing table, the reasons for its marks, and the counts."""
+    first, second = (max(map(len, texts)) for texts in ([o.claim.id for o in outcomes], VERDICTS))
+    lines = [
+        f"{'claim':<{first}}  {'verdict':<{second}}  residual  tolerance     fault",
+        f"{'-' * first}  {'-' * second}  --------  ---------  --------",
+    ]
+    for outcome in outcomes:
+        part = shown(outcome)
+        residual, tolerance, fault = map(number, (part.residual, part.tolerance, part.fault) if part else [None] * 3)
+        line = f"{outcome.claim.id:<{first}}  {outcome.verdict:<{second}}  {residual:>8}  {tolerance:>9}  {fault:>8}"
+        lines.append(f"{line}  {mark(outcome)}".rstrip())
+    reasons = [f"{outcome.claim.id}: {text}" for outcome in outcomes for text in complaints(outcome)]
+    return "\n".join([*lines, "", *reasons, *([""] if reasons else []), counts(outcomes)])
