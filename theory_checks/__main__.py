@@ -96,6 +96,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if not args.list:
             records.check_destination(args.output, FILES)
+        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")  # compiling is most of the time
         set_up_jax()
         claims = chosen(args.claims)
         if args.list:

@@ -7,6 +7,7 @@ and line styles differ, so that the figures read in grey too.
 import inspect
 import io
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import matplotlib
@@ -53,7 +54,7 @@ def guide(axis: Axes, x: tuple[float, float], y: float, slope: float, text: str,
     middle = (np.sqrt(x[0] * x[1]), y * np.sqrt(x[1] / x[0]) ** slope)
     side = "right" if above == (slope > 0) else "left"
     offset = (-5 if side == "right" else 5, 4 if above else -4)
-    where = {"ha": side, "va": "bottom" if above else "top"}
+    where: dict[str, Any] = {"ha": side, "va": "bottom" if above else "top"}
     axis.annotate(text, middle, xytext=offset, textcoords="offset points", color=GREY, **where)
 
 

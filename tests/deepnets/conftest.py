@@ -1,13 +1,22 @@
 """Both kinds of device; without torch the folder is skipped."""
 
+from importlib.util import find_spec
+from typing import Any
+
 import pytest
 
-torch = pytest.importorskip("torch", reason="torch is not installed: pip install central-path[deepnets]")
+
+def pytest_pycollect_makemodule() -> None:
+    """Skip before a test file imports torch where there is none."""
+    if find_spec("torch") is None:
+        pytest.skip("torch is not installed: pip install central-path[deepnets]", allow_module_level=True)
 
 
 @pytest.fixture(params=["cpu", "cuda"])
-def device(request: pytest.FixtureRequest):
+def device(request: pytest.FixtureRequest) -> Any:
     """The CPU, and a CUDA device where there is one."""
+    import torch
+
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device on this machine")
     return torch.device(request.param)

@@ -5,6 +5,7 @@ import hashlib
 import pickle
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def write(name, root, pairs, patch, archives="too"):
         kinds = zip(("train", "t10k"), pairs, strict=True)
         lists = [write_idx(root / reader.__name__ / "raw", kind, *pair, archives) for kind, pair in kinds]
         patch.setattr(reader, "resources", [*lists[0], *lists[1]])
-        patch.setattr(reader, "mirrors", [])
+        patch.setattr(reader, "mirrors", ["http://localhost/"])
 
 
 def draw(name):
@@ -154,6 +155,13 @@ def test_idx_files_are_read_unpacked_or_unpacked_from_sound_archives(name, archi
     np.testing.assert_allclose(read.test.x.numpy(), standardised(name, pairs[1][0]), rtol=0, atol=2e-6)
 
 
+def test_a_folder_below_the_home_folder_can_be_given_by_its_tilde(tmp_path, monkeypatch):
+    write("mnist", tmp_path / "sets", draw("mnist"), monkeypatch)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert len(data.load("mnist", Path("~/sets"), whole=True).train.y) == 30 + len(MORE)
+
+
 def names_of(name, patch, root):
     write(name, root, draw(name), patch)
     return [path for path, _ in files.files(name)]
@@ -209,7 +217,7 @@ def test_a_truncated_idx_file_is_refused_without_its_archive_too(k, damage, tmp_
 def test_as_many_labels_as_images_are_needed(tmp_path, monkeypatch):
     (images, labels), test = draw("mnist")
     write("mnist", tmp_path, [(images[:-1], labels), test], monkeypatch)
-    with pytest.raises(ValueError, match="mnist in .*, got 38 images and 39 labels; "):
+    with pytest.raises(ValueError, match=r"mnist in .*, got 38 images and 39 labels; "):
         data.load("mnist", tmp_path)
 
 

@@ -114,8 +114,8 @@ class Largest(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
-        found = [value.numel() for value in (result if isinstance(result, tuple | list) else [result])]
-        self.entries = max(self.entries, *found)
+        found = result if isinstance(result, tuple | list) else [result]
+        self.entries = max([self.entries, *(value.numel() for value in found if isinstance(value, torch.Tensor))])
         return result
 
 

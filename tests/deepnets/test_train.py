@@ -21,14 +21,11 @@ from deepnet_runs.recipes import DivergenceError, Recipe, measured_epochs, rate_
 from deepnet_runs.trainer import Trainer  # noqa: E402
 
 CLASSES = 10
-KEYS = set(
-    "epoch seconds lr train_loss train_error test_error loss loss_nc1 loss_nc23 loss_ls_perp lam omega rank_between "
-    "condition_between batchnorm_reestimated equinorm_classifier equiangularity_classifier max_angle_classifier".split()
-) | {
-    f"{key}_{split}"
-    for key in "nc1 equinorm_means equiangularity_means max_angle_means self_duality ncc_mismatch".split()
-    for split in ("train", "test")
-}
+COMMON = """epoch seconds lr train_loss train_error test_error loss loss_nc1 loss_nc23 loss_ls_perp lam omega
+rank_between condition_between
+batchnorm_reestimated equinorm_classifier equiangularity_classifier max_angle_classifier"""
+TWICE = """nc1 equinorm_means equiangularity_means max_angle_means self_duality ncc_mismatch"""
+KEYS = {*COMMON.split(), *(f"{key}_{split}" for key in TWICE.split() for split in ("train", "test"))}
 IDENTITY = 1e-12  # relative, of L = L_NC1 + L_NC2/3 + L_LS_perp in float64
 
 
@@ -64,7 +61,8 @@ def check_row(row):
     parts = row["loss_nc1"] + row["loss_nc23"] + row["loss_ls_perp"]
     assert abs(parts - row["loss"]) <= IDENTITY * row["loss"]
     assert min(row["loss_nc1"], row["loss_nc23"], row["loss_ls_perp"]) > 0
-    assert 0 <= row["train_error"] <= 1 and 0 <= row["test_error"] <= 1
+    assert 0 <= row["train_error"] <= 1
+    assert 0 <= row["test_error"] <= 1
 
 
 def test_a_run_leaves_its_files_and_every_key_of_the_contract(run):
@@ -78,14 +76,17 @@ def test_a_run_leaves_its_files_and_every_key_of_the_contract(run):
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     for row in rows:
         check_row(row)
-        assert row["lam"] == 5e-3 and row["batchnorm_reestimated"] is True and row["rank_between"] == CLASSES - 1
+        assert row["lam"] == 5e-3
+        assert row["batchnorm_reestimated"] is True
+        assert row["rank_between"] == CLASSES - 1
     assert rows[-1]["loss"] < rows[0]["loss"]
     config = json.loads((folder / "config.json").read_text())
     expected = {"dataset": "digits", "network": "resnet8", "loss": "mse", "seed": 3, "epochs": 3, "lr": 0.1}
     assert config.items() >= (expected | {"lam": 5e-3, "weight_decay": 5e-3, "batch_size": 128}).items()
     assert {"torch", "torchvision", "jax", "central_path"} <= set(config["versions"])
     state = records.read_checkpoint(folder, {key: config[key] for key in expected})
-    assert state["epoch"] == 3 and len(state["rows"]) == 3
+    assert state["epoch"] == 3
+    assert len(state["rows"]) == 3
 
 
 def test_saved_features_give_the_rows_again_and_start_the_simulator(run, tmp_path, monkeypatch):
@@ -93,11 +94,14 @@ def test_saved_features_give_the_rows_again_and_start_the_simulator(run, tmp_pat
     paths = sorted((folder / "features").iterdir())
     assert [path.name for path in paths] == ["epoch_0001.npz", "epoch_0002.npz", "epoch_0003.npz"]
     given = samples.check_samples(*read_samples(paths[0]))
-    assert given.features.shape == (1400, 64) and (given.counts == 140).all()
+    assert given.features.shape == (1400, 64)
+    assert (given.counts == 140).all()
     features, labels = read_samples(paths[0])
-    moments = problem.moments(jnp.asarray(np.stack([features[labels == c].astype(float).T for c in range(CLASSES)], axis=1)))
+    moments = problem.moments(
+        jnp.asarray(np.stack([features[labels == c].astype(float).T for c in range(CLASSES)], axis=1))
+    )
     np.testing.assert_allclose(collapse.nc1(moments), rows[0]["nc1_train"], rtol=1e-9)
-    np.testing.assert_allclose(problem.snr_singular_values(moments), rows[0]["omega"], rtol=1e-9)
+    np.testing.assert_allclose(problem.snr_singular_values(moments.Mbar, moments.Sigma_W), rows[0]["omega"], rtol=1e-9)
 
     monkeypatch.setenv("EQX_ON_ERROR", "nan")
     command = ["--level", "spectrum", "--saves", "3", "--no-plots", "--quiet", "--restrict-rank"]
@@ -127,7 +131,8 @@ def test_variants_run_and_keep_the_identity(tmp_path, more):
     assert rows[0]["lam"] == config["lam"] == (0.02 if "--lam" in more else config["weight_decay"])
     assert rows[0]["batchnorm_reestimated"] is ("--stale-batchnorm" not in more)
     if "--random-labels" in more:  # one epoch learns nothing of them
-        assert rows[0]["train_error"] > 0.7 and rows[0]["test_error"] > 0.7
+        assert rows[0]["train_error"] > 0.7
+        assert rows[0]["test_error"] > 0.7
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
@@ -141,7 +146,8 @@ def refused(capsys, arguments, match):
     said = capsys.readouterr()
     assert code == 2
     assert said.out == ""
-    assert said.err.count("\n") == 1 and said.err.startswith("python -m deepnet_runs.train: error: ")
+    assert said.err.count("\n") == 1
+    assert said.err.startswith("python -m deepnet_runs.train: error: ")
     assert match in said.err
     return said.err
 
@@ -193,7 +199,9 @@ def test_another_run_in_the_folder_is_left_alone(run, capsys):
     before = contents(folder)
     refused(capsys, ["--output", str(folder)], "give --resume to go on, or another --output")
     message = refused(capsys, ["--output", str(folder), "--resume", "--epochs", "5", "--lr", "0.2"], "lr = 0.2 for 0.1")
-    assert "epochs = 5 for 3" in message and "seed = 0 for 3" in message and "network" not in message
+    assert "epochs = 5 for 3" in message
+    assert "seed = 0 for 3" in message
+    assert "network" not in message
     assert contents(folder) == before
 
 
@@ -219,7 +227,8 @@ def test_tensorboard_gets_the_numbers_of_every_row(tmp_path, monkeypatch):
 
     class SummaryWriter:
         def __init__(self, folder, purge_step):
-            assert Path(folder).parent == tmp_path and purge_step == 1
+            assert Path(folder).parent == tmp_path
+            assert purge_step == 1
 
         def add_scalar(self, key, value, epoch):
             seen.append((epoch, key, value))
@@ -233,7 +242,9 @@ def test_tensorboard_gets_the_numbers_of_every_row(tmp_path, monkeypatch):
     module.__dict__["SummaryWriter"] = SummaryWriter
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
     code, rows = short(tmp_path, "--tensorboard", "--network", "densenet10")
-    assert code == 0 and seen[-1] == "close" and seen.count("flush") == 2
+    assert code == 0
+    assert seen[-1] == "close"
+    assert seen.count("flush") == 2
     assert {(row["epoch"], "nc1_train", row["nc1_train"]) for row in rows} <= set(seen)
 
 
@@ -253,7 +264,8 @@ def test_the_table_has_eight_rows_at_most_and_the_last(run, capsys, monkeypatch)
     train.say(args, rows * 7, 1.0)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 8 + 2
-    assert lines[0].split()[:3] == ["epoch", "loss", "loss_nc1"] and lines[8].split()[0] == "3"
+    assert lines[0].split()[:3] == ["epoch", "loss", "loss_nc1"]
+    assert lines[8].split()[0] == "3"
     assert lines[-1] == f"resnet8 on digits, mse, seed 3: 1 s; results in {folder}"
     train.say(args, rows[:1], 1.0)
     assert len(capsys.readouterr().out.splitlines()) == 1 + 1 + 2
@@ -289,14 +301,15 @@ def test_the_stability_warning_names_the_number(capsys):
     assert capsys.readouterr().err == ""
     assert train.main([*begin, "--lr", "0.7"]) == 0
     said = capsys.readouterr().err
-    assert said.startswith("learning rate 0.7 is beyond 2(1+m)/lambda_max") and said.count("\n") == 1
+    assert said.startswith("learning rate 0.7 is beyond 2(1+m)/lambda_max")
+    assert said.count("\n") == 1
     assert train.main([*begin, "--lr", "0.7", "--loss", "ce"]) == 0
     assert capsys.readouterr().err == ""
 
     torch.manual_seed(0)
     trainer = new_trainer()
-    trainer.data = few = data.DataSet(*(trainer._few(images) for images in trainer.data[:2]), CLASSES)
-    h = trainer.network.train()(few.train.x)[0].detach().double().numpy()
+    few = trainer._few(trainer.data.train)
+    h = trainer.network.train()(few.x)[0].detach().double().numpy()
     extended = np.concatenate([h, np.ones((len(h), 1))], axis=1)
     bound = 2 * 1.9 / np.linalg.eigvalsh(extended.T @ extended / len(h))[-1]
     assert f"= {bound:.2g} at the start" in said
@@ -310,7 +323,9 @@ def test_divergence_ends_in_one_sentence_without_a_row_of_nan(tmp_path, capsys):
     assert code == 1
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("learning rate 1e+06 is beyond")
-    assert len(said) == 2 and "the loss is " in said[1] and said[1].endswith("give a lower --lr than 1e+06")
+    assert len(said) == 2
+    assert "the loss is " in said[1]
+    assert said[1].endswith("give a lower --lr than 1e+06")
     assert all(math.isfinite(row["loss"]) for row in rows)
     assert rows == (records.read_checkpoint(tmp_path, {})["rows"] if rows else [])
 
@@ -398,8 +413,11 @@ def test_every_pair_of_the_paper_has_its_learning_rate():
     assert {dataset for dataset, _ in recipes.PUBLISHED_MSE} == set(options.DATASETS) - {"digits"}
     for (dataset, network), lr in recipes.PUBLISHED_MSE.items():
         chosen = recipe(dataset, network, "mse")
-        assert network in options.NETWORKS and chosen.epochs == 350 and chosen.batch_size == 128
-        assert math.isclose(chosen.lr * CLASSES / 2, lr) and math.isclose(chosen.weight_decay, 5e-4 * CLASSES / 2)
+        assert network in options.NETWORKS
+        assert chosen.epochs == 350
+        assert chosen.batch_size == 128
+        assert math.isclose(chosen.lr * CLASSES / 2, lr)
+        assert math.isclose(chosen.weight_decay, 5e-4 * CLASSES / 2)
         assert recipe(dataset, network, "ce").weight_decay == 5e-4
     assert recipe("cifar10", "resnet18", "ce").lr == 0.13025
 
@@ -435,7 +453,9 @@ def test_measured_epochs_are_the_papers_scaled():
     assert measured_epochs(350) == paper
     for epochs in (1, 2, 3, 8, 14, 120, 500):
         measured = measured_epochs(epochs)
-        assert measured[0] == 1 and measured[-1] == epochs and len(measured) <= len(paper)
+        assert measured[0] == 1
+        assert measured[-1] == epochs
+        assert len(measured) <= len(paper)
         assert list(measured) == sorted(set(measured))
     assert measured_epochs(3) == (1, 2, 3)
 
