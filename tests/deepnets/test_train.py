@@ -89,6 +89,22 @@ def test_a_run_leaves_its_files_and_every_key_of_the_contract(run):
     assert len(state["rows"]) == 3
 
 
+def test_the_parts_of_a_row_sum_to_the_loss_of_its_features(run):
+    folder, rows = run
+    state = records.read_checkpoint(folder, {})
+    W, b = (state["network"][f"head.{name}"].double().numpy() for name in ("weight", "bias"))
+    features, labels = read_samples(folder / "features" / "epoch_0003.npz")
+    residual = features.astype(float) @ W.T + b - np.eye(CLASSES)[labels]
+
+    def objective(lam):
+        return (residual**2).sum() / (2 * len(labels)) + lam / 2 * ((W**2).sum() + (b**2).sum())
+
+    row = rows[-1]
+    parts = row["loss_nc1"] + row["loss_nc23"] + row["loss_ls_perp"]
+    assert abs(parts - objective(5e-3)) <= IDENTITY * parts
+    assert abs(parts - objective(5e-4)) > 1e-3 * parts
+
+
 def test_saved_features_give_the_rows_again_and_start_the_simulator(run, tmp_path, monkeypatch):
     folder, rows = run
     paths = sorted((folder / "features").iterdir())

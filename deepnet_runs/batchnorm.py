@@ -1,0 +1,104 @@
+"""Batch normalization: running statistics estimated anew, and statistics over all ranks.
+
+The running statistics of a network in training lag behind its weights: with ten steps an epoch, early L_LS_perp comes
+out 11 times too large. Before a measurement they are estimated from one pass over the training set.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.modules.batchnorm import _BatchNorm
+
+Layers = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+@torch.no_grad()
+def estimate(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Running means and variances as plain averages over the batches (of this rank, or of all where synchronised).
+
+    Of one batch they are the statistics of the whole set; of several, batches should be of one size, as
+    `measure.batches` cuts them, or a short one counts too much.
+    """
+    layers = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a cumulative average
+    training = network.training
+    network.train()
+    for images in batches:
+        network(images)
+    network.train(training)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
+class _SumOverRanks(torch.autograd.Function):
+    """The sum over all ranks; its gradient is the sum of all ranks' gradients."""
+
+    @staticmethod
+    def forward(ctx, value: Tensor) -> Tensor:
+        del ctx
+        value = value.clone()
+        dist.all_reduce(value)
+        return value
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor) -> Tensor:
+        del ctx
+        gradient = gradients[0].clone()
+        dist.all_reduce(gradient)
+        return gradient
+
+
+def _sum_over_ranks(value: Tensor) -> Tensor:
+    summed = _SumOverRanks.apply(value)
+    assert isinstance(summed, Tensor)
+    return summed
+
+
+class _Synchronised(_BatchNorm):
+    """Batch normalization over the batch of all ranks, for any device and backend; equal on every rank."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        del input
+
+    def forward(self, input: Float[Tensor, "n channels ..."]) -> Float[Tensor, "n channels ..."]:
+        """As nn.BatchNorm, with the sums taken over all ranks."""
+        if not self.training:
+            return super().forward(input)
+        axes = [0, *range(2, input.ndim)]
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        count = torch.tensor([input.numel() / input.shape[1]], dtype=input.dtype, device=input.device)
+        total = _sum_over_ranks(torch.cat([input.sum(axes), count]))
+        mean = total[:-1] / total[-1]
+        centred = input - mean.view(shape)
+        variance = _sum_over_ranks(centred.square().sum(axes)) / total[-1]
+        self._update(mean.detach(), variance.detach(), float(total[-1].detach()))
+        normal = centred * torch.rsqrt(variance + self.eps).view(shape)
+        return normal * self.weight.view(shape) + self.bias.view(shape)
+
+    def _update(self, mean: Tensor, variance: Tensor, n: float) -> None:
+        assert self.num_batches_tracked is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        self.num_batches_tracked.add_(1)
+        share = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance * n / (n - 1), share)
+
+
+def synchronise(network: nn.Module) -> nn.Module:
+    """The network with every batch normalization over all ranks; itself in a single process."""
+    if not dist.is_initialized():
+        return network
+    for name, module in list(network.named_modules()):
+        if isinstance(module, Layers):
+            new = _Synchronised(module.num_features, module.eps, module.momentum)
+            new.load_state_dict(module.state_dict())
+            parent = network.get_submodule(name.rpartition(".")[0])
+            setattr(parent, name.rpartition(".")[2], new.to(next(module.parameters()).device))
+    return network

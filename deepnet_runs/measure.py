@@ -1,0 +1,123 @@
+"""One measurement: one forward pass over the training set, one over the test set, then `statistics`.
+
+Before it BatchNorm's running statistics are estimated anew from the training set. The features of a pass are kept, in
+the precision in which the network gives them, for the nearest-class-center rule, which needs the final class means, and
+for the features file.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch import distributed as dist
+from torch.nn.functional import one_hot
+
+from deepnet_runs import batchnorm, statistics
+from deepnet_runs.data import DataSet, Images
+from deepnet_runs.moments import ClassStatistics
+from deepnet_runs.networks import Network
+
+
+def rank_and_size() -> tuple[int, int]:
+    """Number of the own process, and of all processes of a run."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def batches(images: Images, size: int) -> Iterator[Images]:
+    """The own rank's shares of the set cut, in order, into as many batches as `size` asks for, of sizes one apart."""
+    rank, world = rank_and_size()
+    n = len(images.y)
+    parts = -(-n // size)
+    for begin, end in pairwise(n * i // parts for i in range(parts + 1)):
+        yield Images(images.x[begin:end][rank::world], images.y[begin:end][rank::world])
+
+
+@dataclass
+class Pass:
+    """What a forward pass over a set saw, on this rank; the statistics are of all ranks."""
+
+    features: Float[Tensor, "n P"]
+    decisions: Int[Tensor, " n"]
+    labels: Int[Tensor, " n"]
+    statistics: ClassStatistics
+    squared_error: float  # sum over all ranks' examples of ||W h + b - y||^2, in float64
+
+    @property
+    def error(self) -> float:
+        """Share of all ranks' examples whose label is not the network's decision."""
+        return _share(self.decisions != self.labels)
+
+    def ncc_mismatch(self, means: Float[Tensor, "C P"]) -> float:
+        """Share of the examples where the nearest of the class means and the network disagree."""
+        centre = means.mean(dim=0)
+        centers = means - centre
+        half = centers.square().sum(dim=1) / 2
+        nearest = [((h.double() - centre) @ centers.T - half).argmax(dim=1) for h in self.features.split(4096)]
+        return _share(torch.cat(nearest) != self.decisions)
+
+
+def _share(wrong: Tensor) -> float:
+    totals = torch.tensor([float(wrong.sum()), float(len(wrong))], dtype=torch.float64, device=wrong.device)
+    if dist.is_initialized():
+        dist.all_reduce(totals)
+    return float(totals[0] / totals[1])
+
+
+@torch.no_grad()
+def forward_pass(network: Network, images: Images, *, batch_size: int, classes: int) -> Pass:
+    """Evaluate the network on a set, in batches."""
+    features, decisions, labels = [], [], []
+    seen = ClassStatistics.zeros(classes, network.head.in_features, images.y.device)
+    W, b = network.head.weight.double(), network.head.bias.double()
+    squared_error = torch.zeros((), dtype=torch.float64, device=images.y.device)
+    for batch in batches(images, batch_size):
+        if not len(batch.y):
+            continue
+        h, outputs = network(batch.x)
+        seen.merge(ClassStatistics.of(h, batch.y, classes))
+        squared_error += (h.double() @ W.T + b - one_hot(batch.y, classes)).square().sum()
+        features.append(h)
+        decisions.append(outputs.argmax(dim=1))
+        labels.append(batch.y)
+    if dist.is_initialized():
+        dist.all_reduce(squared_error)
+    seen = seen.merge_ranks()
+    return Pass(torch.cat(features), torch.cat(decisions), torch.cat(labels), seen, float(squared_error))
+
+
+def measure(
+    network: Network, data: DataSet, *, lam: float, batch_size: int, fresh_batchnorm: bool
+) -> tuple[dict, Pass]:
+    """The measured part of a row, and the pass over the training set."""
+    if fresh_batchnorm:
+        batchnorm.estimate(network, (batch.x for batch in batches(data.train, batch_size)))
+    training = network.training
+    network.eval()
+    train, test = (forward_pass(network, images, batch_size=batch_size, classes=data.classes) for images in data[:2])
+    network.train(training)
+    W, b = (parameter.detach().double().cpu().numpy() for parameter in (network.head.weight, network.head.bias))
+    m_train, m_test = (statistics.moments(seen.statistics.arrays()) for seen in (train, test))
+    rank, condition = statistics.between(m_train)
+    omega, rank_within = statistics.omega(m_train, n=len(data.train.y), eps=float(np.finfo(np.float32).eps))
+    data_loss = 0.5 * train.squared_error / len(data.train.y)  # example by example, not the sum of the parts
+    row = {
+        "train_error": train.error,
+        "test_error": test.error,
+        "loss": data_loss + 0.5 * lam * float(np.sum(W**2) + np.sum(b**2)),
+        **statistics.decomposition(W, b, m_train, lam=lam),
+        "lam": lam,
+        "omega": omega.tolist(),
+        "rank_within": rank_within,
+        "rank_between": rank,
+        "condition_between": condition,
+        "batchnorm_reestimated": fresh_batchnorm,
+        **statistics.classifier_metrics(W),
+    }
+    for name, seen, m in (("train", train, m_train), ("test", test, m_test)):
+        metrics = statistics.collapse_metrics(W, m) | {"ncc_mismatch": seen.ncc_mismatch(train.statistics.means)}
+        row |= {f"{key}_{name}": value for key, value in metrics.items()}
+    return row, train

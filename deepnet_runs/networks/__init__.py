@@ -1,0 +1,73 @@
+"""The networks of the paper, and three small ones for the embedded digits.
+
+Each is a body that maps images to last-layer features and a head, the linear classifier [W, b] on them; calling the
+network gives both, so that one forward pass serves training and measuring. Constructors are torchvision's where they
+fit; images of 32 x 32 and below have a 3 x 3 stem of stride 1 and no pooling in it.
+
+    name                                         last-layer features
+    vgg11, vgg13                                 4096
+    resnet18, resnet34, resnet50                 512, 512, 2048
+    densenet40, densenet100, densenet250         456, 342, 1734
+    densenet201                                  1920
+    vgg7, resnet8, densenet10 (small)            64, 64, 18
+
+Source: Papyan, Han & Donoho (2020); Han, Papyan & Donoho (2022), Appendix A.2.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from deepnet_runs.networks import densenet, resnet, vgg
+
+BODIES: dict[str, Callable[[int, int], nn.Module]] = {
+    "vgg11": vgg.vgg11,
+    "vgg13": vgg.vgg13,
+    "resnet18": resnet.resnet18,
+    "resnet34": resnet.resnet34,
+    "resnet50": resnet.resnet50,
+    "densenet40": densenet.densenet40,
+    "densenet100": densenet.densenet100,
+    "densenet201": densenet.densenet201,
+    "densenet250": densenet.densenet250,
+    "vgg7": vgg.vgg7,
+    "resnet8": resnet.resnet8,
+    "densenet10": densenet.densenet10,
+}
+SMALL = ("vgg7", "resnet8", "densenet10")
+
+
+class Network(nn.Module):
+    """A body and its last layer `head`, whose weights W (C, P) and bias b (C,) the decomposition is about."""
+
+    def __init__(self, body: nn.Module, width: int, classes: int):
+        super().__init__()
+        self.body, self.head = body, nn.Linear(width, classes)
+
+    def forward(
+        self, images: Float[Tensor, "n channels height width"]
+    ) -> tuple[Float[Tensor, "n P"], Float[Tensor, "n C"]]:
+        """Last-layer features and outputs W h + b."""
+        features = self.body(images)
+        return features, self.head(features)
+
+
+def build(name: str, *, channels: int, size: int, classes: int) -> Network:
+    """The network `name` for images of `channels` x `size` x `size`, with PyTorch's initial weights.
+
+    Raises:
+        ValueError: for an unknown name, or images too small for the network.
+    """
+    if name not in BODIES:
+        raise ValueError(f"Need a network among {', '.join(BODIES)}, got {name!r}.")
+    smallest = 8 if name in SMALL else 32
+    if size < smallest:
+        raise ValueError(f"Need images of at least {smallest} x {smallest} for {name}, got {size} x {size}.")
+    body = BODIES[name](channels, size)
+    with torch.no_grad():
+        body.eval()
+        width = body(torch.zeros(1, channels, size, size)).shape[1]
+        body.train()
+    return Network(body, width, classes)

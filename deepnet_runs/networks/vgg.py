@@ -1,0 +1,49 @@
+"""VGG with batch normalization (Simonyan & Zisserman 2014).
+
+The full-size ones are torchvision's convolutions, initialised as there, and two hidden fully connected layers of 4096
+with BatchNorm1d in place of dropout.
+"""
+
+from torch import nn
+from torchvision.models.vgg import cfgs, make_layers
+
+WIDE = 4096
+
+
+def _hidden(inputs: int) -> list[nn.Module]:
+    return [nn.Linear(inputs, WIDE, bias=False), nn.BatchNorm1d(WIDE), nn.ReLU(inplace=True)]
+
+
+def _full_size(plan: str, channels: int, size: int) -> nn.Module:
+    convolutions = make_layers(cfgs[plan], batch_norm=True)
+    if channels != 3:
+        convolutions[0] = nn.Conv2d(channels, 64, 3, padding=1)
+    for module in convolutions:
+        if isinstance(module, nn.Conv2d) and module.bias is not None:
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(module.bias)
+    return nn.Sequential(convolutions, nn.Flatten(), *_hidden(512 * (size // 32) ** 2), *_hidden(WIDE))
+
+
+def vgg11(channels: int, size: int) -> nn.Module:
+    """Eight convolutions, 4096 features."""
+    return _full_size("A", channels, size)
+
+
+def vgg13(channels: int, size: int) -> nn.Module:
+    """Ten convolutions, 4096 features."""
+    return _full_size("B", channels, size)
+
+
+def vgg7(channels: int, size: int) -> nn.Module:
+    """Convolutions of 16, 16, 32, 32, 64, 64 channels, average pooling, 64 features."""
+    del size
+    layers: list[nn.Module] = []
+    inputs = channels
+    for width in (16, 16, 0, 32, 32, 0, 64, 64):
+        if width == 0:
+            layers.append(nn.MaxPool2d(2))
+            continue
+        layers += [nn.Conv2d(inputs, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        inputs = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())

@@ -1,0 +1,118 @@
+"""What a run leaves behind: config.json, checkpoint.pt, measurements.jsonl and features, each whole or not at all.
+
+A checkpoint holds everything that the rest of the run depends on, the rows so far included, and appears by a rename
+before its row is appended to measurements.jsonl. Whatever moment a run is killed at, `--resume` rewrites
+measurements.jsonl from the checkpoint's rows and goes on from there: no row is lost, none comes twice. Reading one
+executes nothing, and a changed byte is found by the archive's check sums.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from central_path.records import UNFINISHED, check_destination, without_nan
+
+
+def check_output(folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that cannot be made or written, with another run's results in it, or with nothing to resume.
+
+    Raises:
+        ValueError: with the path and the remedy.
+    """
+    check_destination(folder, ("config.json", "measurements.jsonl", "checkpoint.pt"))
+    checkpoint, rows, features = (folder / name for name in ("checkpoint.pt", "measurements.jsonl", "features"))
+    if features.exists() and not features.is_dir():
+        raise ValueError(f"Need {features} to be a folder, got a file: move it, or give another --output.")
+    if resume and not checkpoint.is_file():
+        raise ValueError(f"Need a checkpoint to resume from, got none in {folder}: start without --resume.")
+    if not resume and (checkpoint.is_file() or (rows.is_file() and rows.stat().st_size)):
+        raise ValueError(f"Need a folder without a run, got {folder}: give --resume to go on, or another --output.")
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what a killed run was writing."""
+    for path in (*folder.glob(f"{UNFINISHED}*"), *folder.glob(f"features/{UNFINISHED}*")):
+        if path.is_file():
+            path.unlink()
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """A file that appears by a rename once it is complete and on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{UNFINISHED}{path.name}")
+    try:
+        with unfinished.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def line(row: dict[str, Any]) -> bytes:
+    """A row as one line of JSON, null for what does not exist."""
+    return (json.dumps(without_nan(row), allow_nan=False) + "\n").encode()
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """`config.json`."""
+    text = json.dumps(without_nan(config), indent=2, allow_nan=False) + "\n"
+    write_whole(folder / "config.json", lambda file: file.write(text.encode()))
+
+
+def append_row(folder: Path, row: dict[str, Any]) -> None:
+    """Append to `measurements.jsonl`, on disk when this returns."""
+    with (folder / "measurements.jsonl").open("ab") as file:
+        file.write(line(row))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """`measurements.jsonl` anew."""
+    write_whole(folder / "measurements.jsonl", lambda file: file.writelines(line(row) for row in rows))
+
+
+def write_features(folder: Path, epoch: int, features: np.ndarray, labels: np.ndarray) -> None:
+    """`features/epoch_0001.npz`: the input of `central_path.simulate --features`."""
+    path = folder / "features" / f"epoch_{epoch:04d}.npz"
+    write_whole(path, lambda file: np.savez(file, features=features, labels=labels))
+
+
+def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """`checkpoint.pt`."""
+    import torch
+
+    write_whole(folder / "checkpoint.pt", lambda file: torch.save(state, file))
+
+
+def read_checkpoint(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """The checkpoint of a run with this config, on the CPU.
+
+    Raises:
+        ValueError: if it cannot be read, or is of a run with another config, naming the fields.
+    """
+    import torch
+
+    path = folder / "checkpoint.pt"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch.load does not look at the check sums
+        if damaged:
+            raise ValueError(f"check sum of {damaged}")
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        before = state["config"]
+    except Exception as error:  # a damaged file fails in zipfile or pickle, each in its own way
+        detail = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"Need a readable checkpoint, got {path} ({detail}): start anew elsewhere.") from error
+    different = [key for key in config if before.get(key) != config[key]]
+    if different:
+        changes = ", ".join(f"{key} = {config[key]} for {before.get(key)}" for key in different)
+        raise ValueError(f"Need the options of the run that is resumed, got {changes}: give the same, or start anew.")
+    return state

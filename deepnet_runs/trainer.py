@@ -1,0 +1,214 @@
+"""The training loop and its state.
+
+The objective is L of `central_path.loss.mse_loss` (or cross-entropy), its weight decay the optimiser's: `lam` on the
+last layer [W, b], the recipe's on every other parameter, biases and batch normalization included, so that lambda I is
+lambda I in every formula.
+
+Batches are indices into tensors on the device. With several processes each takes every world-size-th example of each
+batch, and batch normalization and gradients are over the whole batch: the rows are those of one process, to rounding.
+"""
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch import distributed as dist
+from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.parallel import DistributedDataParallel
+
+from deepnet_runs.batchnorm import synchronise
+from deepnet_runs.data import DataSet, Images
+from deepnet_runs.measure import Pass, measure, rank_and_size
+from deepnet_runs.networks import Network, build
+from deepnet_runs.recipes import DivergenceError, Recipe, rate_at
+
+
+def data_loss(outputs: Tensor, labels: Tensor, loss: str) -> Tensor:
+    """Sum over the examples of 1/2 ||W h + b - y||^2, or of the cross-entropy."""
+    if loss == "ce":
+        return cross_entropy(outputs, labels, reduction="sum")
+    return 0.5 * (outputs - one_hot(labels, outputs.shape[1]).to(outputs.dtype)).square().sum()
+
+
+def check_batches(n: int, batch_size: int) -> None:
+    """Refuse a last batch of one image, of which batch normalization has no variance.
+
+    Raises:
+        ValueError: with the sizes.
+    """
+    if n % batch_size == 1:
+        raise ValueError(
+            f"Need at least 2 images in the last batch, got 1 of {n} in batches of {batch_size}: "
+            "give another --batch-size."
+        )
+
+
+class Trainer:
+    """A network in training: what a checkpoint holds, and how to go on from it."""
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        recipe: Recipe,
+        data: DataSet,
+        device: torch.device,
+        *,
+        compiled: bool = False,
+        state: dict[str, Any] | None = None,
+    ):
+        check_batches(len(data.train.y), recipe.batch_size)
+        self.config, self.recipe, self.device = config, recipe, device
+        layout = torch.channels_last if config["channels_last"] else torch.contiguous_format
+        self.data = DataSet(data.train.to(device, layout), data.test.to(device, layout), data.classes)
+        torch.manual_seed(config["seed"])
+        channels, size = data.train.x.shape[1], data.train.x.shape[-1]
+        network = build(config["network"], channels=channels, size=size, classes=data.classes)
+        self.network: Network = synchronise(network).to(device, memory_format=layout)  # type: ignore[assignment]
+        self.optimizer = torch.optim.SGD(self._groups(), lr=recipe.lr, momentum=recipe.momentum)
+        self.order = torch.Generator().manual_seed(config["seed"])
+        self.epoch, self.seconds, self.rows = 0, 0.0, []
+        if state is not None:
+            self._restore(state)
+        whole = DistributedDataParallel(self.network) if dist.is_initialized() else self.network
+        self.forward = torch.compile(whole) if compiled else whole
+
+    def _groups(self) -> list[dict[str, Any]]:
+        head = list(self.network.head.parameters())
+        return [
+            {"params": list(self.network.body.parameters()), "weight_decay": self.recipe.weight_decay},
+            {"params": head, "weight_decay": self.config["lam"]},
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on."""
+        return {
+            "config": self.config,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "order": self.order.get_state(),
+            "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else None,
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "rows": self.rows,
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order.set_state(state["order"])
+        torch.set_rng_state(state["torch_rng"])
+        if state["cuda_rng"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        self.epoch, self.seconds, self.rows = state["epoch"], state["seconds"], state["rows"]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The last partial batch is kept."""
+        return -(-len(self.data.train.y) // self.recipe.batch_size)
+
+    def step(self, batch: Images, total: int, step: int) -> Tensor:
+        """One step on this rank's share of a batch of `total` examples; the summed loss of the share."""
+        rate = rate_at(self.recipe, step, self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["amp"]):
+            features, outputs = self.forward(batch.x)
+        if step == 0:
+            self.warn_of_instability(features.detach())
+        loss = data_loss(outputs.float(), batch.y, self.config["loss"])
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss * (rank_and_size()[1] / total)).backward()  # the gradients of several ranks are averaged
+        self.optimizer.step()
+        return loss.detach()
+
+    def train_epoch(self) -> None:
+        """All batches of a new random order.
+
+        Raises:
+            DivergenceError: if the loss is not finite any more.
+        """
+        begin = time.perf_counter()
+        rank, world = rank_and_size()
+        n = len(self.data.train.y)
+        order = torch.randperm(n, generator=self.order).to(self.device)
+        self.network.train()
+        losses = []
+        for i in range(self.steps_per_epoch):
+            chosen = order[i * self.recipe.batch_size : (i + 1) * self.recipe.batch_size]
+            share = chosen[rank::world]
+            batch = Images(self.data.train.x[share], self.data.train.y[share])
+            losses.append(self.step(batch, len(chosen), self.epoch * self.steps_per_epoch + i))
+        total = torch.stack(losses).double().sum()
+        if dist.is_initialized():
+            dist.all_reduce(total)
+        self.train_loss = float(total) / n
+        self.epoch += 1
+        self.seconds += time.perf_counter() - begin
+        self._check_finite(self.train_loss)
+
+    def _check_finite(self, loss: float) -> None:
+        if not np.isfinite(loss):
+            lr = self.recipe.lr
+            raise DivergenceError(f"the loss is {loss} in epoch {self.epoch}: give a lower --lr than {lr:g}")
+
+    def measure(self) -> tuple[dict[str, Any], Pass]:
+        """A row, kept, and the pass over the training set.
+
+        Raises:
+            DivergenceError: if the epoch's last step has made features or classifier infinite.
+        """
+        try:
+            measured, seen = measure(
+                self.network,
+                self.data,
+                lam=self.config["lam"],
+                batch_size=self.recipe.batch_size,
+                fresh_batchnorm=not self.config["stale_batchnorm"],
+            )
+        except np.linalg.LinAlgError:  # what NumPy says to NaN
+            self._check_finite(float("nan"))
+            raise
+        self._check_finite(measured["loss"])
+        lr = self.optimizer.param_groups[0]["lr"]
+        row = {"epoch": self.epoch, "seconds": self.seconds, "lr": lr, "train_loss": self.train_loss} | measured
+        self.rows.append(row)
+        return row, seen
+
+    def gathered(self, seen: Pass) -> tuple[np.ndarray, np.ndarray]:
+        """Features and labels of all ranks."""
+        parts = [(seen.features.cpu().numpy(), seen.labels.cpu().numpy())]
+        if dist.is_initialized():
+            everyone: list[Any] = [None] * dist.get_world_size()
+            dist.all_gather_object(everyone, parts[0])
+            parts = everyone
+        features, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return features, labels
+
+    def warn_of_instability(self, features: Tensor) -> None:
+        """Say on stderr if the peak learning rate is beyond what least squares on the first features can take."""
+        extended = torch.cat([features.double(), torch.ones_like(features[:, :1], dtype=torch.float64)], dim=1)
+        largest = float(torch.linalg.matrix_norm(extended, 2)) ** 2 / len(extended)
+        bound = 2 * (1 + self.recipe.momentum) / largest
+        if self.config["loss"] == "mse" and self.recipe.lr > bound and rank_and_size()[0] == 0:
+            print(
+                f"learning rate {self.recipe.lr:g} is beyond 2(1+m)/lambda_max(Ave h h^T) = {bound:.2g} at the start: "
+                f"least squares diverges there; a warm-up of {self.recipe.warmup_steps} steps may carry it over",
+                file=sys.stderr,
+            )
+
+    def dry_run(self) -> None:
+        """One step and one measurement on two images a class."""
+        few = [self._few(images) for images in self.data[:2]]
+        self.data = DataSet(few[0], few[1], self.data.classes)
+        self.network.train()
+        self.step(self.data.train, len(self.data.train.y), 0)
+        self.train_loss = 0.0
+        self.measure()
+
+    def _few(self, images: Images) -> Images:
+        kept = torch.cat([torch.nonzero(images.y == c)[:2, 0] for c in range(self.data.classes)])
+        return Images(images.x[kept], images.y[kept])
