@@ -28,7 +28,11 @@ example     python -m central_path.simulate --C 10 --N 50"""
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with one line on stderr for an error."""
+    """argparse with one line on stderr for an error, no abbreviated options, and its texts as they are written."""
+
+    def __init__(self, prog: str, description: str, epilog: str):
+        layout = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog, description=description, epilog=epilog, formatter_class=layout, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and one line."""
@@ -62,13 +66,7 @@ SAVES = checked(int, lambda n: 2 <= n <= 10**6, "from 2 to 1000000 times")
 
 def parser() -> Parser:
     """The options, in the groups in which `--help` shows them."""
-    p = Parser(
-        prog=PROGRAM,
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    p = Parser(PROGRAM, DESCRIPTION, EPILOG)
     start = p.add_argument_group("start: random features, or given ones")
     start.add_argument("--C", type=CLASSES, metavar="INT", help="classes")
     start.add_argument("--N", type=EXAMPLES, metavar="INT", help="examples per class")

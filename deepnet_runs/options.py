@@ -43,13 +43,7 @@ DECAY = checked(float, lambda x: 0 <= x < math.inf, "a finite number >= 0")
 
 def parser() -> Parser:
     """The options, in the groups in which `--help` shows them."""
-    p = Parser(
-        prog=PROGRAM,
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    p = Parser(PROGRAM, DESCRIPTION, EPILOG)
     what = p.add_argument_group("what")
     what.add_argument("--dataset", choices=DATASETS, default="digits", help="default: %(default)s")
     networks = f"{', '.join(NETWORKS)} (default: %(default)s)"

@@ -29,13 +29,7 @@ example     python -m theory_checks
 
 def parser() -> Parser:
     """The options, as `--help` shows them."""
-    p = Parser(
-        prog=PROGRAM,
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    p = Parser(PROGRAM, DESCRIPTION, EPILOG)
     p.add_argument("claims", nargs="*", metavar="CLAIM", help="ids as --list prints them (default every claim)")
     p.add_argument("--list", action="store_true", help="print the ids of all claims and stop")
     p.add_argument("--quick", action="store_true", help="each kind of instance once instead of four times")

@@ -5,26 +5,10 @@ figures read in grey too.
 """
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from theory_checks import discrete, joint
-
-BLACK, BLUE, VERMILION, GREEN, GREY = "#000000", "#0072B2", "#D55E00", "#009E73", "#666666"
-TIME = "time $t$ (units of the gradient flow)"
-
-
-def _panels(n: int) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(4.4, 2.8 * n), layout="constrained")
-    return figure, list(figure.subplots(n, 1, squeeze=False)[:, 0])
-
-
-def _guide(axis: Axes, x: tuple[float, float], y: float, slope: float, text: str) -> None:
-    """A thin line of a slope on log axes, from y at x[0], with its text at the middle."""
-    axis.plot(x, (y, y * (x[1] / x[0]) ** slope), color=GREY, linewidth=1.0)
-    middle = (np.sqrt(x[0] * x[1]), y * np.sqrt(x[1] / x[0]) ** slope)
-    how = {"xytext": (5, -4), "textcoords": "offset points", "color": GREY, "ha": "left", "va": "top"}
-    axis.annotate(text, middle, **(how | ({} if slope > 0 else {"xytext": (5, 4), "va": "bottom"})))
+from theory_checks.drawing import BLACK, BLUE, GREEN, TIME, VERMILION, guide, panels
 
 
 def _distances(path: joint.State) -> np.ndarray:
@@ -43,7 +27,7 @@ def draw_assumptions(seed: int) -> Figure:
     rng = np.random.default_rng(seed)
     X = joint.features(rng)
     starts = (joint.off_path(rng, X), joint.on_path(X, 0.0))
-    figure, (above, below) = _panels(2)
+    figure, (above, below) = panels(2)
     levels = np.empty((2, len(joint.KAPPA)))
     styles = {0: (BLACK, "-"), 2: (BLUE, "--"), 4: (VERMILION, "-.")}
     for j, kappa in enumerate(joint.KAPPA):
@@ -56,7 +40,7 @@ def draw_assumptions(seed: int) -> Figure:
                 line.set(linewidth=(2.2, 1.0)[i], label=rf"$\kappa = {kappa:g}$" if i == 0 else None)
     below.plot(joint.KAPPA, levels[0], "o", color=VERMILION, markersize=6, label="from a random classifier")
     below.plot(joint.KAPPA, levels[1], "x", color=BLACK, markersize=6, label="from the central path")
-    _guide(below, (joint.KAPPA[0], joint.KAPPA[-1]), levels[1, 0], -2.0, "slope $-2$")
+    guide(below, (joint.KAPPA[0], joint.KAPPA[-1]), levels[1, 0], -2.0, "slope $-2$")
     above.set(xscale="log", yscale="log", xlabel=TIME, ylim=(1e-2 * levels.min(), 1e2))
     below.set(xscale="log", yscale="log", xlabel=r"speed $\kappa$ of the classifier (no units)")
     below.set_xticks(joint.KAPPA, [f"{kappa:g}" for kappa in joint.KAPPA])
@@ -78,7 +62,7 @@ def draw_descent(seed: int) -> Figure:
     """
     X, omega0 = discrete.start_of(np.random.default_rng(seed))
     eta = discrete.FRACTIONS * X.shape[1] ** 2 * X.shape[2]
-    figure, (above, below) = _panels(2)
+    figure, (above, below) = panels(2)
     kinds = (
         ("sgd", 1, BLUE, "o", "descent, renormalized"),
         ("momentum", 1, VERMILION, "s", f"the same, momentum {discrete.BETA}"),
@@ -87,7 +71,7 @@ def draw_descent(seed: int) -> Figure:
     for kind, k, color, marker, text in kinds:
         found = discrete.errors(discrete.omega_at_horizon(X, kind), omega0, k)
         above.plot(eta, found, marker, color=color, markersize=5, label=text)
-        _guide(above, (eta[-1], eta[0]), found[-1], 1.0, "slope 1" if kind == "sgd" else "")
+        guide(above, (eta[-1], eta[0]), found[-1], 1.0, "slope 1" if kind == "sgd" else "")
     above.set(xscale="log", yscale="log", xlabel=r"step size $\eta$ (units of the gradient flow's time)")
     above.set_ylim(top=30 * above.get_ylim()[1])  # room for the legend
     above.set_ylabel(r"largest $|\log(\omega_j/\mathrm{law})|$ (no units)")
