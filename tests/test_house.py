@@ -1,7 +1,9 @@
 """The house: imports run one way, the core needs no torch, printed commands are real."""
 
 import ast
+import importlib
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -84,10 +86,10 @@ def test_the_mathematics_imports_none_of_what_is_built_on_it(package):
     assert not any(package in path.read_text() for path in PACKAGE.glob("*.py"))
 
 
-def test_printed_commands_of_the_readme_parse():
-    from central_path import options
-
-    commands = re.findall(r"python -m central_path\.simulate (.*)", (ROOT / "README.md").read_text())
-    assert len(commands) >= 2
+@pytest.mark.parametrize("program", ["central_path.simulate", "theory_checks", "deepnet_runs.train"])
+def test_printed_commands_of_the_readme_parse(program):
+    options = importlib.import_module(f"{program.split('.')[0]}.options")
+    commands = re.findall(rf"python -m {re.escape(program)}(?: (.*))?$", (ROOT / "README.md").read_text(), re.M)
+    assert commands
     for command in commands:
-        options.parse(command.split("#")[0].split())
+        options.parse(shlex.split(command, comments=True))
