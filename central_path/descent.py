@@ -12,6 +12,7 @@ Source: Han, Papyan & Donoho (2022), Appendix D.1, Lemma 2.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import equinox as eqx
 import jax
@@ -56,7 +57,7 @@ def descend(
     def step(_, carry):
         X, state = carry
         updates, state = optimizer.update(jax.grad(central_path_loss)(X), state, X)
-        X = optax.apply_updates(X, updates)
+        X = cast(Array, optax.apply_updates(X, updates))
         return (retract(X) if renormalize else X), state
 
     def stretch(carry, _):
