@@ -18,7 +18,7 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from deepnet_runs.networks import Network, build
+from deepnet_runs.networks import Network, build, with_layout
 from deepnet_runs.trainer import data_loss
 
 SIZE = {"cuda": 8192, "cpu": 2048}  # of the matrix product
@@ -70,8 +70,7 @@ def main() -> int:
     for dtype in (torch.float32, torch.bfloat16):
         rate = product_rate(device, dtype)
         for layout in (torch.contiguous_format, torch.channels_last):
-            network = build("resnet18", channels=3, size=32, classes=10).to(device)
-            network.to(memory_format=layout)  # type: ignore[call-overload]
+            network = with_layout(build("resnet18", channels=3, size=32, classes=10).to(device), layout)
             images = torch.randn(args.batch, 3, 32, 32, device=device).to(memory_format=layout)
             labels = torch.randint(10, (args.batch,), device=device)
             optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9)

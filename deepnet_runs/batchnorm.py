@@ -5,6 +5,7 @@ out 11 times too large. Before a measurement they are estimated from one pass ov
 """
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.modules.batchnorm import _BatchNorm
 
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 Layers = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -91,7 +93,7 @@ class _Synchronised(_BatchNorm):
         self.running_var.lerp_(variance * n / (n - 1), share)
 
 
-def synchronise(network: nn.Module) -> nn.Module:
+def synchronise(network: AnyModule) -> AnyModule:
     """The network with every batch normalization over all ranks; itself in a single process."""
     if not dist.is_initialized():
         return network

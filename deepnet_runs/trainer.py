@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from deepnet_runs.batchnorm import synchronise
 from deepnet_runs.data import DataSet, Images
 from deepnet_runs.measure import Pass, measure, rank_and_size
-from deepnet_runs.networks import Network, build
+from deepnet_runs.networks import build, with_layout
 from deepnet_runs.recipes import DivergenceError, Recipe, rate_at
 
 
@@ -66,7 +66,7 @@ class Trainer:
         torch.manual_seed(config["seed"])
         channels, size = data.train.x.shape[1], data.train.x.shape[-1]
         network = build(config["network"], channels=channels, size=size, classes=data.classes)
-        self.network: Network = synchronise(network).to(device, memory_format=layout)  # type: ignore[assignment]
+        self.network = with_layout(synchronise(network).to(device), layout)
         self.optimizer = torch.optim.SGD(self._groups(), lr=recipe.lr, momentum=recipe.momentum)
         self.order = torch.Generator().manual_seed(config["seed"])
         self.epoch, self.seconds, self.rows = 0, 0.0, []

@@ -47,10 +47,14 @@ def _field(state, args):
     return -kappa * dW, -kappa * db, -dX - lam_H / (X.shape[1] * X.shape[2]) * X
 
 
+def _observe(state, args):
+    del args
+    return dict(zip("WbX", state, strict=True))
+
+
 @jax.jit
 def _follow(state, args, clock, ts):
-    observe = lambda state, args: dict(zip("WbX", state, strict=True))  # noqa: E731
-    return solve.integrate(_field, state, args, clock, observe=observe, ts=ts, rtol=RTOL, atol=RTOL).ys
+    return solve.integrate(_field, state, args, clock, observe=_observe, ts=ts, rtol=RTOL, atol=RTOL).ys
 
 
 gradient = jax.jit(lambda W, b, X, lam: jax.grad(_loss, argnums=(0, 1, 2))(W, b, X, lam))

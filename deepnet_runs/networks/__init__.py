@@ -71,3 +71,11 @@ def build(name: str, *, channels: int, size: int, classes: int) -> Network:
         width = body(torch.zeros(1, channels, size, size)).shape[1]
         body.train()
     return Network(body, width, classes)
+
+
+def with_layout(network: Network, layout: torch.memory_format) -> Network:
+    """The same network, its weights in a memory format (which the annotations of `Module.to` leave out)."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+    return network

@@ -6,14 +6,18 @@ from torchvision.models.resnet import BasicBlock, ResNet
 
 
 def _body(network: ResNet, channels: int, size: int) -> nn.Module:
-    stem = network.conv1
-    if size < 64:
-        network.conv1 = nn.Conv2d(channels, stem.out_channels, 3, padding=1, bias=False)
-        network.maxpool = nn.Identity()  # type: ignore[assignment]
-    elif channels != 3:
-        network.conv1 = nn.Conv2d(channels, stem.out_channels, 7, stride=2, padding=3, bias=False)
-    network.fc = nn.Identity()  # type: ignore[assignment]
-    return network
+    """Torchvision's network without its classifier, with a stem for the images."""
+    width = network.conv1.out_channels
+    small = size < 64
+    kernel, stride, padding = (3, 1, 1) if small else (7, 2, 3)
+    stem = (
+        network.conv1
+        if channels == 3 and not small
+        else nn.Conv2d(channels, width, kernel, stride, padding, bias=False)
+    )
+    pooling = [] if small else [network.maxpool]
+    stages = (network.layer1, network.layer2, network.layer3, network.layer4)
+    return nn.Sequential(stem, network.bn1, network.relu, *pooling, *stages, network.avgpool, nn.Flatten())
 
 
 def resnet18(channels: int, size: int) -> nn.Module:

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="needs the extra deepnets")
-pytest.importorskip("torchvision", reason="needs the extra deepnets")
-
-from central_path.records import read_samples  # noqa: E402
-from deepnet_runs import train  # noqa: E402
+from central_path.records import read_samples
+from deepnet_runs import train
 
 ROOT = Path(__file__).parents[2]
 EXACT = ("epoch", "lr", "lam", "rank_between", "batchnorm_reestimated")

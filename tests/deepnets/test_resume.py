@@ -11,11 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="needs the extra deepnets")
-pytest.importorskip("torchvision", reason="needs the extra deepnets")
-
-from deepnet_runs import records, train  # noqa: E402
+from deepnet_runs import records, train
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 2

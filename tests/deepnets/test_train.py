@@ -10,15 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="needs the extra deepnets")
-pytest.importorskip("torchvision", reason="needs the extra deepnets")
-
-from central_path import collapse, loss, problem, samples, simulate  # noqa: E402
-from central_path.records import read_samples  # noqa: E402
-from deepnet_runs import data, options, recipes, records, train  # noqa: E402
-from deepnet_runs.recipes import DivergenceError, Recipe, measured_epochs, rate_at, recipe  # noqa: E402
-from deepnet_runs.trainer import Trainer  # noqa: E402
+from central_path import collapse, loss, problem, samples, simulate
+from central_path.records import read_samples
+from deepnet_runs import data, options, recipes, records, train
+from deepnet_runs.recipes import DivergenceError, Recipe, measured_epochs, rate_at, recipe
+from deepnet_runs.trainer import Trainer
 
 CLASSES = 10
 COMMON = """epoch seconds lr train_loss train_error test_error loss loss_nc1 loss_nc23 loss_ls_perp lam omega
