@@ -1,11 +1,11 @@
 """The mutants of `benchmarks/mutation_score.py`: where they are planted, where not, and that one of them is caught."""
 
 import ast
-import importlib.util
 import random
-import sys
 from pathlib import Path
 
+import mutants
+import mutation_score
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -13,60 +13,49 @@ LIMIT = 300.0  # seconds of a run, many times what it needs
 
 
 @pytest.fixture(scope="module")
-def script():
-    """The benchmark as a module; it belongs to no package."""
-    spec = importlib.util.spec_from_file_location("mutation_score", ROOT / "benchmarks" / "mutation_score.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look for it
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
-
-
-@pytest.fixture(scope="module")
-def candidates(script):
-    return script.all_sites()
+def candidates():
+    return mutants.all_sites()
 
 
 def source_of(mutant):
     return (ROOT / mutant.file).read_bytes()
 
 
-def every_mutant(script, candidates):
+def every_mutant(candidates):
     for site in candidates:
         for new in site.choices:
-            yield script.Mutant(site.file, site.line, site.start, site.end, site.old, new)
+            yield mutants.Mutant(site.file, site.line, site.start, site.end, site.old, new)
 
 
-def fragments(script, code):
+def fragments(code):
     """What may be mutated in a piece of code."""
-    return [site.old.strip() for site in script.sites("code.py", code.encode())]
+    return [site.old.strip() for site in mutants.sites("code.py", code.encode())]
 
 
-def test_the_sites_are_in_every_file_and_never_twice_in_one_place(script, candidates):
-    assert {site.file for site in candidates} == set(script.FILES)
+def test_the_sites_are_in_every_file_and_never_twice_in_one_place(candidates):
+    assert {site.file for site in candidates} == set(mutants.FILES)
     assert len(candidates) > 300
     assert len({(site.file, site.start) for site in candidates}) == len(candidates)
 
 
-def test_mutants_are_the_same_for_the_same_seed_only(script, candidates):
-    first, again, other = (script.choose(candidates, 40, seed=seed) for seed in (0, 0, 1))
+def test_mutants_are_the_same_for_the_same_seed_only(candidates):
+    first, again, other = (mutants.choose(candidates, 40, seed=seed) for seed in (0, 0, 1))
     assert first == again
     assert first != other
     assert len({(mutant.file, mutant.start) for mutant in first}) == 40
 
 
-def test_every_site_can_be_drawn(script, candidates):
-    drawn = script.choose(candidates, len(candidates), seed=0)  # all of them, in another order
+def test_every_site_can_be_drawn(candidates):
+    drawn = mutants.choose(candidates, len(candidates), seed=0)  # all of them, in another order
     assert {(m.file, m.start) for m in drawn} == {(site.file, site.start) for site in candidates}
     with pytest.raises(ValueError, match="Need at most"):
-        script.choose(candidates, len(candidates) + 1, seed=0)
+        mutants.choose(candidates, len(candidates) + 1, seed=0)
 
 
-def test_every_mutant_parses_and_differs_in_one_place(script, candidates):
-    originals = {file: (ROOT / file).read_bytes() for file in script.FILES}
+def test_every_mutant_parses_and_differs_in_one_place(candidates):
+    originals = {file: (ROOT / file).read_bytes() for file in mutants.FILES}
     trees = {file: ast.dump(ast.parse(source)) for file, source in originals.items()}
-    for mutant in every_mutant(script, candidates):
+    for mutant in every_mutant(candidates):
         source = originals[mutant.file]
         mutated = mutant.apply(source)
         assert ast.dump(ast.parse(mutated)) != trees[mutant.file], mutant
@@ -75,12 +64,12 @@ def test_every_mutant_parses_and_differs_in_one_place(script, candidates):
             i for i, pair in enumerate(zip(source.splitlines(), mutated.splitlines(), strict=True)) if len({*pair}) > 1
         ]
         assert changed == [mutant.line - 1], mutant
-    assert script.Mutant(mutant.file, 1, 0, 0, "", "").apply(source) == source  # planted: no error at all
+    assert mutants.Mutant(mutant.file, 1, 0, 0, "", "").apply(source) == source  # planted: no error at all
 
 
-def test_numbers_that_are_a_choice_are_where_they_are_said_to_be_and_not_mutated(script, candidates):
+def test_numbers_that_are_a_choice_are_where_they_are_said_to_be_and_not_mutated(candidates):
     ends = {(site.file, site.end) for site in candidates}
-    for file, fragments in script.CHOICES.items():
+    for file, fragments in mutants.CHOICES.items():
         source = (ROOT / file).read_text()
         for fragment in fragments:
             assert source.count(fragment) == 1, fragment
@@ -100,9 +89,9 @@ def kept_texts(tree):
             yield ast.dump(node)
 
 
-def test_no_docstring_annotation_or_message_is_mutated(script, candidates):
-    originals = {file: list(kept_texts(ast.parse((ROOT / file).read_bytes()))) for file in script.FILES}
-    for mutant in random.Random(0).sample(list(every_mutant(script, candidates)), 200):
+def test_no_docstring_annotation_or_message_is_mutated(candidates):
+    originals = {file: list(kept_texts(ast.parse((ROOT / file).read_bytes()))) for file in mutants.FILES}
+    for mutant in random.Random(0).sample(list(every_mutant(candidates)), 200):
         assert list(kept_texts(ast.parse(mutant.apply(source_of(mutant))))) == originals[mutant.file], mutant
 
 
@@ -125,27 +114,29 @@ def test_no_docstring_annotation_or_message_is_mutated(script, candidates):
         ("x = a @ b\nprint(x)", []),
     ],
 )
-def test_where_errors_are_planted(script, code, expected):
-    assert fragments(script, code) == expected
+def test_where_errors_are_planted(code, expected):
+    assert fragments(code) == expected
 
 
-def test_a_table_that_names_a_claim_explains_a_catch(script):
+def test_a_table_that_names_a_claim_explains_a_catch():
     good = {"claim": "A", "verdict": "holds", "expected": "holds", "tolerance": 1e-10, "fault_residual": 1e-3}
     missed = good | {"claim": "B", "parts": [good, good | {"fault_residual": 9e-10}]}
     refutation = good | {"claim": "C", "fault_residual": None}
     wrong = good | {"claim": "D", "verdict": "unclear"}
-    assert list(script.unexpected([good, missed, refutation, wrong])) == ["B (fault missed)", "D (unclear)"]
+    assert list(mutation_score.unexpected([good, missed, refutation, wrong])) == ["B (fault missed)", "D (unclear)"]
 
 
-def test_the_score_counts_what_is_caught_and_names_what_exceeded_the_limit(script):
-    outcomes = [script.Outcome(code, 1.0, (), "") for code in (0, 1, 2, None)]
+def test_the_score_counts_what_is_caught_and_names_what_exceeded_the_limit():
+    outcomes = [mutation_score.Outcome(code, 1.0, (), "") for code in (0, 1, 2, None)]
     assert [outcome.caught for outcome in outcomes] == [False, True, True, True]
-    text = script.summary([(script.Mutant(script.FILES[0], 1, 0, 0, "", ""), outcome) for outcome in outcomes])
+    text = mutation_score.summary(
+        [(mutants.Mutant(mutants.FILES[0], 1, 0, 0, "", ""), outcome) for outcome in outcomes]
+    )
     assert "3 of   4: 0.750" in text
     assert "1 of them for exceeding the limit" in text
 
 
-def planted(candidates, script, file, function, old, new):
+def planted(candidates, file, function, old, new):
     """The mutant with this replacement at its first place in a function."""
     source = (ROOT / file).read_bytes()
     definition = next(n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.FunctionDef) and n.name == function)
@@ -156,30 +147,32 @@ def planted(candidates, script, file, function, old, new):
         and definition.lineno <= s.line <= definition.end_lineno
         and (s.old, new) == (old, *{new} & {*s.choices})
     )
-    return script.Mutant(site.file, site.line, site.start, site.end, old, new)
+    return mutants.Mutant(site.file, site.line, site.start, site.end, old, new)
 
 
-def test_one_mutant_is_caught_and_one_that_the_claim_does_not_see_survives(script, candidates, tmp_path):
+def test_one_mutant_is_caught_and_one_that_the_claim_does_not_see_survives(candidates, tmp_path):
     """End to end, with one claim; the checkout stays as it is."""
-    cache, before = tmp_path / "cache", {file: (ROOT / file).read_bytes() for file in script.FILES}
+    cache, before = tmp_path / "cache", {file: (ROOT / file).read_bytes() for file in mutants.FILES}
     options = {"limit": LIMIT, "claims": ["Lemma 1"]}
-    original = script.check_original(tmp_path / "original", cache, claims=options["claims"])
+    original = mutation_score.check_original(tmp_path / "original", cache, claims=options["claims"])
     assert not original.caught
-    seen = planted(candidates, script, "central_path/loss.py", "spectral_losses", "+", "-")
-    unseen = planted(candidates, script, "central_path/collapse.py", "max_angle", "/", "*")
-    caught = script.check_mutant(seen, tmp_path / "seen", cache, **options)
+    seen = planted(candidates, "central_path/loss.py", "spectral_losses", "+", "-")
+    unseen = planted(candidates, "central_path/collapse.py", "max_angle", "/", "*")
+    caught = mutation_score.check_mutant(seen, tmp_path / "seen", cache, **options)
     assert (caught.exit_code, caught.changed) == (1, ("Lemma 1 (unclear)",)), caught.message
     assert caught.verdict == "caught"
-    survived = script.check_mutant(unseen, tmp_path / "unseen", cache, **options)
+    survived = mutation_score.check_mutant(unseen, tmp_path / "unseen", cache, **options)
     assert (survived.exit_code, survived.changed) == (0, ()), survived.message
-    text = script.report(1, seen, caught, tmp_path / "original")
+    text = mutation_score.report(1, seen, caught, tmp_path / "original")
     assert "- p = 1 / (omega**2 + C)\n    + p = 1 / (omega**2 - C)\n    Lemma 1 (unclear)" in text
     assert not (tmp_path / "seen").exists()
-    assert before == {file: (ROOT / file).read_bytes() for file in script.FILES}
+    assert before == {file: (ROOT / file).read_bytes() for file in mutants.FILES}
 
 
-def test_a_checkout_whose_own_checks_fail_is_not_measured(script, candidates, tmp_path):
-    seen = planted(candidates, script, "central_path/loss.py", "spectral_losses", "+", "-")
-    script.copy_packages(tmp_path / "checkout", mutant=seen)
+def test_a_checkout_whose_own_checks_fail_is_not_measured(candidates, tmp_path):
+    seen = planted(candidates, "central_path/loss.py", "spectral_losses", "+", "-")
+    mutation_score.copy_packages(tmp_path / "checkout", mutant=seen)
     with pytest.raises(ValueError, match=r"to pass without a mutant, got exit code 1 \(Lemma 1 \(unclear\)\): mend"):
-        script.check_original(tmp_path / "copy", tmp_path / "cache", claims=["Lemma 1"], root=tmp_path / "checkout")
+        mutation_score.check_original(
+            tmp_path / "copy", tmp_path / "cache", claims=["Lemma 1"], root=tmp_path / "checkout"
+        )

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import random
@@ -9,6 +8,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import kill_and_resume
 import numpy as np
 import pytest
 import torch
@@ -18,18 +18,6 @@ from deepnet_runs import records, train
 ROOT = Path(__file__).parents[2]
 EPOCHS = 2
 OPTIONS = ["--epochs", str(EPOCHS), "--network", "vgg7", "--device", "cpu", "--quiet", "--save-features"]
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-kill_and_resume = load("kill_and_resume")
 
 
 @pytest.fixture(autouse=True)
