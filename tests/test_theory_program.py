@@ -1,62 +1,19 @@
-"""`python -m theory_checks`: its options, verdicts, files and page, as a reader relies on them."""
+"""`python -m theory_checks`: its options, exit codes and files, as a reader relies on them."""
 
-import html.parser
 import json
-import math
 import re
 import subprocess
 import sys
-from typing import Any
 
-import numpy as np
 import pytest
+from made_up_claims import empty, example, false, missed, nan, raises, refuted, right
 
 from theory_checks import __main__ as program
-from theory_checks import claims, figures, formulas, options, page, registry, report
-from theory_checks.formulas import MINUS, TIMES
-from theory_checks.registry import Claim, Draw, Identity, Outcome, Part, Verdict, identity, refutation
+from theory_checks import claims, figures, options, page, registry, report
+from theory_checks.registry import refutation
 
 KEYS = {"claim", "source", "statement", "assumptions", "verdict", "expected", "residual", "tolerance", "fault_residual"}
 KEYS |= {"instances", "seconds", "fault", "parts"}
-TIGHT = 1e-10
-
-
-def right(draw: Draw):
-    for _ in range(draw.repeats):
-        x = draw.rng.standard_normal(3)
-        yield identity("x + x, against 2 x", x + x, 2 * x, fault=2.001 * x)
-
-
-def missed(draw: Draw):
-    yield from right(draw)
-    yield identity("a fault of nothing", 1.0, 1.0, fault=1.0 + 1e-15)
-
-
-def refuted(draw: Draw):
-    yield from right(draw)
-    yield refutation("0 = 1", 1.0)
-
-
-def false(draw: Draw):
-    yield identity("1 = 2", 1.0, 2.0, fault=1e3)
-
-
-def nan(draw: Draw):
-    yield identity("nan = 1", math.nan, 1.0, fault=2.0)
-
-
-def raises(draw: Draw):
-    yield from right(draw)
-    raise ZeroDivisionError("a <b> & c\nd")
-
-
-def empty(draw: Draw):
-    yield from ()
-
-
-def example(check, expected: Verdict = "holds", figure=None, name="Example <1>"):
-    amendment = None if expected == "holds" else "1 = 1"
-    return Claim(name, "here", "omega^2 = C & more", "C >= 2", expected, amendment, "too large", check, figure)
 
 
 @pytest.fixture
@@ -82,127 +39,6 @@ def run(tmp_path, capsys):
         return code, captured, rows, (tmp_path / "out" / "report.html").read_text()
 
     return go
-
-
-def measured(check, expected: Verdict = "holds", **options):
-    return registry.run(example(check, expected), **{"seed": 0, "quick": True, **options})
-
-
-# ---- verdicts
-
-
-@pytest.mark.parametrize(
-    ("check", "expected", "verdict"),
-    [
-        (right, "holds", "holds"),
-        (right, "fails as printed", "holds"),
-        (refuted, "holds as amended", "holds as amended"),
-        (refuted, "holds in part", "holds in part"),
-        (refuted, "misprint", "misprint"),
-        (refuted, "holds", "fails as printed"),
-        *((check, "holds", "unclear") for check in (false, nan, raises, empty)),
-        *((check, "fails as printed", "unclear") for check in (false, nan, raises, empty)),
-    ],
-)
-def test_the_verdict_follows_from_the_findings(check, expected, verdict):
-    outcome = measured(check, expected)
-    assert outcome.verdict == verdict
-    assert outcome.as_expected == (verdict == expected)
-
-
-def test_a_missed_fault_is_not_as_expected_though_the_claim_holds():
-    outcome = measured(missed)
-    assert outcome.verdict == "holds"
-    assert not outcome.as_expected
-    assert report.shown(outcome) == outcome.parts[1]
-
-
-def test_a_fault_must_exceed_ten_tolerances():
-    part = Part("", "identity", 0.0, TIGHT, "", 10 * TIGHT, 1)
-    assert not part.fault_caught
-    assert Part("", "identity", 0.0, TIGHT, "", 10.1 * TIGHT, 1).fault_caught
-    assert not Part("", "identity", 0.0, TIGHT, "", math.nan, 1).fault_caught
-
-
-def test_a_part_keeps_its_worst_instance_and_the_fault_that_some_instance_catches():
-    def check(draw):
-        for residual, tolerance, fault in ((1e-12, TIGHT, 1.0), (9e-11, TIGHT, 2.0), (1e-10, 1e-8, 3e-9)):
-            yield Identity("same name", residual, tolerance, "", fault)
-        yield refutation("same refutation", 0.5)
-        yield refutation("same refutation", 0.2)
-
-    same, off = measured(check, "holds as amended").parts
-    assert (same.residual, same.tolerance, same.instances) == (9e-11, TIGHT, 3)
-    assert same.fault == pytest.approx(2.0)
-    assert (off.residual, off.instances, off.fault) == (0.2, 2, None)
-
-
-def test_one_nan_among_good_instances_is_not_overlooked():
-    def identities(draw):
-        for value in (1.0, math.nan, 1.0):
-            yield identity("same", value, 1.0, fault=2.0)
-
-    def refutations(draw):
-        for value in (1.0, math.nan, 1.0):
-            yield refutation("same", value)
-
-    assert measured(identities).verdict == "unclear"
-    assert measured(refutations, "fails as printed").verdict == "unclear"
-
-
-def test_a_weak_refutation_is_unclear():
-    def check(draw):
-        yield refutation("hardly off", 1e-3)
-
-    assert measured(check, "fails as printed").verdict == "unclear"
-
-
-def test_the_table_shows_the_tightest_comparison():
-    def check(draw):
-        yield Identity("loose", 1e-3, 1.0, "", 1e3)
-        yield Identity("tight", 5e-11, TIGHT, "", 1.0)
-
-    shown = report.shown(measured(check))
-    assert shown is not None
-    assert shown.name == "tight"
-    assert report.shown(measured(raises)) is None
-
-
-def test_instances_depend_on_the_seed_and_the_claim_alone(seed):
-    def first(name, seed):
-        drawn = []
-
-        def check(draw):
-            drawn.append(draw.rng.standard_normal(3))
-            yield from right(draw)
-
-        registry.run(example(check, name=name), seed=seed, quick=True)
-        return drawn[0]
-
-    assert np.array_equal(first("a", seed), first("a", seed))
-    assert not np.allclose(first("a", seed), first("b", seed))
-    assert not np.allclose(first("a", seed), first("a", seed + 1))
-
-
-def test_quick_draws_each_instance_once():
-    assert measured(right, quick=True).instances == 1
-    assert measured(right, quick=False).instances == 4
-
-
-def test_a_claim_is_registered_once_and_with_an_amendment_where_it_needs_one(monkeypatch):
-    monkeypatch.setattr(registry, "CLAIMS", {})
-    text: dict[str, Any] = {"source": "", "statement": "", "fault": ""}
-    registry.claim("one", **text)(right)
-    with pytest.raises(ValueError, match="second for 'one'"):
-        registry.claim("one", **text)
-    with pytest.raises(ValueError, match="amendment"):
-        registry.claim("two", expected="misprint", **text)
-    with pytest.raises(ValueError, match="amendment"):
-        registry.claim("two", amendment="1 = 1", **text)
-    assert list(registry.CLAIMS) == ["one"]
-
-
-# ---- the program
 
 
 def test_an_unknown_claim_is_one_line_that_lists_the_known_and_nothing_is_written(run):
@@ -358,111 +194,3 @@ def test_printed_commands_parse():
     for command in commands:
         named = options.parse([word.strip('"') for word in re.findall(r'"[^"]*"|\S+', command)]).claims
         assert set(named) <= set(claims.ORDER)
-
-
-# ---- the page
-
-
-class Page(html.parser.HTMLParser):
-    """Collects ids, links, sources and texts; counts what is open."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.ids, self.links, self.sources, self.alts, self.open, self.texts = [], [], [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        given = dict(attrs)
-        self.ids += [given["id"]] if "id" in given else []
-        self.links += [given["href"]] if "href" in given else []
-        self.sources += [given["src"]] if "src" in given else []
-        self.alts += [given.get("alt")] if tag == "img" else []
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-
-@pytest.fixture(scope="module")
-def everything():
-    """The page of all claims with made-up findings of every kind."""
-    kinds = [right, refuted, false, nan, raises, empty, missed]
-    outcomes = [
-        Outcome(claim, registry.run(example(kinds[i % 7]), seed=0, quick=True).parts, 1.0)
-        for i, claim in enumerate(registry.CLAIMS[name] for name in claims.ORDER)
-    ]
-    drawn = {name: (b"<svg/>", figures.caption(name)) for name in figures.FIGURES}
-    text = page.page(outcomes, seed=3, quick=True, seconds=1.0, versions={"jax": "0"}, figures=drawn, notes=["a < b"])
-    return text, Page(text)
-
-
-def test_the_page_is_whole_and_has_every_claim_once(everything):
-    text, parsed = everything
-    assert parsed.open == []
-    assert len(set(parsed.ids)) == len(parsed.ids)
-    assert {page.slug(name) for name in claims.ORDER} <= set(parsed.ids)
-    for name in claims.ORDER:
-        assert text.count(f">{formulas.typeset(name)}</a>") >= 1
-        assert text.count(f'-name">{formulas.typeset(name)}</h3>') == 1
-    assert "a &lt; b" in text
-
-
-def test_the_page_needs_no_network_and_its_links_lead_somewhere(everything):
-    text, parsed = everything
-    assert all(link.startswith("#") and link[1:] in parsed.ids for link in parsed.links)
-    assert all(source.startswith("data:image/svg+xml;base64,") for source in parsed.sources)
-    assert all(parsed.alts)
-    assert not re.search(r"https?:|url\(|@import|<script|<link", text)
-    assert re.search('<html lang="en">', text)
-
-
-def test_every_verdict_has_a_badge_with_a_word_and_a_sign_of_its_own():
-    assert set(page.BADGES) == set(report.VERDICTS)
-    assert len({sign for _, sign, _ in page.BADGES.values()}) == len(page.BADGES)
-    assert ">?</span>unclear</span>" in page.badge("unclear")
-
-
-@pytest.mark.parametrize(
-    ("plain", "typeset"),
-    [
-        ("omega_j^2 <= C", "ω<sub>j</sub><sup>2</sup> ≤ C"),
-        ("Sigma_W^(-1/2) Mbar", f"Σ<sub>W</sub><sup>{MINUS}1/2</sup> M̄"),
-        ("W~_LS", "W̃<sub>LS</sub>"),
-        ("max_j omega_(C-1), dx_j/dt", f"max<sub>j</sub> ω<sub>C{MINUS}1</sub>, dx<sub>j</sub>/dt"),
-        ("max_angle at 1.5e-3", "max_angle at 1.5e-3"),
-        ("L_NC2/3 and L_LS_perp", "L<sub>NC2/3</sub> and L<sub>LS</sub><sup>⊥</sup>"),
-        ("omega_{C-1}/omega_1", f"ω<sub>C{MINUS}1</sub>/ω<sub>1</sub>"),
-        ("t^(1/(4-2k))", f"t<sup>1/(4{MINUS}2k)</sup>"),
-        ("||W||_F^2 -> 0", "‖W‖<sub>F</sub><sup>2</sup> → 0"),
-        ("a P x C matrix, x for x", f"a P {TIMES} C matrix, x for x"),
-        ("loss_nc1 of `run_flow`", "loss_nc1 of <code>run_flow</code>"),
-        ("<script> & 'omegas'", "&lt;script&gt; &amp; &#x27;omegas&#x27;"),
-    ],
-)
-def test_formulas_are_set(plain, typeset):
-    assert formulas.typeset(plain) == typeset
-
-
-# ---- figures
-
-
-@pytest.mark.parametrize("name", sorted(figures.FIGURES))
-def test_a_figure_is_drawn_with_labels_and_a_caption(name):
-    with figures.matplotlib.rc_context(figures.STYLE):
-        figure = figures.FIGURES[name](0)
-    for axis in figure.axes:
-        assert axis.get_xlabel()
-        assert axis.get_ylabel()
-        assert axis.lines
-        assert all(np.all(np.isfinite(np.asarray(line.get_ydata(), float))) for line in axis.lines)
-    assert len(figures.caption(name)) > 60
-
-
-def test_a_drawn_figure_is_an_svg_file():
-    drawn = figures.draw("losses", 0)
-    assert drawn.lstrip().startswith(b"<?xml")
-    assert drawn.rstrip().endswith(b"</svg>")
