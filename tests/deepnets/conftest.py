@@ -20,3 +20,23 @@ def device(request: pytest.FixtureRequest) -> Any:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device on this machine")
     return torch.device(request.param)
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More threads only wait for each other."""
+    import torch
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A run of three epochs with its features: folder and rows."""
+    from short_runs import short
+
+    folder = tmp_path_factory.mktemp("run")
+    code, rows = short(folder, "--save-features", "--seed", "3", epochs=3)
+    assert code == 0
+    return folder, rows

@@ -1,0 +1,47 @@
+"""Short real runs on the digits, and what every row of them must be."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from deepnet_runs import data, options, train
+from deepnet_runs.trainer import Trainer
+
+CLASSES = 10
+COMMON = """epoch seconds lr train_loss train_error test_error loss loss_nc1 loss_nc23 loss_ls_perp lam omega
+rank_between condition_between
+batchnorm_reestimated equinorm_classifier equiangularity_classifier max_angle_classifier"""
+TWICE = """nc1 equinorm_means equiangularity_means max_angle_means self_duality ncc_mismatch"""
+KEYS = {*COMMON.split(), *(f"{key}_{split}" for key in TWICE.split() for split in ("train", "test"))}
+IDENTITY = 1e-12  # relative, of L = L_NC1 + L_NC2/3 + L_LS_perp in float64
+
+
+def short(folder, *more, epochs=2):
+    code = train.main(["--epochs", str(epochs), "--device", "cpu", "--output", str(folder), "--quiet", *more])
+    return code, rows_of(folder)
+
+
+def rows_of(folder):
+    path = folder / "measurements.jsonl"
+    return [json.loads(line, parse_constant=pytest.fail) for line in path.read_text().splitlines()]
+
+
+def check_row(row):
+    assert set(row) >= KEYS
+    omega = np.array(row["omega"])
+    assert omega.shape == (CLASSES - 1,)
+    assert (np.diff(omega) <= 0).all()
+    parts = row["loss_nc1"] + row["loss_nc23"] + row["loss_ls_perp"]
+    assert abs(parts - row["loss"]) <= IDENTITY * row["loss"]
+    assert min(row["loss_nc1"], row["loss_nc23"], row["loss_ls_perp"]) > 0
+    assert 0 <= row["train_error"] <= 1
+    assert 0 <= row["test_error"] <= 1
+
+
+def new_trainer(*arguments):
+    args = options.parse(list(arguments))
+    config, chosen = train.config_of(args)
+    return Trainer(config, chosen, data.load("digits", Path("data")), torch.device("cpu"))

@@ -1,0 +1,146 @@
+"""What a run refuses, and how it ends when it diverges."""
+
+import math
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from short_runs import new_trainer, short
+
+from deepnet_runs import records, train
+from deepnet_runs.recipes import DivergenceError
+
+
+def refused(capsys, arguments, match):
+    try:
+        code = train.main(arguments)
+    except SystemExit as error:  # argparse's way
+        code = error.code
+    said = capsys.readouterr()
+    assert code == 2
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert said.err.startswith("python -m deepnet_runs.train: error: ")
+    assert match in said.err
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["--network", "resnet18"], "resnet18 does not take the images of digits"),
+        (["--dataset", "mnist", "--network", "vgg7"], "vgg7 does not take the images of mnist"),
+        (["--dataset", "mnist", "--network", "vgg11", "--data-dir", "nowhere"], "give --download"),
+        (["--dataset", "cifar10", "--network", "resnet18", "--data-dir", "nowhere"], "nowhere"),
+        (["--network", "lenet"], "lenet"),
+        (["--epochs", "0"], "need at least 1 epoch, got 0"),
+        (["--epochs", "1.5"], "got 1.5"),
+        (["--lr", "nan"], "need a positive finite number, got nan"),
+        (["--lr", "0"], "got 0"),
+        (["--lam", "-1"], "need a finite number >= 0, got -1"),
+        (["--weight-decay", "inf"], "got inf"),
+        (["--batch-size", "1"], "need at least 2 images in a batch, got 1"),
+        (["--batch-size", "1399"], "got 1 of 1400"),
+        (["--seed", "-1"], "got -1"),
+        (["--epoch", "3"], "unrecognized arguments"),
+        (["--resume"], "got none in out"),
+        (["--resume", "--dry-run"], "give one of them"),
+        (["--output", "file"], "file is not a folder"),
+        (["--output", "file/below"], "file is not a folder"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_bad_command_gets_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys, arguments, match):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    refused(capsys, ["--output", "out", *arguments], match)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_cuda_without_a_device_is_refused(tmp_path, capsys):
+    refused(capsys, ["--device", "cuda", "--output", str(tmp_path / "out")], "got none: give --device cpu")
+    assert not list(tmp_path.iterdir())
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_another_run_in_the_folder_is_left_alone(run, capsys):
+    folder, _ = run
+    before = contents(folder)
+    refused(capsys, ["--output", str(folder)], "give --resume to go on, or another --output")
+    message = refused(capsys, ["--output", str(folder), "--resume", "--epochs", "5", "--lr", "0.2"], "lr = 0.2 for 0.1")
+    assert "epochs = 5 for 3" in message
+    assert "seed = 0 for 3" in message
+    assert "network" not in message
+    assert contents(folder) == before
+
+
+def test_rows_without_a_checkpoint_are_left_alone(tmp_path, capsys):
+    (tmp_path / "measurements.jsonl").write_text("{}\n")
+    refused(capsys, ["--output", str(tmp_path)], "Need a folder without a run")
+    assert (tmp_path / "measurements.jsonl").read_text() == "{}\n"
+
+
+def test_a_file_in_the_place_of_the_features_folder_is_refused(tmp_path, capsys):
+    (tmp_path / "features").touch()
+    refused(capsys, ["--output", str(tmp_path)], "features to be a folder")
+
+
+def test_tensorboard_without_the_package_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    refused(capsys, ["--tensorboard", "--output", str(tmp_path / "out")], "pip install tensorboard")
+    assert not list(tmp_path.iterdir())
+
+
+def test_tensorboard_gets_the_numbers_of_every_row(tmp_path, monkeypatch):
+    seen, module = [], types.ModuleType("torch.utils.tensorboard")
+
+    class SummaryWriter:
+        def __init__(self, folder, purge_step):
+            assert Path(folder).parent == tmp_path
+            assert purge_step == 1
+
+        def add_scalar(self, key, value, epoch):
+            seen.append((epoch, key, value))
+
+        def flush(self):
+            seen.append("flush")
+
+        def close(self):
+            seen.append("close")
+
+    module.__dict__["SummaryWriter"] = SummaryWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    code, rows = short(tmp_path, "--tensorboard", "--network", "densenet10")
+    assert code == 0
+    assert seen[-1] == "close"
+    assert seen.count("flush") == 2
+    assert {(row["epoch"], "nc1_train", row["nc1_train"]) for row in rows} <= set(seen)
+
+
+def test_divergence_ends_in_one_sentence_without_a_row_of_nan(tmp_path, capsys):
+    code, rows = short(tmp_path, "--lr", "1e6", epochs=5)
+    assert code == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("learning rate 1e+06 is beyond")
+    assert len(said) == 2
+    assert "the loss is " in said[1]
+    assert said[1].endswith("give a lower --lr than 1e+06")
+    assert all(math.isfinite(row["loss"]) for row in rows)
+    assert rows == (records.read_checkpoint(tmp_path, {})["rows"] if rows else [])
+
+
+@pytest.mark.parametrize("broken", ["body", "head"])
+def test_what_the_last_step_broke_is_divergence_too(broken):
+    trainer = new_trainer()
+    trainer.epoch, trainer.train_loss = 1, 0.5
+    with torch.no_grad():
+        next(getattr(trainer.network, broken).parameters()).fill_(math.nan)
+    with pytest.raises(DivergenceError, match="the loss is nan in epoch 1"):
+        trainer.measure()
+    assert trainer.rows == []
