@@ -40,7 +40,7 @@ def extend(F: Matrix) -> Matrix:
 class Statistics(NamedTuple):
     """Means and covariances of columns F with labels, by their definitions."""
 
-    mu_G: Matrix  # noqa: N815, the paper's letter
+    mu_G: Matrix
     M: Matrix
     Mbar: Matrix
     Sigma_W: Matrix
