@@ -45,7 +45,7 @@ def bare_epoch(trainer: Trainer) -> None:
     """An epoch without the trainer's loop: its tensors, network and optimiser alone."""
     x, y = trainer.data.train
     targets, size = one_hot(y, trainer.data.classes).float(), trainer.recipe.batch_size
-    for batch in torch.randperm(len(y)).split(size):
+    for batch in torch.randperm(len(y))[: trainer.steps_per_epoch * size].split(size):
         _, outputs = trainer.network(x[batch])
         loss = 0.5 * (outputs - targets[batch]).square().sum() / len(batch)
         trainer.optimizer.zero_grad()

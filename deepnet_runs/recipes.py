@@ -54,17 +54,23 @@ class Recipe(NamedTuple):
     batch_size: int
     momentum: float
     warmup_steps: int  # linear, from 0: the last layer is least squares and diverges at a rate too high for its start
+    full_batches: bool = False  # leave out an epoch's last batch if it is smaller than the others
+
+    def steps_per_epoch(self, n: int) -> int:
+        """Batches of an epoch over n examples; a set smaller than a batch is one of its own."""
+        return max(1, n // self.batch_size) if self.full_batches else -(-n // self.batch_size)
 
 
 def recipe(dataset: str, network: str, loss: str) -> Recipe:
     """The recipe of a pair."""
     if dataset == "digits":
-        return Recipe(epochs=120, lr=0.1, weight_decay=5e-3, batch_size=128, momentum=0.9, warmup_steps=30)
+        return Recipe(120, lr=0.1, weight_decay=5e-3, batch_size=128, momentum=0.9, warmup_steps=30, full_batches=True)
     if loss == "ce":
         lr = PUBLISHED_CE.get((dataset, network), OTHERWISE)
-        return Recipe(350, lr, 5e-4, 128, 0.9, 30)
+        return Recipe(350, lr, weight_decay=5e-4, batch_size=128, momentum=0.9, warmup_steps=30)
     lr = PUBLISHED_MSE.get((dataset, network), OTHERWISE)
-    return Recipe(350, lr * 2 / CLASSES, 5e-4 * CLASSES / 2, 128, 0.9, 30)
+    decay = 5e-4 * CLASSES / 2
+    return Recipe(350, lr * 2 / CLASSES, weight_decay=decay, batch_size=128, momentum=0.9, warmup_steps=30)
 
 
 def measured_epochs(epochs: int) -> tuple[int, ...]:

@@ -6,10 +6,13 @@ measurements.jsonl from the checkpoint's rows and goes on from there: no row is 
 executes nothing, and a changed byte is found by the archive's check sums.
 """
 
+import errno
+import fcntl
 import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,6 +35,28 @@ def check_output(folder: Path, *, resume: bool) -> None:
         raise ValueError(f"Need a checkpoint to resume from, got none in {folder}: start without --resume.")
     if not resume and (checkpoint.is_file() or (rows.is_file() and rows.stat().st_size)):
         raise ValueError(f"Need a folder without a run, got {folder}: give --resume to go on, or another --output.")
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The folder for this run alone, made if it is not there; a killed run lets go of it.
+
+    Raises:
+        ValueError: if another run writes there. File systems without locks are not asked.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise ValueError(
+                    f"Need a folder to which no other run writes, got {folder}: wait for it, or give another --output."
+                ) from error
+        yield
+    finally:
+        os.close(directory)
 
 
 def clear_unfinished(folder: Path) -> None:

@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from central_path.simulate import INTERRUPTED, on_terminal, set_up_jax, terminate
@@ -65,16 +66,17 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
         trainer.dry_run()
         return []
     board = None
-    if is_primary():
-        if state is None:
-            records.write_config(args.output, config | {"versions": versions(), "device": str(device)})
-        records.clear_unfinished(args.output)
-        records.write_rows(args.output, trainer.rows)
-        if writer:
-            board = writer(str(args.output / "tensorboard"), purge_step=trainer.epoch + 1)
-    train(trainer, args, board)
-    if board:
-        board.close()
+    with records.held(args.output) if is_primary() else nullcontext():
+        if is_primary():
+            if state is None:
+                records.write_config(args.output, config | {"versions": versions(), "device": str(device)})
+            records.clear_unfinished(args.output)
+            records.write_rows(args.output, trainer.rows)
+            if writer:
+                board = writer(str(args.output / "tensorboard"), purge_step=trainer.epoch + 1)
+        train(trainer, args, board)
+        if board:
+            board.close()
     return trainer.rows
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import nullcontext
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 from central_path.loss import least_squares
 from deepnet_runs import batchnorm, statistics
 from deepnet_runs.data import DataSet, Images
-from deepnet_runs.measure import batches, forward_pass, measure
+from deepnet_runs.measure import batches, evaluating, forward_pass, measure
 from deepnet_runs.networks import Network
 from deepnet_runs.recipes import Recipe
 from deepnet_runs.records import line
@@ -391,6 +392,24 @@ def test_a_measurement_leaves_the_mode_the_parameters_and_the_momentum_as_they_w
     for parameter, value in zip(network.parameters(), before, strict=True):
         assert torch.equal(parameter, value)
         assert parameter.grad is None
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_while_it_measures_the_network_is_in_full_precision_and_afterwards_as_it_was(ends_well, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    network, _ = problem_of(0)
+    convolution = next(module for module in network.modules() if isinstance(module, torch.nn.Conv2d))
+    data = convolution.weight.data
+    with nullcontext() if ends_well else pytest.raises(RuntimeError), evaluating(network.train()):
+        network.eval()
+        assert torch.backends.cudnn.allow_tf32 is False
+        assert torch.equal(convolution.weight, data)
+        assert convolution.weight.is_contiguous(memory_format=torch.channels_last)
+        if not ends_well:
+            raise RuntimeError
+    assert torch.backends.cudnn.allow_tf32 is True
+    assert network.training
+    assert convolution.weight.data.data_ptr() == data.data_ptr()
 
 
 # batches

@@ -121,6 +121,30 @@ def test_measured_epochs_are_the_papers_scaled():
     assert measured_epochs(3) == (1, 2, 3)
 
 
+def test_the_digits_alone_leave_out_a_partial_batch():
+    assert recipe("digits", "vgg7", "ce").steps_per_epoch(1400) == 10
+    assert recipe("mnist", "vgg11", "mse").steps_per_epoch(1400) == 11
+    assert recipe("digits", "vgg7", "mse").steps_per_epoch(100) == 1
+    for pair in recipes.PUBLISHED_MSE:
+        assert not recipe(*pair, "mse").full_batches
+
+
+@pytest.mark.parametrize(("size", "full_batches", "sizes"), [(600, True, [600, 600]), (600, False, [600, 600, 200])])
+def test_an_epoch_takes_its_batches_and_its_loss_is_their_mean(size, full_batches, sizes, monkeypatch):
+    trainer = new_trainer("--batch-size", str(size))
+    trainer.recipe = trainer.recipe._replace(full_batches=full_batches)
+    seen = []
+
+    def step(batch, total, number):
+        seen.append(total)
+        return torch.tensor(3.0 * len(batch.y))
+
+    monkeypatch.setattr(trainer, "step", step)
+    trainer.train_epoch()
+    assert seen == sizes
+    assert trainer.train_loss == 3.0
+
+
 def test_the_rate_warms_up_and_drops_at_a_third_and_two_thirds():
     chosen = Recipe(epochs=30, lr=0.5, weight_decay=0.0, batch_size=128, momentum=0.9, warmup_steps=4)
     rates = np.array([rate_at(chosen, step, 10) for step in range(300)])

@@ -10,7 +10,8 @@ import torch
 from short_runs import new_trainer, short
 
 from deepnet_runs import records, train
-from deepnet_runs.recipes import DivergenceError
+from deepnet_runs.recipes import DivergenceError, recipe
+from deepnet_runs.trainer import check_batches
 
 
 def refused(capsys, arguments, match):
@@ -42,7 +43,6 @@ def refused(capsys, arguments, match):
         (["--lam", "-1"], "need a finite number >= 0, got -1"),
         (["--weight-decay", "inf"], "got inf"),
         (["--batch-size", "1"], "need at least 2 images in a batch, got 1"),
-        (["--batch-size", "1399"], "got 1 of 1400"),
         (["--seed", "-1"], "got -1"),
         (["--epoch", "3"], "unrecognized arguments"),
         (["--resume"], "got none in out"),
@@ -78,6 +78,22 @@ def test_another_run_in_the_folder_is_left_alone(run, capsys):
     assert "seed = 0 for 3" in message
     assert "network" not in message
     assert contents(folder) == before
+
+
+def test_a_folder_to_which_another_run_writes_is_refused(tmp_path, capsys):
+    short_run = ["--output", str(tmp_path), "--network", "vgg7", "--epochs", "1", "--device", "cpu", "--quiet"]
+    with records.held(tmp_path):
+        refused(capsys, short_run, "Need a folder to which no other run writes")
+        assert not list(tmp_path.iterdir())
+    assert train.main(short_run) == 0
+
+
+def test_a_last_batch_of_one_image_is_refused_where_it_is_trained_on():
+    chosen = recipe("mnist", "vgg11", "mse")._replace(batch_size=1399)
+    with pytest.raises(ValueError, match="got 1 of 1400 in batches of 1399: give another --batch-size"):
+        check_batches(1400, chosen)
+    check_batches(1400, chosen._replace(full_batches=True))
+    check_batches(1401, chosen)
 
 
 def test_rows_without_a_checkpoint_are_left_alone(tmp_path, capsys):
