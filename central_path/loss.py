@@ -47,12 +47,15 @@ def mse_loss(
     return 0.5 * jnp.mean(jnp.sum(residual**2, axis=1)) + 0.5 * lam * (jnp.sum(W**2) + jnp.sum(b**2))
 
 
-def _least_squares_about_mean(m: Moments, lam: float) -> tuple[Float[Array, "C P"], Float[Array, " C"]]:
+def _least_squares_about_mean(
+    m: Moments, lam: float, targets: Float[Array, "R C"]
+) -> tuple[Float[Array, "R P"], Float[Array, " R"]]:
     """W_LS and its outputs b_LS + W_LS mu_G at the global mean, with the bias eliminated.
 
-    The bias that goes with W is (pi - W mu_G)/(1 + lambda), which leaves, with kappa = lambda/(1 + lambda),
+    With the targets of the classes as columns of Y, I in the paper, the bias that goes with W is (Y pi - W mu_G)/(1 +
+    lambda), which leaves, with kappa = lambda/(1 + lambda),
 
-        W_LS = (D Mbar^T + kappa pi mu_G^T)(Sigma_T + kappa mu_G mu_G^T + lambda I)^(-1).
+        W_LS = (Y D Mbar^T + kappa Y pi mu_G^T)(Sigma_T + kappa mu_G mu_G^T + lambda I)^(-1).
 
     Same as Proposition 1, but the size of mu_G and the scale of the features against the constant 1 of h~ do not enter
     its condition number at lambda = 0.
@@ -60,24 +63,32 @@ def _least_squares_about_mean(m: Moments, lam: float) -> tuple[Float[Array, "C P
     if lam < 0:
         raise ValueError(f"Need lam >= 0, got lam = {lam}: a negative weight decay has no minimiser.")
     kappa = lam / (1 + lam)
-    target = m.Mbar * m.pi[None, :] + kappa * jnp.outer(m.mu_G, m.pi)
+    mean_target = targets @ m.pi
+    target = (m.Mbar * m.pi[None, :]) @ targets.T + kappa * jnp.outer(m.mu_G, mean_target)
     second_moment = m.Sigma_T + kappa * jnp.outer(m.mu_G, m.mu_G) + lam * jnp.eye(len(m.mu_G), dtype=m.M.dtype)
     if lam > 0:
         W = jax.scipy.linalg.solve(second_moment, target, assume_a="pos").T
     else:
         W = (jnp.linalg.pinv(second_moment, hermitian=True) @ target).T
-    return W, (m.pi + lam * (W @ m.mu_G)) / (1 + lam)
+    return W, (mean_target + lam * (W @ m.mu_G)) / (1 + lam)
 
 
-def least_squares(m: Moments, *, lam: float) -> tuple[Float[Array, "C P"], Float[Array, " C"]]:
+def _one_hot(m: Moments) -> Float[Array, "C C"]:
+    return jnp.eye(m.M.shape[1], dtype=m.M.dtype)
+
+
+def least_squares(
+    m: Moments, *, lam: float, targets: Float[Array, "R C"] | None = None
+) -> tuple[Float[Array, "R P"], Float[Array, " R"]]:
     """W_LS (C, P) and b_LS (C,) of Proposition 1, for any class priors. lam is a number, not a traced value.
 
     For lam = 0 and singular Sigma_T this is the W of least norm (pseudo-inverse) with its bias; others fit as well.
+    `targets` are what R outputs should be on each class, one-hot (R = C) unless given.
 
     Raises:
         ValueError: if lam < 0.
     """
-    W, at_mean = _least_squares_about_mean(m, lam)
+    W, at_mean = _least_squares_about_mean(m, lam, _one_hot(m) if targets is None else targets)
     return W, at_mean - W @ m.mu_G
 
 
@@ -99,18 +110,26 @@ class Decomposition(eqx.Module):
         return self.loss_ls + self.loss_ls_perp
 
 
-def decompose(W: Float[Array, "C P"], b: Float[Array, " C"], m: Moments, *, lam: float) -> Decomposition:
+def decompose(
+    W: Float[Array, "R P"],
+    b: Float[Array, " R"],
+    m: Moments,
+    *,
+    lam: float,
+    targets: Float[Array, "R C"] | None = None,
+) -> Decomposition:
     """L of the classifier (W, b) on features with moments m, in its three parts (Theorems 1 and 2).
 
-    Exact for any class priors and any lam >= 0.
+    Exact for any class priors and any lam >= 0; `targets` as for `least_squares`.
 
     Raises:
         ValueError: if lam < 0.
     """
-    W_LS, at_mean_LS = _least_squares_about_mean(m, lam)
+    targets = _one_hot(m) if targets is None else targets
+    W_LS, at_mean_LS = _least_squares_about_mean(m, lam, targets)
     b_LS = at_mean_LS - W_LS @ m.mu_G
     dW, db, d_at_mean = W - W_LS, b - b_LS, b + W @ m.mu_G - at_mean_LS
-    errors = W_LS @ m.Mbar + at_mean_LS[:, None] - jnp.eye(len(b), dtype=m.M.dtype)
+    errors = W_LS @ m.Mbar + at_mean_LS[:, None] - targets
     away = dW @ m.Mbar + d_at_mean[:, None]
     decay, decay_away = (lam * (jnp.sum(V**2) + jnp.sum(v**2)) for V, v in ((W_LS, b_LS), (dW, db)))
     return Decomposition(

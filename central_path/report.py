@@ -67,7 +67,8 @@ def _number(value: float | None, form: str) -> str:
     return "-" if value is None or not np.isfinite(value) else format(value, form)
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Lines of a table whose first row names the columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
@@ -101,4 +102,4 @@ def table(flows: dict[str, dict[str, Any]], *, C: int, N: int) -> str:
             [name, *(_number(flow["error_against"].get(law, flow["max_relative_error"]), ".1e") for law in laws)]
         )
     notes = "*  fitted on the last decade / the law's there / the law's limit    ** of every omega_j(t), relative"
-    return "\n".join([*_aligned(rows), notes, "", "largest |log omega - log law|:", *_aligned(cross)])
+    return "\n".join([*aligned(rows), notes, "", "largest |log omega - log law|:", *aligned(cross)])

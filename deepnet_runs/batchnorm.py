@@ -26,6 +26,8 @@ def estimate(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """
     layers = [module for module in network.modules() if isinstance(module, _BatchNorm)]
     momenta = [layer.momentum for layer in layers]
+    if not layers:
+        return
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None  # a cumulative average

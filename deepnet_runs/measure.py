@@ -45,7 +45,7 @@ class Pass:
     decisions: Int[Tensor, " n"]
     labels: Int[Tensor, " n"]
     statistics: ClassStatistics
-    squared_error: float  # sum over all ranks' examples of ||W h + b - y||^2, in float64
+    squared_error: float  # sum over all ranks' examples of `squared_error`, in float64
 
     @property
     def error(self) -> float:
@@ -60,12 +60,28 @@ class Pass:
         nearest = [((h.double() - centre) @ centers.T - half).argmax(dim=1) for h in self.features.split(4096)]
         return _share(torch.cat(nearest) != self.decisions)
 
+    def class_covariances(self) -> Iterator[np.ndarray]:
+        """Sigma_1, ..., Sigma_C of all ranks' examples in float64, one at a time."""
+        for j, mean in enumerate(self.statistics.means):
+            E = self.features[self.labels == j].double() - mean
+            scatter = E.T @ E
+            if dist.is_initialized():
+                dist.all_reduce(scatter)
+            yield (scatter / self.statistics.counts[j]).cpu().numpy()
+
 
 def _share(wrong: Tensor) -> float:
     totals = torch.tensor([float(wrong.sum()), float(len(wrong))], dtype=torch.float64, device=wrong.device)
     if dist.is_initialized():
         dist.all_reduce(totals)
     return float(totals[0] / totals[1])
+
+
+def squared_error(outputs: Float[Tensor, "n C"], labels: Int[Tensor, " n"], k: float, M: float) -> Float[Tensor, ""]:
+    """Sum over examples and classes of v (w h + b - M y)^2, v = k for the true class, else 1."""
+    y = one_hot(labels, outputs.shape[1]).to(outputs.dtype)
+    squares = (outputs - M * y).square()
+    return (squares if k == 1 else squares * (1 + (k - 1) * y)).sum()
 
 
 @contextmanager
@@ -90,36 +106,47 @@ def evaluating(network: Network) -> Iterator[None]:
 
 
 @torch.no_grad()
-def forward_pass(network: Network, images: Images, *, batch_size: int, classes: int) -> Pass:
-    """Evaluate the network on a set, in batches."""
+def forward_pass(
+    network: Network, images: Images, *, batch_size: int, classes: int, k: float = 1.0, M: float = 1.0
+) -> Pass:
+    """Evaluate the network on a set, in batches; k and M are of the rescaled loss."""
     features, decisions, labels = [], [], []
     seen = ClassStatistics.zeros(classes, network.head.in_features, images.y.device)
     W, b = network.head.weight.double(), network.head.bias.double()
-    squared_error = torch.zeros((), dtype=torch.float64, device=images.y.device)
+    error = torch.zeros((), dtype=torch.float64, device=images.y.device)
     for batch in batches(images, batch_size):
         if not len(batch.y):
             continue
         h, outputs = network(batch.x)
         seen.merge(ClassStatistics.of(h, batch.y, classes))
-        squared_error += (h.double() @ W.T + b - one_hot(batch.y, classes)).square().sum()
+        error += squared_error(h.double() @ W.T + b, batch.y, k, M)
         features.append(h)
         decisions.append(outputs.argmax(dim=1))
         labels.append(batch.y)
     if dist.is_initialized():
-        dist.all_reduce(squared_error)
+        dist.all_reduce(error)
     seen = seen.merge_ranks()
-    return Pass(torch.cat(features), torch.cat(decisions), torch.cat(labels), seen, float(squared_error))
+    return Pass(torch.cat(features), torch.cat(decisions), torch.cat(labels), seen, float(error))
 
 
 def measure(
-    network: Network, data: DataSet, *, lam: float, batch_size: int, fresh_batchnorm: bool
+    network: Network,
+    data: DataSet,
+    *,
+    lam: float,
+    batch_size: int,
+    fresh_batchnorm: bool,
+    k: float = 1.0,
+    M: float = 1.0,
 ) -> tuple[dict, Pass]:
-    """The measured part of a row, and the pass over the training set."""
+    """The measured part of a row, and the pass over the training set; k and M are of the rescaled loss."""
     with evaluating(network):
         if fresh_batchnorm:
             batchnorm.estimate(network, (batch.x for batch in batches(data.train, batch_size)))
         network.eval()
-        train, test = (forward_pass(network, part, batch_size=batch_size, classes=data.classes) for part in data[:2])
+        train, test = (
+            forward_pass(network, part, batch_size=batch_size, classes=data.classes, k=k, M=M) for part in data[:2]
+        )
     W, b = (parameter.detach().double().cpu().numpy() for parameter in (network.head.weight, network.head.bias))
     m_train, m_test = (statistics.moments(seen.statistics.arrays()) for seen in (train, test))
     rank, condition = statistics.between(m_train)
@@ -129,7 +156,7 @@ def measure(
         "train_error": train.error,
         "test_error": test.error,
         "loss": data_loss + 0.5 * lam * float(np.sum(W**2) + np.sum(b**2)),
-        **statistics.decomposition(W, b, m_train, lam=lam),
+        **statistics.decomposition(W, b, m_train, lam=lam, k=k, M=M, covariances=train.class_covariances()),
         "lam": lam,
         "omega": omega.tolist(),
         "rank_within": rank_within,

@@ -4,17 +4,17 @@ import argparse
 import math
 from pathlib import Path
 
-from central_path.options import SEED, Parser, checked
+from central_path.options import POSITIVE, SEED, Parser, checked
 
 PROGRAM = "python -m deepnet_runs.train"
 DATASETS = ("digits", "mnist", "fashionmnist", "svhn", "cifar10", "stl10")
-SMALL_NETWORKS = ("vgg7", "resnet8", "densenet10")
+SMALL_NETWORKS = ("vgg7", "resnet8", "densenet10", "plain7")
 NETWORKS = (
     *("vgg11", "vgg13", "resnet18", "resnet34", "resnet50"),
     *("densenet40", "densenet100", "densenet201", "densenet250"),
     *SMALL_NETWORKS,
 )
-LOSSES = ("mse", "ce")
+LOSSES = ("mse", "ce", "rescaled-mse")
 
 DESCRIPTION = """\
 Train a network on an image data set, and measure NC1 to NC4, the decomposition of the MSE loss and the singular values
@@ -22,7 +22,11 @@ of the SNR matrix while it trains."""
 
 EPILOG = """\
 loss        mse is L = 1/2 Ave ||W h + b - y||^2 + lambda/2 (||W||^2 + ||b||^2): a sum over classes, so that the weight
-            decay of the last layer is the lambda of the decomposition.
+            decay of the last layer is the lambda of the decomposition. rescaled-mse gives the true class the weight k
+            and the target M (Hui & Belkin 2020), and is decomposed as such; of ce the decomposition is that of mse.
+networks    plain7 is vgg7 without batch normalization and without any bias: homogeneous. With --weight-norm every layer
+            keeps the Frobenius norm of its weights, except that the last has a free one, rho (Poggio & Liao 2020); the
+            weight decay is then of rho alone.
 defaults    epochs, learning rate, weight decay and batch size come from the recipe of the data set and network; the
             paper's learning rates, which were tuned for a loss averaged over classes, are converted to this one.
 data        digits is part of scikit-learn. The others are read from --data-dir, where --download puts them.
@@ -49,6 +53,9 @@ def parser() -> Parser:
     networks = f"{', '.join(NETWORKS)} (default: %(default)s)"
     what.add_argument("--network", choices=NETWORKS, default="resnet8", metavar="NAME", help=networks)
     what.add_argument("--loss", choices=LOSSES, default="mse", help="default: %(default)s")
+    what.add_argument("--k", type=POSITIVE, metavar="X", help="weight of the true class, for rescaled-mse")
+    what.add_argument("--M", type=POSITIVE, metavar="X", help="target of the true class, for rescaled-mse")
+    what.add_argument("--weight-norm", action="store_true", help="train with the norm of each layer's weights fixed")
     what.add_argument("--whole", action="store_true", help="train on all examples, balanced or not")
     what.add_argument("--random-labels", action="store_true", help="shuffle the training labels")
     what.add_argument("--data-dir", type=Path, default=Path("data"), metavar="DIR", help="of the data (default: data)")
@@ -85,6 +92,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             f"{args.network} does not take the images of {args.dataset}: "
             f"digits (8 x 8) go with {', '.join(SMALL_NETWORKS)}, the others with the full-size networks"
         )
+    given = [f"--{name}" for name in ("k", "M") if getattr(args, name) is not None]
+    if (args.loss == "rescaled-mse") != (len(given) == 2) or (args.loss != "rescaled-mse" and given):
+        p.error(f"need --k and --M with --loss rescaled-mse and with no other, got {' '.join([args.loss, *given])}")
+    args.k, args.M = (1.0, 1.0) if not given else (args.k, args.M)
     if args.dry_run and args.resume:
         p.error("--dry-run starts anew, --resume goes on: give one of them")
     if args.output is None:

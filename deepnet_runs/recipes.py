@@ -61,8 +61,11 @@ class Recipe(NamedTuple):
         return max(1, n // self.batch_size) if self.full_batches else -(-n // self.batch_size)
 
 
-def recipe(dataset: str, network: str, loss: str) -> Recipe:
-    """The recipe of a pair."""
+def recipe(dataset: str, network: str, loss: str, *, k: float = 1.0, M: float = 1.0) -> Recipe:
+    """The recipe of a pair; the rescaled loss takes the learning rate of `mse` over the growth of its gradient."""
+    if loss == "rescaled-mse":
+        plain = recipe(dataset, network, "mse")
+        return plain._replace(lr=plain.lr / (M * (1 + (k - 1) / CLASSES)))
     if dataset == "digits":
         return Recipe(120, lr=0.1, weight_decay=5e-3, batch_size=128, momentum=0.9, warmup_steps=30, full_batches=True)
     if loss == "ce":

@@ -8,6 +8,7 @@ For unbalanced sets omega is of the class means about the example mean, and desc
 """
 
 import math
+from collections.abc import Iterable
 from functools import partial
 
 import jax
@@ -16,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import get_lapack_funcs
 
-from central_path import collapse, loss
+from central_path import collapse, loss, rescaled
 from central_path.problem import Moments, require_float64
 
 ROUNDING = 1e-12  # of the size of the class means: what features differ by less is not there
@@ -67,10 +68,20 @@ def _floats(values: dict) -> dict[str, float]:
 
 
 def decomposition(
-    W: Float[np.ndarray, "C P"], b: Float[np.ndarray, " C"], m: Moments, *, lam: float
+    W: Float[np.ndarray, "C P"],
+    b: Float[np.ndarray, " C"],
+    m: Moments,
+    *,
+    lam: float,
+    k: float = 1.0,
+    M: float = 1.0,
+    covariances: Iterable[np.ndarray] = (),
 ) -> dict[str, float]:
-    """`loss_nc1`, `loss_nc23`, `loss_ls_perp`, whose sum is the loss."""
-    return _floats(_decomposition(jnp.asarray(W), jnp.asarray(b), m, lam=lam))
+    """`loss_nc1`, `loss_nc23`, `loss_ls_perp`, whose sum is the loss; the rescaled one needs all class covariances."""
+    if k == 1 and M == 1:
+        return _floats(_decomposition(jnp.asarray(W), jnp.asarray(b), m, lam=lam))
+    parts = rescaled.decompose(jnp.asarray(W), jnp.asarray(b), m, covariances, k=k, M=M, lam=lam)
+    return _floats({name: getattr(parts, name) for name in ("loss_nc1", "loss_nc23", "loss_ls_perp")})
 
 
 def collapse_metrics(W: Float[np.ndarray, "C P"], m: Moments) -> dict[str, float]:

@@ -19,18 +19,19 @@ from torch import distributed as dist
 from torch.nn.functional import cross_entropy, one_hot
 from torch.nn.parallel import DistributedDataParallel
 
+from deepnet_runs import weightnorm
 from deepnet_runs.batchnorm import synchronise
 from deepnet_runs.data import DataSet, Images
-from deepnet_runs.measure import Pass, measure, rank_and_size
+from deepnet_runs.measure import Pass, measure, rank_and_size, squared_error
 from deepnet_runs.networks import build, with_layout
 from deepnet_runs.recipes import DivergenceError, Recipe, rate_at
 
 
-def data_loss(outputs: Tensor, labels: Tensor, loss: str) -> Tensor:
-    """Sum over the examples of 1/2 ||W h + b - y||^2, or of the cross-entropy."""
+def data_loss(outputs: Tensor, labels: Tensor, loss: str, *, k: float = 1.0, M: float = 1.0) -> Tensor:
+    """Sum over the examples of half the (rescaled) square loss, or of the cross-entropy."""
     if loss == "ce":
         return cross_entropy(outputs, labels, reduction="sum")
-    return 0.5 * (outputs - one_hot(labels, outputs.shape[1]).to(outputs.dtype)).square().sum()
+    return 0.5 * squared_error(outputs, labels, k, M)
 
 
 def check_batches(n: int, recipe: Recipe) -> None:
@@ -66,6 +67,8 @@ class Trainer:
         torch.manual_seed(config["seed"])
         channels, size = data.train.x.shape[1], data.train.x.shape[-1]
         network = build(config["network"], channels=channels, size=size, classes=data.classes)
+        if config["weight_norm"]:
+            weightnorm.fix_norms(network)
         self.network = with_layout(synchronise(network).to(device), layout)
         self.optimizer = torch.optim.SGD(self._groups(), lr=recipe.lr, momentum=recipe.momentum)
         self.order = torch.Generator().manual_seed(config["seed"])
@@ -76,9 +79,18 @@ class Trainer:
         self.forward = torch.compile(whole) if compiled else whole
 
     def _groups(self) -> list[dict[str, Any]]:
-        head = list(self.network.head.parameters())
+        body, head = (
+            [p for p in part.parameters() if p.requires_grad] for part in (self.network.body, self.network.head)
+        )
+        if self.config["weight_norm"]:
+            free = weightnorm.rho(self.network)
+            directions = [p for p in (*body, *head) if p is not free]
+            return [
+                {"params": directions, "weight_decay": 0.0},
+                {"params": [free], "weight_decay": self.config["lam"]},
+            ]
         return [
-            {"params": list(self.network.body.parameters()), "weight_decay": self.recipe.weight_decay},
+            {"params": body, "weight_decay": self.recipe.weight_decay},
             {"params": head, "weight_decay": self.config["lam"]},
         ]
 
@@ -118,8 +130,8 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["amp"]):
             features, outputs = self.forward(batch.x)
         if step == 0:
-            self.warn_of_instability(features.detach())
-        loss = data_loss(outputs.float(), batch.y, self.config["loss"])
+            self.warn_of_instability(features.detach(), batch.y)
+        loss = data_loss(outputs.float(), batch.y, self.config["loss"], k=self.config["k"], M=self.config["M"])
         self.optimizer.zero_grad(set_to_none=True)
         (loss * (rank_and_size()[1] / total)).backward()  # the gradients of several ranks are averaged
         self.optimizer.step()
@@ -166,6 +178,8 @@ class Trainer:
                 self.network,
                 self.data,
                 lam=self.config["lam"],
+                k=self.config["k"],
+                M=self.config["M"],
                 batch_size=2 * self.recipe.batch_size,  # without gradients there is room, and it is faster
                 fresh_batchnorm=not self.config["stale_batchnorm"],
             )
@@ -188,12 +202,14 @@ class Trainer:
         features, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return features, labels
 
-    def warn_of_instability(self, features: Tensor) -> None:
+    def warn_of_instability(self, features: Tensor, labels: Tensor) -> None:
         """Say on stderr if the peak learning rate is beyond what least squares on the first features can take."""
         extended = torch.cat([features.double(), torch.ones_like(features[:, :1], dtype=torch.float64)], dim=1)
-        largest = float(torch.linalg.matrix_norm(extended, 2)) ** 2 / len(extended)
-        bound = 2 * (1 + self.recipe.momentum) / largest
-        if self.config["loss"] == "mse" and self.recipe.lr > bound and rank_and_size()[0] == 0:
+        weights = 1 + (self.config["k"] - 1) * one_hot(labels, self.data.classes).double()  # (n, C), a problem each
+        roots = weights.unique(dim=1).sqrt().T
+        largest = max(float(torch.linalg.matrix_norm(extended * root[:, None], 2)) for root in roots) ** 2
+        bound = 2 * (1 + self.recipe.momentum) * len(extended) / largest
+        if self.config["loss"] != "ce" and self.recipe.lr > bound and rank_and_size()[0] == 0:
             print(
                 f"learning rate {self.recipe.lr:g} is beyond 2(1+m)/lambda_max(Ave h h^T) = {bound:.2g} at the start: "
                 f"least squares diverges there; a warm-up of {self.recipe.warmup_steps} steps may carry it over",

@@ -21,6 +21,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "samples",
         "problem",
         "loss",
+        "rescaled",
         "manifold",
         "growth",
         "laws",

@@ -9,7 +9,7 @@ fit; images of 32 x 32 and below have a 3 x 3 stem of stride 1 and no pooling in
     resnet18, resnet34, resnet50                 512, 512, 2048
     densenet40, densenet100, densenet250         456, 342, 1734
     densenet201                                  1920
-    vgg7, resnet8, densenet10 (small)            64, 64, 18
+    vgg7, resnet8, densenet10, plain7 (small)    64, 64, 18, 64
 
 Source: Papyan, Han & Donoho (2020); Han, Papyan & Donoho (2022), Appendix A.2.
 """
@@ -35,8 +35,10 @@ BODIES: dict[str, Callable[[int, int], nn.Module]] = {
     "vgg7": vgg.vgg7,
     "resnet8": resnet.resnet8,
     "densenet10": densenet.densenet10,
+    "plain7": vgg.plain7,
 }
-SMALL = ("vgg7", "resnet8", "densenet10")
+SMALL = ("vgg7", "resnet8", "densenet10", "plain7")
+HOMOGENEOUS = ("plain7",)  # without any bias
 
 
 class Network(nn.Module):
@@ -70,7 +72,10 @@ def build(name: str, *, channels: int, size: int, classes: int) -> Network:
         body.eval()
         width = body(torch.zeros(1, channels, size, size)).shape[1]
         body.train()
-    return Network(body, width, classes)
+    network = Network(body, width, classes)
+    if name in HOMOGENEOUS:
+        nn.init.zeros_(network.head.bias).requires_grad_(False)  # kept, at zero, for whoever reads [W, b]
+    return network
 
 
 def with_layout(network: Network, layout: torch.memory_format) -> Network:

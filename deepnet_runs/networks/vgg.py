@@ -35,15 +35,30 @@ def vgg13(channels: int, size: int) -> nn.Module:
     return _full_size("B", channels, size)
 
 
-def vgg7(channels: int, size: int) -> nn.Module:
-    """Convolutions of 16, 16, 32, 32, 64, 64 channels, average pooling, 64 features."""
-    del size
+def _small(channels: int, *, normalised: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
     inputs = channels
     for width in (16, 16, 0, 32, 32, 0, 64, 64):
         if width == 0:
             layers.append(nn.MaxPool2d(2))
             continue
-        layers += [nn.Conv2d(inputs, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        normalization = [nn.BatchNorm2d(width)] * normalised
+        layers += [nn.Conv2d(inputs, width, 3, padding=1, bias=False), *normalization, nn.ReLU(inplace=True)]
         inputs = width
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def vgg7(channels: int, size: int) -> nn.Module:
+    """Convolutions of 16, 16, 32, 32, 64, 64 channels, average pooling, 64 features."""
+    del size
+    return _small(channels, normalised=True)
+
+
+def plain7(channels: int, size: int) -> nn.Module:
+    """`vgg7` without batch normalization: homogeneous in every layer, initialised by He's rule to keep the variance."""
+    del size
+    layers = _small(channels, normalised=False)
+    for module in layers:
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return layers

@@ -8,7 +8,7 @@ import torch
 
 from deepnet_runs.data import DataSet, Images
 from deepnet_runs.measure import measure
-from deepnet_runs.networks import BODIES, SMALL, build
+from deepnet_runs.networks import BODIES, HOMOGENEOUS, SMALL, build
 from deepnet_runs.options import NETWORKS, SMALL_NETWORKS
 from deepnet_runs.records import line
 from deepnet_runs.trainer import data_loss
@@ -27,6 +27,7 @@ PARAMETERS = {  # with biases and the last layer for ten classes; full-size: col
     "vgg7": (72_666, 64),
     "resnet8": (77_754, 64),
     "densenet10": (9_342, 18),
+    "plain7": (72_218, 64),
 }
 PUBLISHED_MILLIONS = {  # He et al. 2016 and widespread 32 x 32 versions of it; Huang et al. 2017, Table 2
     "resnet18": 11.2,
@@ -122,9 +123,10 @@ def test_every_network_does_a_forward_a_backward_and_a_measuring_step_on_two_ima
     features, outputs = network(data.train.x)
     torch.testing.assert_close(outputs, features @ network.head.weight.T + network.head.bias)
     (data_loss(outputs, data.train.y, "mse") / len(data.train.y)).backward()
-    gradients = [parameter.grad for parameter in network.parameters()]
-    assert all(gradient is not None and bool(gradient.isfinite().all()) for gradient in gradients)
-    assert all(gradient.any() for gradient in (network.head.weight.grad, network.head.bias.grad))
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    assert all(parameter.grad is not None and bool(parameter.grad.isfinite().all()) for parameter in trained)
+    assert len(trained) == len(list(network.parameters())) - (name in HOMOGENEOUS)
+    assert all(parameter.grad.any() for parameter in network.head.parameters() if parameter.requires_grad)
 
     row, seen = measure(network, data, lam=5e-4, batch_size=2 * classes, fresh_batchnorm=True)
     assert network.training

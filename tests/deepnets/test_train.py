@@ -87,8 +87,10 @@ def test_saved_features_give_the_rows_again_and_start_the_simulator(run, tmp_pat
         ("--lam", "0.02", "--weight-decay", "0.001"),
         ("--amp", "--channels-last"),
         ("--stale-batchnorm", "--batch-size", "700"),
+        ("--loss", "rescaled-mse", "--k", "3", "--M", "2"),
+        ("--network", "plain7", "--weight-norm", "--whole"),
     ],
-    ids=lambda more: more[0],
+    ids=" ".join,
 )
 def test_variants_run_and_keep_the_identity(tmp_path, more):
     code, rows = short(tmp_path, *more, epochs=1)
