@@ -3,6 +3,7 @@
 The paper trains with SGD, momentum 0.9, weight decay 5e-4, batches of 128, 350 epochs, and the learning rate divided by
 10 at a third and two thirds of them. Its learning rates were tuned for `torch.nn.MSELoss`, which averages over the C
 classes too: it is (2/C) L. The same path with L takes the learning rate times 2/C and the weight decay times C/2.
+The last partial batch of an epoch is kept, unless full batches alone are asked for.
 
 Source: Han, Papyan & Donoho (2022), Appendix A.3; Papyan, Han & Donoho (2020); for the digits, this project.
 """
@@ -67,7 +68,7 @@ def recipe(dataset: str, network: str, loss: str, *, k: float = 1.0, M: float = 
         plain = recipe(dataset, network, "mse")
         return plain._replace(lr=plain.lr / (M * (1 + (k - 1) / CLASSES)))
     if dataset == "digits":
-        return Recipe(120, lr=0.1, weight_decay=5e-3, batch_size=128, momentum=0.9, warmup_steps=30, full_batches=True)
+        return Recipe(120, lr=0.1, weight_decay=5e-3, batch_size=128, momentum=0.9, warmup_steps=30)
     if loss == "ce":
         lr = PUBLISHED_CE.get((dataset, network), OTHERWISE)
         return Recipe(350, lr, weight_decay=5e-4, batch_size=128, momentum=0.9, warmup_steps=30)

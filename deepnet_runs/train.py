@@ -36,6 +36,7 @@ def config_of(args: argparse.Namespace) -> tuple[dict[str, Any], Recipe]:
     chosen = recipe(args.dataset, args.network, args.loss, k=args.k, M=args.M)
     given = {key: getattr(args, key) for key in ("epochs", "lr", "weight_decay", "batch_size")}
     chosen = chosen._replace(**{key: value for key, value in given.items() if value is not None})
+    chosen = chosen._replace(full_batches=args.full_batches)
     lam = chosen.weight_decay if args.lam is None else args.lam
     what = ("dataset", "network", "weight_norm", "loss", "k", "M", "seed", "whole", "random_labels")
     how = ("amp", "channels_last", "compile", "stale_batchnorm")

@@ -87,9 +87,17 @@ def test_the_mathematics_imports_none_of_what_is_built_on_it(package):
     assert not any(package in path.read_text() for path in PACKAGE.glob("*.py"))
 
 
-@pytest.mark.parametrize("program", ["central_path.simulate", "theory_checks", "deepnet_runs.train"])
+PROGRAMS = {
+    "central_path.simulate": "central_path.options",
+    "central_path.models": "central_path.models.options",
+    "theory_checks": "theory_checks.options",
+    "deepnet_runs.train": "deepnet_runs.options",
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_printed_commands_of_the_readme_parse(program):
-    options = importlib.import_module(f"{program.split('.')[0]}.options")
+    options = importlib.import_module(PROGRAMS[program])
     commands = re.findall(rf"python -m {re.escape(program)}(?: (.*))?$", (ROOT / "README.md").read_text(), re.M)
     assert commands
     for command in commands:

@@ -20,7 +20,7 @@ ROUNDING = 2e-5  # two processes move a row by 9e-7 of itself, one float32 ulp o
 
 
 def options(folder, *more):
-    # batches of 127: none splits evenly between two processes
+    # batches of 127, the last of 3: none splits evenly between two processes
     begin = ["--network", "densenet10", "--epochs", "2", "--batch-size", "127", "--save-features"]
     return [*begin, "--device", "cpu", "--output", str(folder), *more]
 

@@ -121,12 +121,10 @@ def test_measured_epochs_are_the_papers_scaled():
     assert measured_epochs(3) == (1, 2, 3)
 
 
-def test_the_digits_alone_leave_out_a_partial_batch():
-    assert recipe("digits", "vgg7", "ce").steps_per_epoch(1400) == 10
-    assert recipe("mnist", "vgg11", "mse").steps_per_epoch(1400) == 11
-    assert recipe("digits", "vgg7", "mse").steps_per_epoch(100) == 1
-    for pair in recipes.PUBLISHED_MSE:
-        assert not recipe(*pair, "mse").full_batches
+def test_the_last_partial_batch_is_kept_unless_full_ones_are_asked_for():
+    kept, left_out = new_trainer(), new_trainer("--full-batches")
+    assert (kept.steps_per_epoch, left_out.steps_per_epoch) == (11, 10)
+    assert left_out.recipe.steps_per_epoch(100) == kept.recipe.steps_per_epoch(100) == 1
 
 
 @pytest.mark.parametrize(("size", "full_batches", "sizes"), [(600, True, [600, 600]), (600, False, [600, 600, 200])])

@@ -1,0 +1,82 @@
+"""Run the other models of neural collapse to their end states, and hold each against its closed form.
+
+    python -m central_path.models
+    python -m central_path.models fang zhu
+
+Prints three tables and writes models.json and a figure for each model; `--help` says the rest. JAX is imported only
+when the options are known to be good.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+
+from central_path import records
+from central_path.models.options import PROGRAM, parse
+from central_path.simulate import INTERRUPTED, on_terminal, set_up_jax, terminate
+
+
+def run(args: argparse.Namespace, started: float) -> tuple[int, str]:
+    """Run, draw and write; the exit code and the tables.
+
+    Raises:
+        OSError: if the results cannot be written; then none is.
+    """
+    from tqdm import tqdm
+
+    from central_path.models import catalogue, figures, outcome, report
+    from central_path.report import versions
+
+    names = [] if args.no_plots else [f"{name}.png" for name in args.models]
+    stale = tuple(f"{name}.png" for name in catalogue.CLASSES if f"{name}.png" not in names)
+    outcomes = []
+    with records.staging(args.output, last="models.json", stale=stale) as stage:
+        for name in tqdm(
+            args.models, desc="models", unit="model", file=sys.stderr, leave=False, disable=not on_terminal()
+        ):
+            outcomes.append(outcome.run(catalogue.load(name), starts=args.starts, seed=args.seed))
+            if outcomes[-1].runs and not args.no_plots:
+                figures.draw(outcomes[-1], stage)
+        seconds = time.perf_counter() - started
+        setting = {"starts": args.starts, "seed": args.seed, "seconds": seconds, "versions": versions()}
+        entries = [report.entry(outcome) for outcome in outcomes]
+        records.write_json(stage / "models.json", setting | {"models": entries})
+    good = all(outcome.verdict == "as predicted" for outcome in outcomes)
+    return int(not good), f"{report.tables(outcomes)}\n\n{seconds:.0f} s; results in {args.output}"
+
+
+def say(text: str) -> None:
+    """Print, to a reader that may have left: the results are written."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    started = time.perf_counter()
+    args = parse(argv)
+    try:
+        records.check_destination(args.output, ("models.json", *(f"{name}.png" for name in args.models)))
+        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")  # compiling is most of the time
+        set_up_jax()
+        code, text = run(args, started)
+    except (ValueError, OSError, MemoryError) as error:
+        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted, nothing written", file=sys.stderr)
+        return INTERRUPTED
+    say(text)
+    return code
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, terminate)
+    exit_code = main()
+    if exit_code == INTERRUPTED:
+        os._exit(exit_code)  # a solve under way in its thread would be waited for
+    sys.exit(exit_code)

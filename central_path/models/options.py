@@ -1,0 +1,50 @@
+"""The options of `python -m central_path.models`, checked before anything heavy is imported."""
+
+import argparse
+from pathlib import Path
+
+from central_path.models.catalogue import CLASSES
+from central_path.options import SEED, Parser, checked
+
+PROGRAM = "python -m central_path.models"
+
+DESCRIPTION = """\
+Run the other models of neural collapse, each by its own flow or optimiser to its end state, and hold that against the
+closed form."""
+
+EPILOG = f"""\
+models      {", ".join(CLASSES)}
+tables      What is minimised and predicted; then how near the runs come: NC1 to NC4 at the end of the first one, and of
+            all sizes and starts the largest distance of the loss from its predicted minimum (`gap`, at most 1e-9) and
+            of everything else that the end state fixes, such as W W^T (`Grams`, at most 1e-6); then rates, thresholds
+            and saddles, each with the distance that a planted fault would show, which must be ten times the tolerance.
+files       models.json (all of it) and a figure for each model, NAME.png.
+exit codes  0: every end state and number as predicted; 1: one is not; 2: unusable arguments, and nothing is written.
+
+example     python -m central_path.models
+            python -m central_path.models fang zhu --output runs/two"""
+
+STARTS = checked(int, lambda n: 1 <= n <= 1000, "from 1 to 1000 starts")
+
+
+def parser() -> Parser:
+    """The options, as `--help` shows them."""
+    p = Parser(PROGRAM, DESCRIPTION, EPILOG)
+    p.add_argument("models", nargs="*", metavar="NAME", help="models (default every one)")
+    p.add_argument("--starts", type=STARTS, default=3, metavar="INT", help="random starts of each size (default 3)")
+    p.add_argument("--seed", type=SEED, default=0, metavar="INT", help="of the first start (default 0)")
+    folder = "models.json and figures (default runs/models)"
+    p.add_argument("--output", type=Path, default=Path("runs/models"), metavar="DIR", help=folder)
+    p.add_argument("--no-plots", action="store_true", help="no figures")
+    return p
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Parsed options, the models in the order in which they are shown."""
+    p = parser()
+    args = p.parse_args(argv)
+    unknown = [name for name in dict.fromkeys(args.models) if name not in CLASSES]
+    if unknown:
+        p.error(f"need models among {', '.join(CLASSES)}, got {', '.join(unknown)}")
+    args.models = [name for name in CLASSES if not args.models or name in args.models]
+    return args

@@ -1,0 +1,92 @@
+"""`python -m central_path.models`: what it prints, writes and refuses, and what it says of a model that is wrong."""
+
+import json
+
+import numpy as np
+import pytest
+
+from central_path.models import __main__ as program
+from central_path.models import outcome, report
+from central_path.models.hui import Hui
+from central_path.models.model import VALUE, Fact
+
+
+def test_a_run_writes_its_tables_whole(tmp_path, capsys):
+    assert program.main(["hui", "--starts", "1", "--output", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr()
+    assert "as predicted" in said.out
+    assert "gradient at W_LS" in said.out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"models.json", "hui.png"}
+    written = json.loads((tmp_path / "out" / "models.json").read_text())
+    (entry,) = written["models"]
+    assert entry["verdict"] == "as predicted"
+    assert len(entry["runs"]) == len(Hui.instances())
+    assert all(run["residuals"][VALUE] <= 1e-9 for run in entry["runs"])
+    assert all(fact["holds"] for fact in entry["facts"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["zhang"], "need models among mixon, lu, "),
+        (["--starts", "0"], "need from 1 to 1000 starts, got 0"),
+        (["--seed", "-1"], "got -1"),
+        (["--output", "file"], "file is not a folder"),
+    ],
+)
+def test_what_cannot_be_gets_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys, arguments, match):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    try:
+        code = program.main(["--no-plots", *arguments])
+    except SystemExit as error:
+        code = error.code
+    said = capsys.readouterr()
+    assert (code, said.out) == (2, "")
+    assert said.err.count("\n") == 1
+    assert match in said.err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def half(fault):
+    return Fact("half", 0.5, 0.5 if fault == 0 else 0.6, 1e-3, "a planted fault", fault)
+
+
+class WrongPrediction(Hui):  # pyright: ignore[reportGeneralTypeIssues]
+    def predicted(self, point, *, fault=False):
+        return super().predicted(point, fault=fault) | {VALUE: np.asarray(np.nan)}
+
+
+class WrongFact(Hui):  # pyright: ignore[reportGeneralTypeIssues]
+    @classmethod
+    def facts(cls):
+        yield half(1.0)
+
+
+class BlindFact(Hui):  # pyright: ignore[reportGeneralTypeIssues]
+    @classmethod
+    def facts(cls):
+        yield half(0.0)
+
+
+class Failing(Hui):  # pyright: ignore[reportGeneralTypeIssues]
+    @classmethod
+    def facts(cls):
+        raise RuntimeError("the solver\ngave up")
+
+
+@pytest.mark.parametrize(
+    ("model", "match"),
+    [
+        (WrongPrediction, "value off by nan"),
+        (WrongFact, "half: off by 1.0e-01, at most 1e-03 expected"),
+        (BlindFact, "half: planted fault missed"),
+        (Failing, "failed with RuntimeError: the solver gave up"),
+    ],
+)
+def test_what_is_not_as_predicted_is_said(model, match, monkeypatch):
+    monkeypatch.setattr(Hui, "instances", classmethod(lambda cls: (cls(1.0, 1.0),)))
+    found = outcome.run(model, starts=1, seed=0)
+    assert found.verdict == "not as predicted"
+    assert any(match in text for text in found.complaints)
+    assert report.number(0.0) == "0"
