@@ -195,11 +195,16 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{PROGRAM}: interrupted, nothing written", file=sys.stderr)
         return INTERRUPTED
     if not args.quiet:
-        try:
-            print(table, flush=True)
-        except OSError:  # a reader that has left, a full disk behind it: the results are written
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(table)
     return code
+
+
+def say(text: str) -> None:
+    """Print, to a reader that may have left or a full disk behind it: the results are written."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def terminate(*_: Any) -> None:

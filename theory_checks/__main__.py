@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from central_path import records
-from central_path.simulate import INTERRUPTED, on_terminal, set_up_jax, terminate
+from central_path.simulate import INTERRUPTED, on_terminal, say, set_up_jax, terminate
 from theory_checks.options import PROGRAM, parse
 
 if TYPE_CHECKING:
@@ -79,14 +79,6 @@ def check(args: argparse.Namespace, claims: "Sequence[Claim]", started: float) -
     mode = ", quick" if args.quick else ""
     say(f"{report.table(outcomes)}\nseed {args.seed}{mode}, {seconds:.0f} s; results in {args.output}")
     return 0 if all(outcome.as_expected for outcome in outcomes) else 1
-
-
-def say(text: str) -> None:
-    """Print, to a reader that may have left: the results are written."""
-    try:
-        print(text, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -15,7 +15,7 @@ import time
 
 from central_path import records
 from central_path.models.options import PROGRAM, parse
-from central_path.simulate import INTERRUPTED, on_terminal, set_up_jax, terminate
+from central_path.simulate import INTERRUPTED, on_terminal, say, set_up_jax, terminate
 
 
 def run(args: argparse.Namespace, started: float) -> tuple[int, str]:
@@ -45,14 +45,6 @@ def run(args: argparse.Namespace, started: float) -> tuple[int, str]:
         records.write_json(stage / "models.json", setting | {"models": entries})
     good = all(outcome.verdict == "as predicted" for outcome in outcomes)
     return int(not good), f"{report.tables(outcomes)}\n\n{seconds:.0f} s; results in {args.output}"
-
-
-def say(text: str) -> None:
-    """Print, to a reader that may have left: the results are written."""
-    try:
-        print(text, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(argv: list[str] | None = None) -> int:
