@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Int
 
 from central_path.laws import Law
 from central_path.loss import central_path_loss, loss_of_moments
-from central_path.manifold import inverse_root, projection, sym, whiten_total
+from central_path.manifold import projection, sym, whiten_total
 from central_path.problem import class_means, snr_singular_values
 
 FLOWS = {"riemannian": 0, "renormalized": 1, "unnormalized": 2}
@@ -60,6 +60,15 @@ def spectrum_field(omega: Float[Array, " K"], k: Exponent, *, N: int) -> Float[A
     return Law(jnp.asarray(k, float), len(omega) + 1, N).rate(omega)
 
 
+def means_of_total_covariance_one(M: Float[Array, "P C"]) -> Float[Array, "P C"]:
+    """Sigma_T^(-1/2) M where Sigma_W = I, so Sigma_T = I + M M^T/C.
+
+    By the singular values of M: an eigendecomposition of Sigma_T loses the part of M beside the largest of them.
+    """
+    U, omega, Vt = jnp.linalg.svd(M, full_matrices=False)
+    return (U * (omega / jnp.sqrt(1 + omega**2 / M.shape[1]))[None, :]) @ Vt
+
+
 def start(X: Float[Array, "P C N"], k: Exponent, level: str) -> Array:
     """State of the level at renormalized features X (Sigma_W = I, global mean 0).
 
@@ -72,8 +81,7 @@ def start(X: Float[Array, "P C N"], k: Exponent, level: str) -> Array:
     if level == "features":
         return jax.lax.cond(k == 2, whiten_total, lambda X: X, X)
     if level == "means":
-        P, C = M.shape
-        return jax.lax.cond(k == 2, lambda M: inverse_root(jnp.eye(P, dtype=M.dtype) + M @ M.T / C) @ M, lambda M: M, M)
+        return jax.lax.cond(k == 2, means_of_total_covariance_one, lambda M: M, M)
     if level == "spectrum":
         return snr_singular_values(M, jnp.eye(M.shape[0], dtype=M.dtype))
     raise ValueError(f"Need a level among {', '.join(LEVELS)}, got {level!r}.")
