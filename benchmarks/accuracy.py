@@ -28,9 +28,9 @@ import numpy as np
 from central_path.experiment import FlowResult, Start, renormalize, run_flow
 from central_path.flows import FLOWS
 from central_path.horizon import LARGEST_UNNORMALIZED
+from central_path.inputs import features_of_file
 from central_path.laws import Law
 from central_path.problem import random_features
-from central_path.simulate import given_input
 
 SIZES = ((2, 50), (3, 50), (10, 50), (20, 30), (50, 20))  # C, N; P = 2C
 QUICK = SIZES[:3]
@@ -47,8 +47,8 @@ def starts(sizes: tuple[tuple[int, int], ...], given: list[Path], *, seed: int) 
         yield "random", renormalize(H, eps=float(np.finfo(float).eps))
     packaged = sorted(Path(str(files("central_path") / "data")).glob("*.npz"))
     for path in [*packaged, *given]:
-        features = given_input(path, balance=True, restrict_rank=True, seed=seed)
-        yield path.stem, renormalize(features.H, eps=features.eps)
+        features = features_of_file(path, balance=True, restrict_rank=True, seed=seed)
+        yield path.stem, features.start()
 
 
 def runs(begin: Start) -> Iterator[tuple[FlowResult, float, float]]:

@@ -93,12 +93,13 @@ def main() -> int:
     """Measure and print; 1 if a goal is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--network", choices=options.SMALL_NETWORKS, default="resnet8", help="default: %(default)s")
-    parser.add_argument("--epochs", type=int, default=120, help="default: %(default)s, the recipe's")
+    parser.add_argument("--epochs", type=int, help="default: the recipe's")
     parser.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
     args = parser.parse_args()
     set_up_jax()
     torch.set_num_threads(1)
-    config, chosen = config_of(options.parse(["--network", args.network, "--epochs", str(args.epochs)]))
+    asked = ["--epochs", str(args.epochs)] if args.epochs else []
+    config, chosen = config_of(options.parse(["--network", args.network, *asked]))
     images = data.load("digits", Path("data"))
     rng = np.random.default_rng(0)
 
@@ -110,8 +111,8 @@ def main() -> int:
         for _ in range(args.repeats):
             for name, value in ratios(side_by_side(new, Path(folder), rng)).items():
                 found.setdefault(name, []).append(value)
-    epochs = len(measured_epochs(args.epochs))
-    print(f"{args.network} on digits, {args.epochs} epochs, {epochs} of them measured; {args.repeats} repeats")
+    epochs = len(measured_epochs(chosen.epochs))
+    print(f"{args.network} on digits, {chosen.epochs} epochs, {epochs} of them measured; {args.repeats} repeats")
     print(f"{'ratio':27}  {'min':>6}  median  {'max':>6}  goal")
     missed = False
     for name, values in found.items():

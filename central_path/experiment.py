@@ -22,6 +22,7 @@ from central_path.laws import Law
 from central_path.manifold import inverse_root, retract
 from central_path.problem import (
     class_means,
+    contrasts,
     covariance,
     deviations,
     global_mean,
@@ -38,10 +39,11 @@ FINEST = 1e-15
 
 @dataclass(frozen=True)
 class Start:
-    """Renormalized features X (P, C, N) and their omega(0) (C-1,), descending."""
+    """Renormalized features X (P, C, N), or their class means (r, C) alone, and their omega(0) (C-1,), descending."""
 
-    X: Float[np.ndarray, "P C N"]
+    X: Float[np.ndarray, "P C *N"]
     omega0: Float[np.ndarray, " K"]
+    N: int
 
 
 @dataclass(frozen=True)
@@ -78,21 +80,22 @@ def _renormalize(H: Float[Array, "P C N"]) -> tuple[Array, Array, Array]:
     return X, snr_singular_values(M, covariance(deviations(X))), offset
 
 
-@partial(jax.jit, static_argnames=("level", "meter"))
+@partial(jax.jit, static_argnames=("N", "level", "meter"))
 def _integrate(
-    X: Float[Array, "P C N"],
+    X: Float[Array, "P C *N"],
     k: Array,
     clock: Clock,
     ts: Float[Array, " T"],
     rtol: Array,
     atol: Array,
     *,
+    N: int,
     level: str,
     meter: diffrax.AbstractProgressMeter,
 ) -> Trajectory:
     """One program for all flows: k, the clock, the times and the tolerances are traced."""
     state = start(X, k, level)
-    return solve(state, k, clock, level=level, N=X.shape[2], ts=ts, rtol=rtol, atol=atol, progress_meter=meter)
+    return solve(state, k, clock, level=level, N=N, ts=ts, rtol=rtol, atol=atol, progress_meter=meter)
 
 
 @partial(jax.jit, static_argnames=("C", "N"))
@@ -110,7 +113,6 @@ class Programs:
     """The compiled programs of one problem size, each a promise: they are compiled side by side."""
 
     integrate: Future
-    renormalize: Future
     closed_forms: Future
 
 
@@ -130,27 +132,26 @@ def _renormalize_program(C: int, N: int, P: int) -> Future:
 
 @lru_cache(maxsize=16)
 def programs(
-    C: int,
+    shape: tuple[int, ...],
     N: int,
-    P: int,
     level: str = "features",
     saves: int = 200,
     meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Programs:
-    """Trace what a problem size needs and start to compile it, unless this process has done so before.
+    """Trace what a start of a shape needs and start to compile it, unless this process has done so before.
 
-    Call it as soon as the sizes are known.
+    The shape is that of `Start.X`. Call it as soon as the sizes are known.
     """
-    scalar, features = np.float64(1.0), jax.ShapeDtypeStruct((P, C, N), float)
+    C = shape[1]
+    scalar, X = np.float64(1.0), jax.ShapeDtypeStruct(shape, float)
     k, times, omega0 = (jax.ShapeDtypeStruct(*like) for like in (((), np.int32), ((saves,), float), ((C - 1,), float)))
     meter = diffrax.NoProgressMeter() if meter is None else meter
     clock = Clock(scalar, scalar, scalar)
-    integrate = _integrate.lower(features, k, clock, times, scalar, scalar, level=level, meter=meter)
-    return Programs(
-        integrate=_threads.submit(_compile, integrate),  # the longest first
-        renormalize=_renormalize_program(C, N, P),
-        closed_forms=_threads.submit(_compile, _closed_forms.lower(times, omega0, C=C, N=N)),
-    )
+    integrate = _integrate.lower(X, k, clock, times, scalar, scalar, N=N, level=level, meter=meter)
+    integrating = _threads.submit(_compile, integrate)  # the longest first
+    if len(shape) == 3:
+        _renormalize_program(C, N, shape[0])
+    return Programs(integrating, _threads.submit(_compile, _closed_forms.lower(times, omega0, C=C, N=N)))
 
 
 def renormalize(H: Float[np.ndarray, "P C N"], *, eps: float) -> Start:
@@ -178,7 +179,12 @@ def renormalize(H: Float[np.ndarray, "P C N"], *, eps: float) -> Start:
             f"precision of the features (smallest {omega0[-1]:.2g}, rounding {rounding:.2g}): omega = 0 never grows; "
             f"{remedy}."
         )
-    return Start(X, omega0)
+    return Start(X, omega0, N)
+
+
+def start_of_means(M: Float[np.ndarray, "r C"], N: int) -> Start:
+    """A start of which the class means are known and no features: N examples each, Sigma_W = I, mean 0."""
+    return Start(M, np.linalg.svd(M @ contrasts(M.shape[1]), compute_uv=False), N)
 
 
 def _state_tolerances(
@@ -207,9 +213,8 @@ def check_horizons(names: Iterable[str], begin: Start, t_max: float | None) -> N
     Raises:
         ValueError: as `horizon.horizon`.
     """
-    _, C, N = begin.X.shape
     for name in names:
-        horizon(Law(FLOWS[name], C, N), begin.omega0, t_max)
+        horizon(Law(FLOWS[name], len(begin.omega0) + 1, begin.N), begin.omega0, t_max)
 
 
 def run_flow(
@@ -228,12 +233,11 @@ def run_flow(
     Raises:
         ValueError: as `horizon.horizon`.
     """
-    P, C, N = begin.X.shape
     k = FLOWS[name]
-    law = Law(k, C, N)
+    law = Law(k, begin.X.shape[1], begin.N)
     t_max, scale, power = chosen = horizon(law, begin.omega0, t_max)
     tolerances = map(np.float64, _state_tolerances(rtol, atol, law, begin.omega0, t_max, level=level))
-    compiled = programs(C, N, P, level, saves, meter)
+    compiled = programs(begin.X.shape, begin.N, level, saves, meter)
     clock = Clock(np.float64(t_max), np.float64(scale), np.float64(power))
     arguments = (begin.X, np.int32(k), clock, chosen.times(saves), *tolerances)
     integrate = compiled.integrate.result()

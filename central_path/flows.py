@@ -22,9 +22,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from central_path.laws import Law
-from central_path.loss import central_path_loss, loss_of_moments
-from central_path.manifold import projection, sym, whiten_total
-from central_path.problem import class_means, snr_singular_values
+from central_path.loss import central_path_loss
+from central_path.manifold import projection, whiten_total
+from central_path.problem import class_means, contrasts, snr_singular_values
 
 FLOWS = {"riemannian": 0, "renormalized": 1, "unnormalized": 2}
 LEVELS = ("features", "means", "spectrum")
@@ -50,9 +50,34 @@ def within_covariance_of_means(M: Float[Array, "P C"], k: Exponent) -> Float[Arr
 
 
 def means_field(M: Float[Array, "P C"], k: Exponent, *, N: int) -> Float[Array, "P C"]:
-    """dM/dt from the means alone: Z = -(1/N) dL_LS/dM, plus sym(M Z^T) M/C for k = 1, which is Proposition 4's -S M."""
-    Z = -jax.grad(loss_of_moments)(M, within_covariance_of_means(M, k)) / N
-    return jnp.where(k == 1, Z + sym(M @ Z.T) @ M / M.shape[1], Z)
+    """dM/dt from the means alone, in closed form.
+
+    With G = Mbar^T Mbar and K = C I + G it is, times N,
+
+    k = 0: Mbar K^(-2), which is -grad_M L_LS at Sigma_W = I;
+    k = 1: Mbar K^(-1)/C, the same plus Mbar K^(-2) G/C, which is Proposition 4's -S M;
+    k = 2: Mbar (I - G/C)/C^2, which is -grad_M L_LS at Sigma_W = I - Mbar Mbar^T/C, where Sigma_T = I.
+
+    As Mbar 1 = 0, K may have any eigenvalue on 1: that of G's size keeps rounding along 1 as small as elsewhere.
+    """
+    C = M.shape[1]
+    Mbar = M - jnp.mean(M, axis=1, keepdims=True)
+    G = Mbar.T @ Mbar
+
+    def times_inverse(M: Float[Array, "P C"], powers: int) -> Float[Array, "P C"]:
+        along_one = jnp.trace(G) / (C * (C - 1))  # of each entry of 1 1^T
+        factor = jax.scipy.linalg.cho_factor(C * jnp.eye(C, dtype=M.dtype) + G + along_one)
+        columns = M.T
+        for _ in range(powers):
+            columns = jax.scipy.linalg.cho_solve(factor, columns)
+        return columns.T
+
+    branches = (
+        lambda: times_inverse(Mbar, 2),
+        lambda: times_inverse(Mbar, 1) / C,
+        lambda: (Mbar - Mbar @ G / C) / C**2,
+    )
+    return jax.lax.switch(k, branches) / N
 
 
 def spectrum_field(omega: Float[Array, " K"], k: Exponent, *, N: int) -> Float[Array, " K"]:
@@ -69,22 +94,33 @@ def means_of_total_covariance_one(M: Float[Array, "P C"]) -> Float[Array, "P C"]
     return (U * (omega / jnp.sqrt(1 + omega**2 / M.shape[1]))[None, :]) @ Vt
 
 
-def start(X: Float[Array, "P C N"], k: Exponent, level: str) -> Array:
-    """State of the level at renormalized features X (Sigma_W = I, global mean 0).
+def in_their_span(M: Float[Array, "P C"]) -> Float[Array, "r C"]:
+    """M in an orthonormal basis of the r = min(P, C - 1) dimensions that Mbar spans, for means that sum to zero.
+
+    No flow leaves them, and no observable sees a rotation.
+    """
+    basis = jnp.linalg.qr(M @ contrasts(M.shape[1]))[0]
+    return basis.T @ M
+
+
+def start(X: Float[Array, "P C *N"], k: Exponent, level: str) -> Array:
+    """State of the level at renormalized features X (Sigma_W = I, global mean 0), or at their class means.
 
     For k = 2 of Sigma_T^(-1/2) X, which has the same omega.
 
     Raises:
-        ValueError: for an unknown level.
+        ValueError: for an unknown level, or for `features` from class means.
     """
-    M = class_means(X)
+    if level not in LEVELS:
+        raise ValueError(f"Need a level among {', '.join(LEVELS)}, got {level!r}.")
     if level == "features":
+        if X.ndim != 3:
+            raise ValueError(f"Need features (P, C, N) for the level features, got an array of shape {X.shape}.")
         return jax.lax.cond(k == 2, whiten_total, lambda X: X, X)
+    M = in_their_span(class_means(X) if X.ndim == 3 else X)
     if level == "means":
         return jax.lax.cond(k == 2, means_of_total_covariance_one, lambda M: M, M)
-    if level == "spectrum":
-        return snr_singular_values(M, jnp.eye(M.shape[0], dtype=M.dtype))
-    raise ValueError(f"Need a level among {', '.join(LEVELS)}, got {level!r}.")
+    return snr_singular_values(M, jnp.eye(M.shape[0], dtype=M.dtype))
 
 
 def field(state: Array, k: Exponent, *, level: str, N: int) -> Array:

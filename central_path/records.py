@@ -8,8 +8,8 @@ the destination as it was.
 import json
 import math
 import os
+import secrets
 import shutil
-import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -91,12 +91,13 @@ def staging(folder: Path, *, last: str, stale: tuple[str, ...] = ()) -> Iterator
     Files named in `stale`, of an earlier run, are removed then.
     """
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(f"{UNFINISHED}*"):
-        if time.time() - left.stat().st_mtime > A_DAY:  # by a run that was killed
-            shutil.rmtree(left, ignore_errors=True)
-    stage = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
-    try:
+    stage = folder / f"{UNFINISHED}{secrets.token_hex(4)}"
+    try:  # from here an interrupt, whenever it comes, leaves nothing behind
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{UNFINISHED}*"):
+            if time.time() - left.stat().st_mtime > A_DAY:  # by a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
+        stage.mkdir(mode=0o700)
         yield stage
         files = sorted(stage.iterdir(), key=lambda path: path.name == last)
         for path in files:

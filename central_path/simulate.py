@@ -17,13 +17,12 @@ import signal
 import sys
 import time
 import warnings
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from central_path import records, samples
+from central_path import records
+from central_path.inputs import Given, GivenMeans, read_input
 from central_path.options import PROGRAM, parse
 from central_path.painter import FIGURE_NAMES, Painter, painter
 
@@ -33,17 +32,21 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 SMALL_OMEGA = 1e-7  # below it float64 has not the digits for 1e-6 of omega beside features of order 1
 LARGE_OMEGA = 2e4  # beyond it rounding of the within-class gradient, which the projection cancels, is eps omega^2 of M
+LONG_LINEAR_ALGEBRA = 1e5  # entries of the start beyond which LAPACK gains from more threads
 LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress bar of its own
 
 
-def set_up_jax() -> None:
+def set_up_jax(*, blas_threads: int | None = 1) -> None:
     """Flags that belong to a program: float64, and compiled programs kept in the user's cache folder (safe to delete).
+
+    In small LAPACK calls a second thread only waits; None leaves their number to the library.
 
     Equinox's runtime errors are host callbacks, which keep a program out of that cache; as NaN they show in the
     result, which is checked.
     """
     os.environ.setdefault("EQX_ON_ERROR", "nan")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small LAPACK calls: a second thread only waits
+    if blas_threads is not None:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(blas_threads))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # reading the cache logs the processor's features as errors
     import jax
     from platformdirs import user_cache_path
@@ -54,56 +57,6 @@ def set_up_jax() -> None:
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")  # it costs time alone
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-@dataclass(frozen=True)
-class Input:
-    """Features (P, C, N) to start from, where each example came from, and what was done to them."""
-
-    H: np.ndarray
-    index: np.ndarray
-    labels: np.ndarray
-    eps: float
-    P_input: int
-    rank: int
-    signal_lost: float
-
-
-def random_input(C: int, N: int, P: int, *, seed: int) -> Input:
-    """Random features, class by class."""
-    H = samples.random_features(C, N, P, seed=seed)
-    eps = float(np.finfo(float).eps)
-    return Input(H, np.arange(C * N).reshape(C, N), np.repeat(np.arange(C), N), eps, P, P, 0.0)
-
-
-def given_input(path: Path, *, balance: bool, restrict_rank: bool, seed: int) -> Input:
-    """Features of a file, balanced and restricted as asked; refused where they are not what the laws need."""
-    given = samples.check_samples(*records.read_samples(path))
-    if balance:
-        given = samples.balance(given, seed=seed)
-    samples.check_balance(given)
-    within = samples.range_of_within_covariance(given)
-    if restrict_rank:
-        given = samples.restrict(given, within)
-        note = f"rank of Sigma_W: {within.rank} of {len(within.basis)}"
-        if within.signal_lost > within.rounding:
-            note += f"; the directions left out carry {within.signal_lost:.3g} of |Mbar|^2, so this is another problem"
-        print(note, file=sys.stderr)
-    else:
-        samples.check_rank(given, within)
-    H, index = samples.stack(given)
-    return Input(H, index, given.labels, given.eps, len(within.basis), within.rank, within.signal_lost)
-
-
-def read_input(args: argparse.Namespace) -> Input:
-    """What the options ask to start from.
-
-    Raises:
-        ValueError: with what is wrong, the value and the remedy.
-    """
-    if args.features is None:
-        return random_input(args.C, args.N, args.P, seed=args.seed)
-    return given_input(args.features, balance=args.balance, restrict_rank=args.restrict_rank, seed=args.seed)
 
 
 def warn_of_float64(omega0: np.ndarray, level: str, flows: list[str]) -> None:
@@ -144,7 +97,7 @@ def integrate(args: argparse.Namespace, begin: "Start", meter: Any) -> "list[Flo
     return [run_flow(name, begin, meter=meter, **options) for name in flows]
 
 
-def simulate(args: argparse.Namespace, given: Input, paint: Painter | None) -> tuple[int, str]:
+def simulate(args: argparse.Namespace, given: Given | GivenMeans, paint: Painter | None) -> tuple[int, str]:
     """Run and write; the exit code and the closing table.
 
     Raises:
@@ -152,22 +105,23 @@ def simulate(args: argparse.Namespace, given: Input, paint: Painter | None) -> t
         OSError: if the results cannot be written; then none is.
     """
     started = time.perf_counter()
-    set_up_jax()
+    set_up_jax(blas_threads=None if given.values.size > LONG_LINEAR_ALGEBRA else 1)
     from central_path import experiment, report
 
-    P, C, N = given.H.shape
+    C, N, P = given.sizes
     meter = progress_meter(args, C, N, P)
-    experiment.programs(C, N, P, args.level, args.saves, meter)
-    begin = experiment.renormalize(given.H, eps=given.eps)
+    experiment.programs(given.values.shape, N, args.level, args.saves, meter)
+    begin = given.start()
     warn_of_float64(begin.omega0, args.level, args.flow)
     experiment.check_horizons(args.flow, begin, args.t_max)
     flows = integrate(args, begin, meter)
 
     summary = {"C": C, "N": N, "P": P, "P_input": given.P_input, "rank": given.rank, "signal_lost": given.signal_lost}
+    summary["start"] = given.kind
     summary |= {key: getattr(args, key) for key in ("seed", "level", "rtol", "atol", "t_max", "tolerance", "saves")}
     summary |= {"seconds": time.perf_counter() - started, "versions": report.versions()}
     summary["flows"] = {flow.name: report.flow_summary(flow, tolerance=args.tolerance) for flow in flows}
-    arrays: dict[str, Any] = {"features": samples.unstack(begin.X, given.index), "labels": given.labels}
+    arrays: dict[str, Any] = {**given.arrays(begin)}
     for flow in flows:
         arrays |= report.flow_arrays(flow)
     with records.staging(args.output, last="summary.json", stale=() if paint else FIGURE_NAMES) as stage:

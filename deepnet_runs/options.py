@@ -66,7 +66,11 @@ def parser() -> Parser:
     how.add_argument("--weight-decay", type=DECAY, metavar="X", help="of every parameter")
     how.add_argument("--lam", type=DECAY, metavar="X", help="of the last layer [W, b] (default: the weight decay)")
     how.add_argument("--batch-size", type=BATCH, metavar="INT", help="of all processes together")
-    how.add_argument("--full-batches", action="store_true", help="leave out an epoch's last batch if it is smaller")
+    how.add_argument(
+        "--full-batches",
+        action=argparse.BooleanOptionalAction,
+        help="leave out an epoch's last batch if it is smaller (default: for the digits alone)",
+    )
     how.add_argument("--seed", type=SEED, default=0, metavar="INT", help="of weights, order and labels (default 0)")
     where = p.add_argument_group("machine")
     where.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")

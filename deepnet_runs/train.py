@@ -34,9 +34,8 @@ CHECKPOINT_SECONDS = 30.0  # at most between two of them, beside one for each ro
 def config_of(args: argparse.Namespace) -> tuple[dict[str, Any], Recipe]:
     """Everything that the rows depend on, and the recipe with the options applied."""
     chosen = recipe(args.dataset, args.network, args.loss, k=args.k, M=args.M)
-    given = {key: getattr(args, key) for key in ("epochs", "lr", "weight_decay", "batch_size")}
+    given = {key: getattr(args, key) for key in ("epochs", "lr", "weight_decay", "batch_size", "full_batches")}
     chosen = chosen._replace(**{key: value for key, value in given.items() if value is not None})
-    chosen = chosen._replace(full_batches=args.full_batches)
     lam = chosen.weight_decay if args.lam is None else args.lam
     what = ("dataset", "network", "weight_norm", "loss", "k", "M", "seed", "whole", "random_labels")
     how = ("amp", "channels_last", "compile", "stale_batchnorm")

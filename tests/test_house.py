@@ -19,6 +19,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
     *(
         "options",
         "samples",
+        "wishart",
         "problem",
         "loss",
         "rescaled",
@@ -31,7 +32,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "solve",
         "descent",
     ),
-    *("horizon", "experiment", "report", "records", "plots", "painter", "simulate"),
+    *("horizon", "experiment", "report", "records", "inputs", "plots", "painter", "simulate"),
 ]
 
 

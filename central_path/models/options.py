@@ -1,6 +1,7 @@
 """The options of `python -m central_path.models`, checked before anything heavy is imported."""
 
 import argparse
+import os
 from pathlib import Path
 
 from central_path.models.catalogue import CLASSES
@@ -24,6 +25,7 @@ exit codes  0: every end state and number as predicted; 1: one is not; 2: unusab
 example     python -m central_path.models
             python -m central_path.models fang zhu --output runs/two"""
 
+JOBS = checked(int, lambda n: 1 <= n <= 256, "from 1 to 256 processes")
 STARTS = checked(int, lambda n: 1 <= n <= 1000, "from 1 to 1000 starts")
 
 
@@ -35,6 +37,8 @@ def parser() -> Parser:
     p.add_argument("--seed", type=SEED, default=0, metavar="INT", help="of the first start (default 0)")
     folder = "models.json and figures (default runs/models)"
     p.add_argument("--output", type=Path, default=Path("runs/models"), metavar="DIR", help=folder)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    p.add_argument("--jobs", type=JOBS, default=cores, metavar="INT", help="processes at once (default: the cores)")
     p.add_argument("--no-plots", action="store_true", help="no figures")
     return p
 

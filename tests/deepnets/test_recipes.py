@@ -121,10 +121,11 @@ def test_measured_epochs_are_the_papers_scaled():
     assert measured_epochs(3) == (1, 2, 3)
 
 
-def test_the_last_partial_batch_is_kept_unless_full_ones_are_asked_for():
-    kept, left_out = new_trainer(), new_trainer("--full-batches")
-    assert (kept.steps_per_epoch, left_out.steps_per_epoch) == (11, 10)
+def test_the_last_partial_batch_is_left_out_for_the_digits_unless_it_is_asked_for():
+    left_out, kept = new_trainer(), new_trainer("--no-full-batches")
+    assert (left_out.steps_per_epoch, kept.steps_per_epoch) == (10, 11)
     assert left_out.recipe.steps_per_epoch(100) == kept.recipe.steps_per_epoch(100) == 1
+    assert not recipe("cifar10", "resnet18", "mse").full_batches
 
 
 @pytest.mark.parametrize(("size", "full_batches", "sizes"), [(600, True, [600, 600]), (600, False, [600, 600, 200])])

@@ -1,0 +1,142 @@
+"""What a simulation starts from: random features, features of a file, or class means alone where features have no room.
+
+JAX is imported only when the start is made.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from central_path import records, samples
+
+if TYPE_CHECKING:
+    from central_path.experiment import Start
+
+MOST_FEATURES = 2**26  # entries (half a GiB) beyond which the levels that need none make no random features
+
+
+@dataclass(frozen=True)
+class Given:
+    """Features (P, C, N), where each example came from, and what was done to them."""
+
+    values: Float[np.ndarray, "P C N"]
+    index: Int[np.ndarray, "C N"]
+    labels: Shaped[np.ndarray, " n"]
+    eps: float
+    P_input: int
+    rank: int
+    signal_lost: float
+
+    kind: ClassVar[str] = "features"
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """C, N, P."""
+        P, C, N = self.values.shape
+        return C, N, P
+
+    def start(self) -> "Start":
+        """The renormalized start.
+
+        Raises:
+            ValueError: as `experiment.renormalize`.
+        """
+        from central_path.experiment import renormalize
+
+        return renormalize(self.values, eps=self.eps)
+
+    def arrays(self, begin: "Start") -> dict[str, np.ndarray]:
+        """What trajectory.npz holds of the start: renormalized features in the order in which they were given."""
+        return {"features": samples.unstack(begin.X, self.index), "labels": self.labels}
+
+
+@dataclass(frozen=True)
+class GivenMeans:
+    """Class means (r, C) of random features of P dimensions and N examples a class that were never made."""
+
+    values: Float[np.ndarray, "r C"]
+    N: int
+    P: int
+
+    kind: ClassVar[str] = "means"
+    signal_lost: ClassVar[float] = 0.0
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """C, N, P."""
+        return self.values.shape[1], self.N, self.P
+
+    @property
+    def P_input(self) -> int:
+        """P."""
+        return self.P
+
+    @property
+    def rank(self) -> int:
+        """P."""
+        return self.P
+
+    def start(self) -> "Start":
+        """The start, renormalized as it is."""
+        from central_path.experiment import start_of_means
+
+        return start_of_means(self.values, self.N)
+
+    def arrays(self, begin: "Start") -> dict[str, np.ndarray]:
+        """What trajectory.npz holds of the start: the class means, in a basis of their span."""
+        return {"means": begin.X}
+
+
+def random_features(C: int, N: int, P: int, *, seed: int) -> Given:
+    """Random features, class by class."""
+    H = samples.random_features(C, N, P, seed=seed)
+    eps = float(np.finfo(float).eps)
+    return Given(H, np.arange(C * N).reshape(C, N), np.repeat(np.arange(C), N), eps, P, P, 0.0)
+
+
+def random_means(C: int, N: int, P: int, *, seed: int) -> GivenMeans:
+    """Class means drawn from their distribution, which is said on stderr."""
+    from central_path import wishart
+
+    means = wishart.random_means(C, N, P, seed=seed)
+    gib = 8 * C * N * P / 2**30
+    print(f"{gib:.1f} GiB of random features are not made: their class means are drawn instead", file=sys.stderr)
+    return GivenMeans(means, N, P)
+
+
+def features_of_file(path: Path, *, balance: bool, restrict_rank: bool, seed: int) -> Given:
+    """Features of a file, balanced and restricted as asked; refused where they are not what the laws need."""
+    given = samples.check_samples(*records.read_samples(path))
+    if balance:
+        given = samples.balance(given, seed=seed)
+    samples.check_balance(given)
+    within = samples.range_of_within_covariance(given)
+    if restrict_rank:
+        given = samples.restrict(given, within)
+        note = f"rank of Sigma_W: {within.rank} of {len(within.basis)}"
+        if within.signal_lost > within.rounding:
+            note += f"; the directions left out carry {within.signal_lost:.3g} of |Mbar|^2, so this is another problem"
+        print(note, file=sys.stderr)
+    else:
+        samples.check_rank(given, within)
+    H, index = samples.stack(given)
+    return Given(H, index, given.labels, given.eps, len(within.basis), within.rank, within.signal_lost)
+
+
+def read_input(args: argparse.Namespace) -> Given | GivenMeans:
+    """What the options ask to start from.
+
+    Raises:
+        ValueError: with what is wrong, the value and the remedy.
+    """
+    if args.features is not None:
+        return features_of_file(args.features, balance=args.balance, restrict_rank=args.restrict_rank, seed=args.seed)
+    sizes = args.C, args.N, args.P
+    if args.level != "features" and args.C * args.N * args.P > MOST_FEATURES:
+        return random_means(*sizes, seed=args.seed)
+    return random_features(*sizes, seed=args.seed)
