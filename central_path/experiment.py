@@ -187,7 +187,7 @@ def start_of_means(M: Float[np.ndarray, "r C"], N: int) -> Start:
     return Start(M, np.linalg.svd(M @ contrasts(M.shape[1]), compute_uv=False), N)
 
 
-def _state_tolerances(
+def state_tolerances(
     rtol: float, atol: float, law: Law, omega0: Float[np.ndarray, " K"], t_max: float, *, level: str
 ) -> tuple[float, float]:
     """Tolerances of the state for given tolerances of every omega.
@@ -236,7 +236,7 @@ def run_flow(
     k = FLOWS[name]
     law = Law(k, begin.X.shape[1], begin.N)
     t_max, scale, power = chosen = horizon(law, begin.omega0, t_max)
-    tolerances = map(np.float64, _state_tolerances(rtol, atol, law, begin.omega0, t_max, level=level))
+    tolerances = map(np.float64, state_tolerances(rtol, atol, law, begin.omega0, t_max, level=level))
     compiled = programs(begin.X.shape, begin.N, level, saves, meter)
     clock = Clock(np.float64(t_max), np.float64(scale), np.float64(power))
     arguments = (begin.X, np.int32(k), clock, chosen.times(saves), *tolerances)

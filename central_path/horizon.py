@@ -41,6 +41,20 @@ def _difference(law: Law, low: float, high: float) -> float:
     return c1 * math.log(high / low) + (high - low) * (high + low) * (c2 + c3 * (high**2 + low**2))
 
 
+def time_to_ratio(law: Law, low: float, high: float, ratio: float) -> float:
+    """When omega that start at low and high have come within a ratio of each other, by their law; 0 if they are.
+
+    Infinite for k = 2, where ratios stay.
+    """
+    if high <= ratio * low:
+        return 0.0
+    if law.k == 2:
+        return math.inf
+    c1, c2, c3 = law.constants
+    a, b, c = c3 * (ratio**4 - 1), c2 * (ratio**2 - 1), c1 * math.log(ratio) - _difference(law, low, high)
+    return _difference(law, low, math.sqrt(-2 * c / (b + math.sqrt(b**2 - 4 * a * c))))
+
+
 def default_t_max(law: Law, omega0: Float[np.ndarray, " K"]) -> float:
     """The horizon described above.
 
@@ -49,7 +63,6 @@ def default_t_max(law: Law, omega0: Float[np.ndarray, " K"]) -> float:
     Raises:
         ValueError: if an omega of the `unnormalized` flow is 2e4 or more from the start.
     """
-    c1, c2, c3 = law.constants
     low, high = float(np.min(omega0)), float(np.max(omega0))
     if law.k == 2:
         if high >= LARGEST_UNNORMALIZED:
@@ -57,11 +70,8 @@ def default_t_max(law: Law, omega0: Float[np.ndarray, " K"]) -> float:
                 f"Need omega < {LARGEST_UNNORMALIZED:g} for the unnormalized flow, got {high:g}: "
                 "float64 cannot follow it further; give --t-max to try."
             )
-        return c1 * min(TENFOLD, math.log(LARGEST_UNNORMALIZED / high))
-    a, b, c = c3 * (RATIO**4 - 1), c2 * (RATIO**2 - 1), c1 * math.log(RATIO) - _difference(law, low, high)
-    if high <= RATIO * low:
-        return _difference(law, low, 10 * low)
-    return _difference(law, low, math.sqrt(-2 * c / (b + math.sqrt(b**2 - 4 * a * c))))
+        return law.constants.c1 * min(TENFOLD, math.log(LARGEST_UNNORMALIZED / high))
+    return time_to_ratio(law, low, high, RATIO) or _difference(law, low, 10 * low)
 
 
 def horizon(law: Law, omega0: Float[np.ndarray, " K"], t_max: float | None = None) -> Horizon:

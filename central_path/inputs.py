@@ -99,14 +99,25 @@ def random_features(C: int, N: int, P: int, *, seed: int) -> Given:
     return Given(H, np.arange(C * N).reshape(C, N), np.repeat(np.arange(C), N), eps, P, P, 0.0)
 
 
-def random_means(C: int, N: int, P: int, *, seed: int) -> GivenMeans:
-    """Class means drawn from their distribution, which is said on stderr."""
-    from central_path import wishart
+def makes_features(C: int, N: int, P: int, level: str) -> bool:
+    """Whether a random start of a level is made of features: always for `features`, else where they have room."""
+    return level == "features" or C * N * P <= MOST_FEATURES
 
-    means = wishart.random_means(C, N, P, seed=seed)
-    gib = 8 * C * N * P / 2**30
-    print(f"{gib:.1f} GiB of random features are not made: their class means are drawn instead", file=sys.stderr)
-    return GivenMeans(means, N, P)
+
+def random_start(C: int, N: int, P: int, level: str, *, seed: int) -> Given | GivenMeans:
+    """Random features, or class means drawn from their distribution, as `makes_features` says."""
+    if makes_features(C, N, P, level):
+        return random_features(C, N, P, seed=seed)
+    from central_path.wishart import random_means
+
+    return GivenMeans(random_means(C, N, P, seed=seed), N, P)
+
+
+def say_what_is_not_made(C: int, N: int, P: int, level: str) -> None:
+    """On stderr, where class means are drawn in the place of features."""
+    if not makes_features(C, N, P, level):
+        gib = 8 * C * N * P / 2**30
+        print(f"{gib:.1f} GiB of random features are not made: their class means are drawn instead", file=sys.stderr)
 
 
 def features_of_file(path: Path, *, balance: bool, restrict_rank: bool, seed: int) -> Given:
@@ -136,7 +147,6 @@ def read_input(args: argparse.Namespace) -> Given | GivenMeans:
     """
     if args.features is not None:
         return features_of_file(args.features, balance=args.balance, restrict_rank=args.restrict_rank, seed=args.seed)
-    sizes = args.C, args.N, args.P
-    if args.level != "features" and args.C * args.N * args.P > MOST_FEATURES:
-        return random_means(*sizes, seed=args.seed)
-    return random_features(*sizes, seed=args.seed)
+    start = args.C, args.N, args.P, args.level
+    say_what_is_not_made(*start)
+    return random_start(*start, seed=args.seed)

@@ -10,12 +10,7 @@ from jaxtyping import Array, Float
 from central_path.collapse import equiangularity, equinorm, max_angle, nc1, ncc_mismatch, self_duality
 from central_path.flows import Exponent, within_covariance_of_means
 from central_path.loss import central_path_classifier, spectral_losses
-from central_path.problem import (
-    Moments,
-    moments,
-    samples,
-    snr_singular_values,
-)
+from central_path.problem import Moments, class_means, covariance, deviations, moments, samples, snr_singular_values
 
 
 def of_spectrum(omega: Float[Array, " K"], k: Exponent) -> dict[str, Array]:
@@ -64,3 +59,23 @@ def of_features(X: Float[Array, "P C N"], k: Exponent) -> dict[str, Array]:
 
 
 OBSERVE = {"features": of_features, "means": of_means, "spectrum": of_spectrum}
+
+
+def omega_of_means(M: Float[Array, "P C"], k: Exponent) -> dict[str, Array]:
+    """The omega of the level `means`."""
+    return {"omega": snr_singular_values(M, within_covariance_of_means(M, k))}
+
+
+def omega_of_features(X: Float[Array, "P C N"], k: Exponent) -> dict[str, Array]:
+    """The omega of the level `features`."""
+    del k
+    return {"omega": snr_singular_values(class_means(X), covariance(deviations(X)))}
+
+
+def omega_of_spectrum(omega: Float[Array, " K"], k: Exponent) -> dict[str, Array]:
+    """The omega of the level `spectrum`."""
+    del k
+    return {"omega": omega}
+
+
+OBSERVE_OMEGA = {"features": omega_of_features, "means": omega_of_means, "spectrum": omega_of_spectrum}

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 FLOW_NAMES = ("riemannian", "renormalized", "unnormalized")
 LEVEL_NAMES = ("features", "means", "spectrum")
 PROGRAM = "python -m central_path.simulate"
+SAVES_OF_ONE, ENSEMBLE_SAVES = 200, 50
 
 DESCRIPTION = """\
 Integrate renormalized gradient flow from full features and hold every singular value omega_j(t) of the SNR matrix
@@ -61,6 +62,7 @@ SEED = checked(int, lambda seed: 0 <= seed < 2**63, "an integer from 0 to 2^63 -
 HORIZON = checked(float, lambda t: 1e-100 <= t <= 1e280, "a time from 1e-100 to 1e280")
 POSITIVE = checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
 SOLVER_TOLERANCE = checked(float, lambda x: 1e-15 <= x < 1, "a tolerance from 1e-15 (float64's rounding) to below 1")
+ENSEMBLE = checked(int, lambda K: 2 <= K <= 10**6, "from 2 to 1000000 starts")
 SAVES = checked(int, lambda n: 2 <= n <= 10**6, "from 2 to 1000000 times")
 
 
@@ -77,18 +79,20 @@ def parser() -> Parser:
     start.add_argument(
         "--seed", type=SEED, default=0, metavar="INT", help="of random features and --balance (default 0)"
     )
+    many = "this many random starts, of seeds SEED, SEED + 1, ..., in one compiled call; omega alone is observed"
+    start.add_argument("--ensemble", type=ENSEMBLE, metavar="K", help=many)
     flow = p.add_argument_group("flow")
     default_flows = "repeatable (default riemannian and renormalized)"
     flow.add_argument("--flow", action="append", choices=[*FLOW_NAMES, "all"], help=default_flows)
     flow.add_argument("--level", choices=LEVEL_NAMES, default="features", help="state of the flow (default features)")
     flow.add_argument("--t-max", type=HORIZON, metavar="T", help="horizon (default by each flow's law, see below)")
-    flow.add_argument("--saves", type=SAVES, default=200, metavar="INT", help="times observed (default 200)")
+    flow.add_argument("--saves", type=SAVES, metavar="INT", help="times observed (default 200, of an ensemble 50)")
     flow.add_argument("--rtol", type=SOLVER_TOLERANCE, default=1e-10, metavar="X", help="of the solver (default 1e-10)")
     flow.add_argument("--atol", type=SOLVER_TOLERANCE, default=1e-10, metavar="X", help="of the solver (default 1e-10)")
     verdict = "largest relative error of omega that agrees (default 1e-6)"
     flow.add_argument("--tolerance", type=POSITIVE, default=1e-6, metavar="X", help=verdict)
     output = p.add_argument_group("output")
-    folder = "summary.json, trajectory.npz and figures (default runs/simulate)"
+    folder = "summary.json, trajectory.npz (of an ensemble ensemble.npz) and figures (default runs/simulate)"
     output.add_argument("--output", type=Path, default=Path("runs/simulate"), metavar="DIR", help=folder)
     output.add_argument("--no-plots", action="store_true", help="no figures")
     output.add_argument("--quiet", action="store_true", help="no table and no progress bar")
@@ -103,6 +107,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         given = [f"--{name}" for name in ("C", "N", "P") if getattr(args, name) is not None]
         if given:
             p.error(f"--features brings its own sizes, got {', '.join(given)} too: leave them out")
+        if args.ensemble:
+            p.error(f"--ensemble {args.ensemble} takes random starts, got --features too: give --C and --N instead")
     else:
         if args.C is None or args.N is None:
             p.error("need --C and --N for random features, or --features FILE.npz")
@@ -110,6 +116,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         if given:
             p.error(f"{' and '.join(given)} only with --features: random features are balanced and of full rank")
         args.P = min(2 * args.C, args.C * (args.N - 1)) if args.P is None else args.P
+    if args.ensemble and args.seed + args.ensemble > 2**63:
+        p.error(f"need seeds below 2^63, got --seed {args.seed} and {args.ensemble} of them: give a lower --seed")
+    args.saves = args.saves or (ENSEMBLE_SAVES if args.ensemble else SAVES_OF_ONE)
     chosen = args.flow or ["riemannian", "renormalized"]
     args.flow = [name for name in FLOW_NAMES if name in chosen or "all" in chosen]
     return args

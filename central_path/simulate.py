@@ -16,7 +16,6 @@ import os
 import signal
 import sys
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,38 +24,17 @@ from central_path import records
 from central_path.inputs import Given, GivenMeans, read_input
 from central_path.options import PROGRAM, parse
 from central_path.painter import FIGURE_NAMES, Painter, painter
+from central_path.program import INTERRUPTED, on_terminal, say, set_up_jax, terminate
+from central_path.simulate_many import FILES as OF_MANY
+from central_path.simulate_many import simulate_many
 
 if TYPE_CHECKING:
     from central_path.experiment import FlowResult, Start
 
-INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 SMALL_OMEGA = 1e-7  # below it float64 has not the digits for 1e-6 of omega beside features of order 1
 LARGE_OMEGA = 2e4  # beyond it rounding of the within-class gradient, which the projection cancels, is eps omega^2 of M
 LONG_LINEAR_ALGEBRA = 1e5  # entries of the start beyond which LAPACK gains from more threads
 LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress bar of its own
-
-
-def set_up_jax(*, blas_threads: int | None = 1) -> None:
-    """Flags that belong to a program: float64, and compiled programs kept in the user's cache folder (safe to delete).
-
-    In small LAPACK calls a second thread only waits; None leaves their number to the library.
-
-    Equinox's runtime errors are host callbacks, which keep a program out of that cache; as NaN they show in the
-    result, which is checked.
-    """
-    os.environ.setdefault("EQX_ON_ERROR", "nan")
-    if blas_threads is not None:
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(blas_threads))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # reading the cache logs the processor's features as errors
-    import jax
-    from platformdirs import user_cache_path
-
-    jax.config.update("jax_enable_x64", True)
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("central_path") / "jax"))
-    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")  # it costs time alone
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def warn_of_float64(omega0: np.ndarray, level: str, flows: list[str]) -> None:
@@ -66,11 +44,6 @@ def warn_of_float64(omega0: np.ndarray, level: str, flows: list[str]) -> None:
         print(f"level {level} cannot follow omega(0) = {smallest:.2g} to 1e-6: --level spectrum can", file=sys.stderr)
     if largest > LARGE_OMEGA and level == "features" and "riemannian" in flows:
         print(f"level features cannot follow omega(0) = {largest:.2g} for long: --level means can", file=sys.stderr)
-
-
-def on_terminal() -> bool:
-    """Whether somebody looks at stderr, which may be closed."""
-    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def progress_meter(args: argparse.Namespace, C: int, N: int, P: int) -> Any:
@@ -124,7 +97,8 @@ def simulate(args: argparse.Namespace, given: Given | GivenMeans, paint: Painter
     arrays: dict[str, Any] = {**given.arrays(begin)}
     for flow in flows:
         arrays |= report.flow_arrays(flow)
-    with records.staging(args.output, last="summary.json", stale=() if paint else FIGURE_NAMES) as stage:
+    stale = OF_MANY if paint else (*OF_MANY, *FIGURE_NAMES)
+    with records.staging(args.output, last="summary.json", stale=stale) as stage:
         np.savez(stage / "trajectory.npz", **arrays)
         if paint:
             paint.draw(stage)
@@ -138,10 +112,13 @@ def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parse(argv)
     try:
-        records.check_destination(args.output, ("summary.json", "trajectory.npz", *FIGURE_NAMES))
-        given = read_input(args)
-        with painter(not args.no_plots) as paint:
-            code, table = simulate(args, given, paint)
+        records.check_destination(args.output, ("summary.json", "trajectory.npz", *FIGURE_NAMES, *OF_MANY))
+        if args.ensemble:
+            code, table = simulate_many(args)
+        else:
+            given = read_input(args)
+            with painter(not args.no_plots) as paint:
+                code, table = simulate(args, given, paint)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -151,19 +128,6 @@ def main(argv: list[str] | None = None) -> int:
     if not args.quiet:
         say(table)
     return code
-
-
-def say(text: str) -> None:
-    """Print, to a reader that may have left or a full disk behind it: the results are written."""
-    try:
-        print(text, flush=True)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def terminate(*_: Any) -> None:
-    """Handle SIGTERM as Ctrl-C, so that unfinished files are cleared away."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -129,9 +129,12 @@ def solve(
     ts: Float[Array, " T"],
     rtol: float | Float[Array, ""],
     atol: float | Float[Array, ""],
+    observe: Callable[[Array, Exponent], dict[str, Array]] | None = None,
     progress_meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Trajectory:
     """Integrate flow k from a state of the level (see `flows.start`), with the level's observables, by `integrate`.
+
+    Another `observe` looks at less.
 
     k, the clock, the times and the tolerances may be traced, so one compiled program runs all flows.
 
@@ -145,7 +148,7 @@ def solve(
         state,
         k,
         clock,
-        observe=OBSERVE[level],
+        observe=observe or OBSERVE[level],
         ts=ts,
         rtol=rtol,
         atol=atol,

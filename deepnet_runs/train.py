@@ -19,7 +19,7 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from central_path.simulate import INTERRUPTED, on_terminal, set_up_jax, terminate
+from central_path.program import INTERRUPTED, on_terminal, set_up_jax, terminate
 from deepnet_runs.options import PROGRAM, SMALL_NETWORKS, parse
 from deepnet_runs.recipes import DivergenceError, Recipe, measured_epochs, recipe
 from deepnet_runs.records import check_output

@@ -32,7 +32,8 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "solve",
         "descent",
     ),
-    *("horizon", "experiment", "report", "records", "inputs", "plots", "painter", "simulate"),
+    *("horizon", "experiment", "ensemble", "report", "records", "inputs", "plots", "ensemble_plots", "painter"),
+    *("program", "simulate_many", "simulate"),
 ]
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from central_path import records
-from central_path.simulate import INTERRUPTED, on_terminal, say, set_up_jax, terminate
+from central_path.program import INTERRUPTED, on_terminal, say, set_up_jax, terminate
 from theory_checks.options import PROGRAM, parse
 
 if TYPE_CHECKING:

@@ -1,0 +1,158 @@
+"""Many starts of one size, integrated by one compiled program, each held against its own law.
+
+The starts are mapped over in groups that fit the processor's cache, `vmap` within a group. All are observed at the same
+times, up to the longest horizon among them (the shortest for `unnormalized`, whose horizon float64 sets), and omega is
+all that is observed.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import diffrax
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from central_path.experiment import COMPILER_OPTIONS, Start, state_tolerances
+from central_path.flows import FLOWS, start
+from central_path.horizon import Horizon, horizon, time_to_ratio
+from central_path.laws import Law
+from central_path.observables import OBSERVE_OMEGA
+from central_path.solve import Clock, solve
+
+GROUP = 50
+COLLAPSED = 1.01  # max omega / min omega
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """K starts of one size: features (K, P, C, N) or class means (K, r, C), and omega(0) (K, C-1), descending."""
+
+    X: Float[np.ndarray, "K P C *N"]
+    omega0: Float[np.ndarray, "K C-1"]
+    N: int
+
+
+@dataclass(frozen=True)
+class EnsembleResult:
+    """A flow of K starts over times `ts` (T,): omega (K, T, C-1), and for each start what is asked of it.
+
+    `time_to_collapse` is when max omega/min omega falls to 1.01, NaN where it does not, and `time_to_collapse_law` the
+    same by the law, in closed form. Infinite or NaN entries of omega belong to times that the solver did not reach.
+    """
+
+    name: str
+    law: Law
+    ts: Float[np.ndarray, " T"]
+    omega: Float[np.ndarray, "K T C-1"]
+    max_relative_error: Float[np.ndarray, " K"]
+    time_to_collapse: Float[np.ndarray, " K"]
+    time_to_collapse_law: Float[np.ndarray, " K"]
+    steps: Int[np.ndarray, " K"]
+    successful: np.ndarray
+
+    def agrees(self, tolerance: float) -> np.ndarray:
+        """Of each start, whether the solver succeeded and every omega_j(t) is within the tolerance of its law."""
+        return self.successful & (self.max_relative_error <= tolerance)
+
+
+def gather(starts: list[Start], level: str) -> Ensemble:
+    """Starts of one size as an ensemble; of the features only what the level needs."""
+    means = level != "features" and starts[0].X.ndim == 3
+    X = np.stack([begin.X.mean(axis=2) if means else begin.X for begin in starts])
+    return Ensemble(X, np.stack([begin.omega0 for begin in starts]), starts[0].N)
+
+
+@partial(jax.jit, static_argnames=("N", "level"), compiler_options=COMPILER_OPTIONS)
+def _integrate(
+    X: Float[Array, "K P C *N"],
+    k: Int[Array, ""],
+    clocks: Clock,
+    ts: Float[Array, " T"],
+    rtol: Float[Array, " K"],
+    atol: Float[Array, " K"],
+    *,
+    N: int,
+    level: str,
+) -> tuple[Float[Array, "K T C-1"], Int[Array, " K"], Bool[Array, " K"]]:
+    """Omega, accepted steps, and whether the solver reached the end."""
+
+    def one(member):
+        X, clock, rtol, atol = member
+        options = {"level": level, "N": N, "ts": ts, "rtol": rtol, "atol": atol, "observe": OBSERVE_OMEGA[level]}
+        seen = solve(start(X, k, level), k, clock, **options)
+        return seen.ys["omega"], seen.stats["num_accepted_steps"], seen.result == diffrax.RESULTS.successful
+
+    return jax.lax.map(one, (X, clocks, rtol, atol), batch_size=GROUP)
+
+
+def horizons(law: Law, omega0: Float[np.ndarray, "K C-1"], t_max: float | None) -> tuple[Horizon, np.ndarray]:
+    """The horizon of all, and the scales (K,) of the clocks.
+
+    Raises:
+        ValueError: as `horizon.horizon`.
+    """
+    each = [horizon(law, omega, t_max) for omega in omega0]
+    scales = np.array([one.scale for one in each])
+    longest = (min if law.k == 2 else max)(one.t_max for one in each)
+    if law.k == 2:
+        return Horizon(longest, longest, each[0].power), np.full(len(each), longest)
+    return Horizon(longest, scales.min(), each[0].power), scales
+
+
+def run_flow(
+    name: str, ensemble: Ensemble, *, level: str, t_max: float | None, saves: int, rtol: float, atol: float
+) -> EnsembleResult:
+    """Integrate one flow of every start, and compare it with its law.
+
+    Raises:
+        ValueError: as `horizon.horizon`.
+    """
+    K, K1 = ensemble.omega0.shape
+    law = Law(FLOWS[name], K1 + 1, ensemble.N)
+    common, scales = horizons(law, ensemble.omega0, t_max)
+    tolerances = np.array(
+        [state_tolerances(rtol, atol, law, omega0, common.t_max, level=level) for omega0 in ensemble.omega0]
+    )
+    clocks = Clock(np.full(K, common.t_max), scales, np.full(K, common.power))
+    ts = common.times(saves)
+    omega, steps, successful = map(
+        np.asarray,
+        _integrate(ensemble.X, np.int32(law.k), clocks, ts, *tolerances.T, N=ensemble.N, level=level),
+    )
+    log_law = np.log(ensemble.omega0)[:, None, :] + np.asarray(
+        law.growth(ts[None, :, None], ensemble.omega0[:, None, :])
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.max(np.abs(np.expm1(np.log(omega) - log_law)), axis=(1, 2))
+    return EnsembleResult(
+        name=name,
+        law=law,
+        ts=ts,
+        omega=omega,
+        max_relative_error=error,
+        time_to_collapse=time_to_collapse(ts, omega),
+        time_to_collapse_law=np.array([time_to_ratio(law, o.min(), o.max(), COLLAPSED) for o in ensemble.omega0]),
+        steps=steps,
+        successful=successful & np.isfinite(error),
+    )
+
+
+def time_to_collapse(ts: Float[np.ndarray, " T"], omega: Float[np.ndarray, "K T C-1"]) -> Float[np.ndarray, " K"]:
+    """When max omega/min omega falls to 1.01, between the times by a power law of its distance from 1.
+
+    0 where it is so from the start, NaN where it does not fall so far.
+    """
+    apart = omega.max(axis=2) / omega.min(axis=2) - 1
+    found = np.full(len(omega), np.nan)
+    for i, distance in enumerate(apart):
+        below = np.flatnonzero(distance <= COLLAPSED - 1)
+        if not len(below):
+            continue
+        j = below[0]
+        if j <= 1:  # before the first time that has a logarithm
+            found[i] = ts[j]
+            continue
+        (x0, x1), (y0, y1) = np.log(ts[j - 1 : j + 1]), np.log(distance[j - 1 : j + 1])
+        found[i] = np.exp(x0 + (x1 - x0) * (np.log(COLLAPSED - 1) - y0) / (y1 - y0))
+    return found

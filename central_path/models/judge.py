@@ -1,0 +1,52 @@
+"""The models judged one after the other, or several at once in processes of their own."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from central_path.program import set_up_jax
+
+if TYPE_CHECKING:
+    from central_path.models.outcome import Outcome
+
+
+def judge(name: str, *, starts: int, seed: int, folder: Path | None) -> "Outcome":
+    """Run one model and draw its figure into the folder, if there is one."""
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")  # compiling is most of the time
+    set_up_jax()
+    from central_path.models import catalogue, figures, outcome
+
+    judged = outcome.run(catalogue.load(name), starts=starts, seed=seed)
+    if judged.runs and folder:
+        figures.draw(judged, folder)
+    return judged
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def judge_all(names: list[str], *, starts: int, seed: int, folder: Path | None, jobs: int) -> "Iterator[Outcome]":
+    """The models in their order, several processes at work; compiling keeps one core of each busy.
+
+    Raises:
+        RuntimeError: if a process dies.
+    """
+    one = partial(judge, starts=starts, seed=seed, folder=folder)
+    jobs = min(jobs, len(names))
+    if jobs == 1:
+        yield from map(one, names)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_leave_interrupts_to_the_parent) as pool:
+        try:
+            yield from pool.map(one, names)
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise

@@ -1,0 +1,49 @@
+"""What the programs of this project share: JAX's flags, progress on a terminal only, closing words, interrupts."""
+
+import os
+import sys
+import warnings
+from typing import Any
+
+INTERRUPTED = 130  # the shell's exit code for Ctrl-C
+
+
+def set_up_jax(*, blas_threads: int | None = 1) -> None:
+    """Flags that belong to a program: float64, and compiled programs kept in the user's cache folder (safe to delete).
+
+    In small LAPACK calls a second thread only waits; None leaves their number to the library.
+
+    Equinox's runtime errors are host callbacks, which keep a program out of that cache; as NaN they show in the
+    result, which is checked.
+    """
+    os.environ.setdefault("EQX_ON_ERROR", "nan")
+    if blas_threads is not None:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(blas_threads))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # reading the cache logs the processor's features as errors
+    import jax
+    from platformdirs import user_cache_path
+
+    jax.config.update("jax_enable_x64", True)
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("central_path") / "jax"))
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")  # it costs time alone
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def on_terminal() -> bool:
+    """Whether somebody looks at stderr, which may be closed."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def say(text: str) -> None:
+    """Print, to a reader that may have left or a full disk behind it: the results are written."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def terminate(*_: Any) -> None:
+    """Handle SIGTERM as Ctrl-C, so that unfinished files are cleared away."""
+    raise KeyboardInterrupt
