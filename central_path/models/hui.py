@@ -85,8 +85,8 @@ class Hui(Model):
         return descend(self, point, Descent("lbfgs", 2000))
 
     def measured(self, point: Point) -> dict[str, Array]:
-        """The loss over k M^2, which is its scale, and the classifier over M."""
-        return {VALUE: self.loss(point) / (self.k * self.M**2), "W": point["W"] / self.M, "b": point["b"] / self.M}
+        """The loss, and the classifier over M, which is its scale."""
+        return {VALUE: self.loss(point), "W": point["W"] / self.M, "b": point["b"] / self.M}
 
     def predicted(self, point: Point, *, fault: bool = False) -> dict[str, np.ndarray]:
         """The least-squares classifier, and the loss that belongs to it."""
@@ -95,7 +95,7 @@ class Hui(Model):
         means = np.stack([self.features[self.labels == j].mean(axis=0) for j in range(self.C)])
         outputs = np.sum(W * means, axis=1) + b
         pi = np.array(self.counts) / len(self.labels)
-        value = np.asarray(np.sum(pi * (self.M - outputs)) / (2 * self.M))
+        value = np.asarray(self.k * self.M / 2 * np.sum(pi * (self.M - outputs)))
         return {VALUE: value, "W": W / self.M, "b": b / self.M}
 
     def layer(self, point: Point) -> Layer:
