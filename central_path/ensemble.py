@@ -26,16 +26,16 @@ COLLAPSED = 1.01  # max omega / min omega
 
 @dataclass(frozen=True)
 class Ensemble:
-    """K starts of one size: features (K, P, C, N) or class means (K, r, C), and omega(0) (K, C-1), descending."""
+    """S starts of one size: features (S, P, C, N) or class means (S, r, C), and omega(0) (S, C-1), descending."""
 
-    X: Float[np.ndarray, "K P C *N"]
-    omega0: Float[np.ndarray, "K C-1"]
+    X: Float[np.ndarray, "S P C *N"]
+    omega0: Float[np.ndarray, "S K"]
     N: int
 
 
 @dataclass(frozen=True)
 class EnsembleResult:
-    """A flow of K starts over times `ts` (T,): omega (K, T, C-1), and for each start what is asked of it.
+    """A flow of S starts over times `ts` (T,): omega (S, T, C-1), and for each start what is asked of it.
 
     `time_to_collapse` is when max omega/min omega falls to 1.01, NaN where it does not, and `time_to_collapse_law` the
     same by the law, in closed form. Infinite or NaN entries of omega belong to times that the solver did not reach.
@@ -44,11 +44,11 @@ class EnsembleResult:
     name: str
     law: Law
     ts: Float[np.ndarray, " T"]
-    omega: Float[np.ndarray, "K T C-1"]
-    max_relative_error: Float[np.ndarray, " K"]
-    time_to_collapse: Float[np.ndarray, " K"]
-    time_to_collapse_law: Float[np.ndarray, " K"]
-    steps: Int[np.ndarray, " K"]
+    omega: Float[np.ndarray, "S T K"]
+    max_relative_error: Float[np.ndarray, " S"]
+    time_to_collapse: Float[np.ndarray, " S"]
+    time_to_collapse_law: Float[np.ndarray, " S"]
+    steps: Int[np.ndarray, " S"]
     successful: np.ndarray
 
     def agrees(self, tolerance: float) -> np.ndarray:
@@ -65,29 +65,31 @@ def gather(starts: list[Start], level: str) -> Ensemble:
 
 @partial(jax.jit, static_argnames=("N", "level"), compiler_options=COMPILER_OPTIONS)
 def _integrate(
-    X: Float[Array, "K P C *N"],
+    X: Float[Array, "S P C *N"],
     k: Int[Array, ""],
-    clocks: Clock,
+    t_max: Float[Array, ""],
+    scales: Float[Array, " S"],
+    power: Float[Array, ""],
     ts: Float[Array, " T"],
-    rtol: Float[Array, " K"],
-    atol: Float[Array, " K"],
+    rtol: Float[Array, " S"],
+    atol: Float[Array, " S"],
     *,
     N: int,
     level: str,
-) -> tuple[Float[Array, "K T C-1"], Int[Array, " K"], Bool[Array, " K"]]:
+) -> tuple[Float[Array, "S T K"], Int[Array, " S"], Bool[Array, " S"]]:
     """Omega, accepted steps, and whether the solver reached the end."""
 
     def one(member):
-        X, clock, rtol, atol = member
+        X, scale, rtol, atol = member
         options = {"level": level, "N": N, "ts": ts, "rtol": rtol, "atol": atol, "observe": OBSERVE_OMEGA[level]}
-        seen = solve(start(X, k, level), k, clock, **options)
+        seen = solve(start(X, k, level), k, Clock(t_max, scale, power), **options)
         return seen.ys["omega"], seen.stats["num_accepted_steps"], seen.result == diffrax.RESULTS.successful
 
-    return jax.lax.map(one, (X, clocks, rtol, atol), batch_size=GROUP)
+    return jax.lax.map(one, (X, scales, rtol, atol), batch_size=GROUP)
 
 
-def horizons(law: Law, omega0: Float[np.ndarray, "K C-1"], t_max: float | None) -> tuple[Horizon, np.ndarray]:
-    """The horizon of all, and the scales (K,) of the clocks.
+def horizons(law: Law, omega0: Float[np.ndarray, "S K"], t_max: float | None) -> tuple[Horizon, np.ndarray]:
+    """The horizon of all, and the scales (S,) of the clocks.
 
     Raises:
         ValueError: as `horizon.horizon`.
@@ -108,17 +110,16 @@ def run_flow(
     Raises:
         ValueError: as `horizon.horizon`.
     """
-    K, K1 = ensemble.omega0.shape
-    law = Law(FLOWS[name], K1 + 1, ensemble.N)
+    law = Law(FLOWS[name], ensemble.omega0.shape[1] + 1, ensemble.N)
     common, scales = horizons(law, ensemble.omega0, t_max)
     tolerances = np.array(
         [state_tolerances(rtol, atol, law, omega0, common.t_max, level=level) for omega0 in ensemble.omega0]
     )
-    clocks = Clock(np.full(K, common.t_max), scales, np.full(K, common.power))
+    clocks = np.float64(common.t_max), scales, np.float64(common.power)
     ts = common.times(saves)
     omega, steps, successful = map(
         np.asarray,
-        _integrate(ensemble.X, np.int32(law.k), clocks, ts, *tolerances.T, N=ensemble.N, level=level),
+        _integrate(ensemble.X, np.int32(law.k), *clocks, ts, *tolerances.T, N=ensemble.N, level=level),
     )
     log_law = np.log(ensemble.omega0)[:, None, :] + np.asarray(
         law.growth(ts[None, :, None], ensemble.omega0[:, None, :])
@@ -138,7 +139,7 @@ def run_flow(
     )
 
 
-def time_to_collapse(ts: Float[np.ndarray, " T"], omega: Float[np.ndarray, "K T C-1"]) -> Float[np.ndarray, " K"]:
+def time_to_collapse(ts: Float[np.ndarray, " T"], omega: Float[np.ndarray, "S T K"]) -> Float[np.ndarray, " S"]:
     """When max omega/min omega falls to 1.01, between the times by a power law of its distance from 1.
 
     0 where it is so from the start, NaN where it does not fall so far.

@@ -14,7 +14,7 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 
 
 def _band(axis: Axes, t: np.ndarray, values: np.ndarray, color: str, style: str, label: str) -> None:
-    """Quantiles of values (K, T): the median as a line, three nested bands."""
+    """Quantiles of values (S, T): the median as a line, three nested bands."""
     for low, high, opacity in BANDS:
         edges = np.quantile(values, [low, high], axis=0)
         axis.fill_between(t, *edges, color=color, alpha=opacity, linewidth=0)

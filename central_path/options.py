@@ -62,7 +62,7 @@ SEED = checked(int, lambda seed: 0 <= seed < 2**63, "an integer from 0 to 2^63 -
 HORIZON = checked(float, lambda t: 1e-100 <= t <= 1e280, "a time from 1e-100 to 1e280")
 POSITIVE = checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
 SOLVER_TOLERANCE = checked(float, lambda x: 1e-15 <= x < 1, "a tolerance from 1e-15 (float64's rounding) to below 1")
-ENSEMBLE = checked(int, lambda K: 2 <= K <= 10**6, "from 2 to 1000000 starts")
+ENSEMBLE = checked(int, lambda S: 2 <= S <= 10**6, "from 2 to 1000000 starts")
 SAVES = checked(int, lambda n: 2 <= n <= 10**6, "from 2 to 1000000 times")
 
 
@@ -80,7 +80,7 @@ def parser() -> Parser:
         "--seed", type=SEED, default=0, metavar="INT", help="of random features and --balance (default 0)"
     )
     many = "this many random starts, of seeds SEED, SEED + 1, ..., in one compiled call; omega alone is observed"
-    start.add_argument("--ensemble", type=ENSEMBLE, metavar="K", help=many)
+    start.add_argument("--ensemble", type=ENSEMBLE, metavar="S", help=many)
     flow = p.add_argument_group("flow")
     default_flows = "repeatable (default riemannian and renormalized)"
     flow.add_argument("--flow", action="append", choices=[*FLOW_NAMES, "all"], help=default_flows)

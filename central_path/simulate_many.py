@@ -1,4 +1,4 @@
-"""`python -m central_path.simulate ... --ensemble K`: many random starts at once, and how they spread.
+"""`python -m central_path.simulate ... --ensemble S`: many random starts at once, and how they spread.
 
 Writes summary.json (quantiles over the starts), ensemble.npz (omega of every start at every time) and ensemble.png.
 """
@@ -22,7 +22,7 @@ QUANTILES = {"min": 0.0, "q05": 0.05, "median": 0.5, "q95": 0.95, "max": 1.0}
 FILES = ("ensemble.npz", "ensemble.png")
 
 
-def quantiles(values: Float[np.ndarray, " K"]) -> dict[str, float] | None:
+def quantiles(values: Float[np.ndarray, " S"]) -> dict[str, float] | None:
     """By their names; None where a value does not exist."""
     if not np.all(np.isfinite(values)):
         return None
@@ -50,7 +50,7 @@ def flow_arrays(flow: "EnsembleResult") -> dict[str, np.ndarray]:
     return {f"{flow.name}/t": flow.ts} | {f"{flow.name}/{key}": getattr(flow, key) for key in keys}
 
 
-def table(flows: dict[str, dict[str, Any]], K: int) -> str:
+def table(flows: dict[str, dict[str, Any]], S: int) -> str:
     """The closing table: quantiles over the starts."""
     from central_path.report import aligned
 
@@ -62,7 +62,7 @@ def table(flows: dict[str, dict[str, Any]], K: int) -> str:
         errors = three(flow["max_relative_error"], ("median", "q95", "max"), ".1e")
         times = three(flow["time_to_collapse"], ("q05", "median", "q95"), ".3e")
         law = three(flow["time_to_collapse_law"], ("median",), ".3e")
-        rows.append([name, *errors, *times, *law, f"{K - len(flow['disagreeing_seeds'])} of {K}"])
+        rows.append([name, *errors, *times, *law, f"{S - len(flow['disagreeing_seeds'])} of {S}"])
     return "\n".join([*aligned(rows), "*  until max omega/min omega <= 1.01"])
 
 

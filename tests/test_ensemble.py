@@ -1,0 +1,116 @@
+"""Many starts at once: each as it is alone, its times to collapse, and what the program writes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from central_path import ensemble, experiment, inputs, simulate
+from central_path.flows import FLOWS, LEVELS
+from central_path.horizon import time_to_ratio
+from central_path.laws import Law
+
+C, N, P, K = 4, 6, 8, 5
+OPTIONS = {"t_max": None, "saves": 40, "rtol": 1e-10, "atol": 1e-10}
+SMALL = ["--C", "4", "--N", "6", "--P", "8", "--level", "means", "--ensemble", "5", "--quiet"]
+
+
+def starts(level, number=K):
+    return [inputs.random_start(C, N, P, level, seed=seed).start() for seed in range(number)]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_each_start_follows_its_law_as_it_does_alone(level):
+    begun = starts(level)
+    gathered = ensemble.gather(begun, level)
+    for name in FLOWS:
+        result = ensemble.run_flow(name, gathered, level=level, **OPTIONS)
+        assert result.agrees(1e-6).all()
+        assert not result.agrees(1e-14).any()
+        alone = experiment.run_flow(name, begun[2], level=level, **(OPTIONS | {"t_max": float(result.ts[-1])}))
+        np.testing.assert_allclose(result.omega[2][[0, -1]], alone.ys["omega"][[0, -1]], rtol=1e-7)
+        mixed = ensemble.Ensemble(gathered.X, np.roll(gathered.omega0, 1, axis=0), N)  # planted: another's omega(0)
+        assert not ensemble.run_flow(name, mixed, level=level, **OPTIONS).agrees(1e-2).any()
+
+
+def test_the_number_of_starts_need_not_fill_its_groups(monkeypatch):
+    gathered = ensemble.gather(starts("means", 7), "means")
+    whole = ensemble.run_flow("riemannian", gathered, level="means", **OPTIONS)
+    monkeypatch.setattr(ensemble, "GROUP", 3)
+    ensemble._integrate.clear_cache()
+    in_threes = ensemble.run_flow("riemannian", gathered, level="means", **OPTIONS)
+    ensemble._integrate.clear_cache()
+    np.testing.assert_allclose(in_threes.omega, whole.omega, rtol=1e-7)
+
+
+def test_times_to_collapse_are_those_of_the_law():
+    gathered = ensemble.gather(starts("spectrum"), "spectrum")
+    for name in ("riemannian", "renormalized"):
+        result = ensemble.run_flow(name, gathered, level="spectrum", **(OPTIONS | {"saves": 400}))
+        np.testing.assert_allclose(result.time_to_collapse, result.time_to_collapse_law, rtol=1e-3)
+        for omega0, t in zip(gathered.omega0, result.time_to_collapse_law, strict=True):
+            omega = np.asarray(result.law.omega(t, omega0))
+            assert omega.max() / omega.min() == pytest.approx(1.01, rel=1e-12)
+    plain = ensemble.run_flow("unnormalized", gathered, level="spectrum", **OPTIONS)
+    assert np.isnan(plain.time_to_collapse).all()
+    assert np.isinf(plain.time_to_collapse_law).all()
+    assert time_to_ratio(Law(0, C, N), 1.0, 1.005, 1.01) == 0
+
+
+def test_the_program_writes_quantiles_arrays_and_a_figure(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert simulate.main(["--C", "4", "--N", "6", "--no-plots", "--quiet", "--output", str(out)]) == 0
+    assert simulate.main([*SMALL, "--flow", "all", "--seed", "3", "--output", str(out)]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert {path.name for path in out.iterdir()} == {"summary.json", "ensemble.npz", "ensemble.png"}  # the former left
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["ensemble"] == 5
+    flow = summary["flows"]["riemannian"]
+    assert flow["verdict"] == "agrees"
+    assert flow["disagreeing_seeds"] == []
+    assert list(flow["max_relative_error"]) == ["min", "q05", "median", "q95", "max"]
+    assert summary["flows"]["unnormalized"]["time_to_collapse"] is None
+    with np.load(out / "ensemble.npz") as arrays:
+        assert arrays["riemannian/omega"].shape == (5, 50, 3)
+        one = inputs.random_start(4, 6, 8, "means", seed=4).start()  # seeds 3, 4, ...
+        np.testing.assert_allclose(arrays["riemannian/omega"][1, 0], one.omega0, rtol=1e-9)
+    assert simulate.main([*SMALL, "--no-plots", "--tolerance", "1e-14", "--output", str(out)]) == 1
+    assert json.loads((out / "summary.json").read_text())["flows"]["riemannian"]["disagreeing_seeds"]
+    assert {path.name for path in out.iterdir()} == {"summary.json", "ensemble.npz"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (["--C", "4", "--N", "6", "--ensemble", "1"], "need from 2 to 1000000 starts, got 1"),
+        (["--features", "x.npz", "--ensemble", "5"], "takes random starts, got --features too"),
+        (["--C", "4", "--N", "6", "--seed", str(2**63 - 1), "--ensemble", "5"], "need seeds below 2^63"),
+        (["--C", "4", "--N", "2", "--P", "9", "--ensemble", "5"], "Need P <= C(N-1) = 4"),
+    ],
+)
+def test_what_cannot_be_gets_one_line(tmp_path, monkeypatch, capsys, arguments, match):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = simulate.main(arguments)
+    except SystemExit as error:
+        code = error.code
+    said = capsys.readouterr()
+    assert (code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert match in said.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_features_than_have_room_are_not_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(inputs, "MOST_FEATURES", 100)
+    sizes = ["--C", "4", "--N", "6", "--P", "8", "--no-plots", "--quiet", "--output", str(tmp_path / "out")]
+    assert simulate.main([*sizes, "--level", "means"]) == 0
+    assert "their class means are drawn instead" in capsys.readouterr().err
+    with np.load(tmp_path / "out" / "trajectory.npz") as arrays:
+        assert "features" not in arrays.files
+        omega = np.linalg.svd(arrays["means"], compute_uv=False)
+        np.testing.assert_allclose(arrays["riemannian/omega"][0], omega, rtol=1e-9)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["start"], summary["P"]) == ("means", 8)
+    assert simulate.main([*sizes, "--level", "features"]) == 0  # which needs them
+    assert capsys.readouterr().err == ""
+    assert "features" in np.load(tmp_path / "out" / "trajectory.npz").files

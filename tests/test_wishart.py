@@ -1,0 +1,45 @@
+"""Class means drawn without features have the distribution of those of random features."""
+
+import numpy as np
+import pytest
+from scipy.stats import ks_2samp
+
+from central_path import samples, wishart
+
+C, N, P, DRAWS = 4, 5, 6, 4000
+
+
+def omega_of_features(seed):
+    H = samples.random_features(C, N, P, seed=seed)
+    M = H.mean(axis=2)
+    E = (H - M[:, :, None]).reshape(P, -1)
+    L = np.linalg.cholesky(E @ E.T / (C * N))
+    return np.linalg.svd(np.linalg.solve(L, M - M.mean(axis=1, keepdims=True)), compute_uv=False)[: C - 1]
+
+
+def omega_of_means(seed, N=N):
+    return np.linalg.svd(wishart.random_means(C, N, P, seed=seed), compute_uv=False)
+
+
+def test_omega_has_the_distribution_of_random_features():
+    features = np.array([omega_of_features(seed) for seed in range(DRAWS)])
+    means = np.array([omega_of_means(seed) for seed in range(DRAWS)])
+    wrong = np.array([omega_of_means(seed, N + 1) for seed in range(DRAWS)])  # planted: an example more a class
+    for j in range(C - 1):
+        assert ks_2samp(features[:, j], means[:, j]).pvalue > 1e-3
+    assert min(ks_2samp(features[:, j], wrong[:, j]).pvalue for j in range(C - 1)) < 1e-6
+
+
+@pytest.mark.parametrize(("C", "N", "P"), [(2, 2, 1), (3, 4, 9), (10, 5, 9), (10, 50, 20)])
+def test_means_sum_to_zero_and_span_their_dimensions(C, N, P):
+    M = wishart.random_means(C, N, P, seed=3)
+    assert M.shape == (C - 1, C)
+    np.testing.assert_allclose(M.sum(axis=1), 0, rtol=0, atol=1e-12)
+    assert np.linalg.matrix_rank(M) == C - 1
+    np.testing.assert_array_equal(M, wishart.random_means(C, N, P, seed=3))
+    assert np.any(wishart.random_means(C, N, P, seed=4) != M)
+
+
+def test_impossible_sizes_are_refused():
+    with pytest.raises(ValueError, match="Need P >= C - 1"):
+        wishart.random_means(5, 5, 3, seed=0)
