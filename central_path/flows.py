@@ -97,8 +97,10 @@ def means_of_total_covariance_one(M: Float[Array, "P C"]) -> Float[Array, "P C"]
 def in_their_span(M: Float[Array, "P C"]) -> Float[Array, "r C"]:
     """M in an orthonormal basis of the r = min(P, C - 1) dimensions that Mbar spans, for means that sum to zero.
 
-    No flow leaves them, and no observable sees a rotation.
+    No flow leaves them, and no observable sees a rotation. In no more than C - 1 dimensions it is M as it is.
     """
+    if M.shape[0] < M.shape[1]:
+        return M
     basis = jnp.linalg.qr(M @ contrasts(M.shape[1]))[0]
     return basis.T @ M
 
