@@ -24,7 +24,7 @@ C, N, LOW, HIGH = 10, 50, 1e-2, 1e3
 SECONDS, ERROR = 0.5, 1e-14
 
 
-def exact(constants, omega0: float, t: float, guess: float):
+def exact(constants, omega0, t, guess):
     """Omega(t) to 40 digits."""
     c1, c2, c3 = (mpmath.mpf(c) for c in constants)
 
@@ -36,8 +36,8 @@ def exact(constants, omega0: float, t: float, guess: float):
 
 
 def timed(call, repeats: int):
-    """The last value and the median seconds."""
-    seconds = []
+    """The value and the median seconds."""
+    seconds, value = [], None
     for _ in range(repeats):
         begin = time.perf_counter()
         value = call()
@@ -82,7 +82,7 @@ def main() -> int:
             targets = F(omega0[: args.loop]) + t[: args.loop]
             ends = zip(targets, omega0[: args.loop] * (1 - 1e-9), strict=True)
             found = [
-                brentq(lambda w, a: F(w) - a, low, HIGH * (1 + 1e-9), args=(a,), xtol=1e-300, rtol=1e-15)
+                brentq(lambda w, a: F(w) - a, low, HIGH * (1 + 1e-9), args=(a,), xtol=1e-300, rtol=np.float64(1e-15))
                 for a, low in ends
             ]
             return np.array(found)

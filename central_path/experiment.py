@@ -14,6 +14,7 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
 
 from central_path.flows import FLOWS, start
@@ -28,6 +29,7 @@ from central_path.problem import (
     global_mean,
     snr_singular_values,
 )
+from central_path.sharding import gather, place, replicated
 from central_path.solve import Clock, Trajectory, solve
 
 # Without them the CPU compiler takes 60 % of the time, for a program that runs as fast.
@@ -72,7 +74,6 @@ class FlowResult:
         return self.successful and bool(self.max_relative_error <= tolerance)
 
 
-@jax.jit
 def _renormalize(H: Float[Array, "P C N"]) -> tuple[Array, Array, Array]:
     X = retract(retract(H))  # the second pass takes away the rounding that an ill-conditioned Sigma_W leaves
     M = class_means(X)
@@ -80,11 +81,10 @@ def _renormalize(H: Float[Array, "P C N"]) -> tuple[Array, Array, Array]:
     return X, snr_singular_values(M, covariance(deviations(X))), offset
 
 
-@partial(jax.jit, static_argnames=("N", "level", "meter"))
 def _integrate(
     X: Float[Array, "P C *N"],
     k: Array,
-    clock: Clock,
+    clock: tuple[Array, Array, Array],
     ts: Float[Array, " T"],
     rtol: Array,
     atol: Array,
@@ -93,9 +93,9 @@ def _integrate(
     level: str,
     meter: diffrax.AbstractProgressMeter,
 ) -> Trajectory:
-    """One program for all flows: k, the clock, the times and the tolerances are traced."""
+    """One program for all flows: k, the clock's numbers, the times and the tolerances are traced."""
     state = start(X, k, level)
-    return solve(state, k, clock, level=level, N=N, ts=ts, rtol=rtol, atol=atol, progress_meter=meter)
+    return solve(state, k, Clock(*clock), level=level, N=N, ts=ts, rtol=rtol, atol=atol, progress_meter=meter)
 
 
 @partial(jax.jit, static_argnames=("C", "N"))
@@ -126,8 +126,10 @@ def _compile(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
 
 
 @lru_cache(maxsize=16)
-def _renormalize_program(C: int, N: int, P: int) -> Future:
-    return _threads.submit(_compile, _renormalize.lower(jax.ShapeDtypeStruct((P, C, N), float)))
+def _renormalize_program(C: int, N: int, P: int, how: NamedSharding | None) -> Future:
+    out = None if how is None else (how, replicated(how), replicated(how))
+    program = jax.jit(_renormalize, out_shardings=out)
+    return _threads.submit(_compile, program.lower(jax.ShapeDtypeStruct((P, C, N), float, sharding=how)))
 
 
 @lru_cache(maxsize=16)
@@ -137,32 +139,39 @@ def programs(
     level: str = "features",
     saves: int = 200,
     meter: diffrax.AbstractProgressMeter | None = None,
+    how: NamedSharding | None = None,
 ) -> Programs:
     """Trace what a start of a shape needs and start to compile it, unless this process has done so before.
 
-    The shape is that of `Start.X`. Call it as soon as the sizes are known.
+    The shape is that of `Start.X`, `how` the sharding of features. Call it as soon as the sizes are known.
     """
     C = shape[1]
-    scalar, X = np.float64(1.0), jax.ShapeDtypeStruct(shape, float)
-    k, times, omega0 = (jax.ShapeDtypeStruct(*like) for like in (((), np.int32), ((saves,), float), ((C - 1,), float)))
+    whole = None if how is None else replicated(how)
+    scalar, k = (jax.ShapeDtypeStruct((), kind, sharding=whole) for kind in (float, np.int32))
+    times = jax.ShapeDtypeStruct((saves,), float, sharding=whole)
+    X = jax.ShapeDtypeStruct(shape, float, sharding=how)
     meter = diffrax.NoProgressMeter() if meter is None else meter
-    clock = Clock(scalar, scalar, scalar)
-    integrate = _integrate.lower(X, k, clock, times, scalar, scalar, N=N, level=level, meter=meter)
+    clock = (scalar, scalar, scalar)
+    program = jax.jit(_integrate, static_argnames=("N", "level", "meter"), out_shardings=whole)
+    integrate = program.lower(X, k, clock, times, scalar, scalar, N=N, level=level, meter=meter)
     integrating = _threads.submit(_compile, integrate)  # the longest first
     if len(shape) == 3:
-        _renormalize_program(C, N, shape[0])
-    return Programs(integrating, _threads.submit(_compile, _closed_forms.lower(times, omega0, C=C, N=N)))
+        _renormalize_program(C, N, shape[0], how)
+    plain = jax.ShapeDtypeStruct((saves,), float), jax.ShapeDtypeStruct((C - 1,), float)
+    return Programs(integrating, _threads.submit(_compile, _closed_forms.lower(*plain, C=C, N=N)))
 
 
-def renormalize(H: Float[np.ndarray, "P C N"], *, eps: float) -> Start:
+def renormalize(H: Float[np.ndarray, "P C N"], *, eps: float, how: NamedSharding | None = None) -> Start:
     """Sigma_W^(-1/2) (H - mu_G), the start of every flow; eps is the precision in which the features were stored.
+
+    Over the devices of a sharding, if there is one.
 
     Raises:
         ValueError: if Sigma_W is singular, or an omega_j is zero to that precision: coinciding or affinely dependent
             class means.
     """
     P, C, N = H.shape
-    X, omega0, offset = map(np.asarray, _renormalize_program(C, N, P).result()(H))
+    X, omega0, offset = map(gather, _renormalize_program(C, N, P, how).result()(H if how is None else place(H, how)))
     rounding = P * eps * max(1.0, float(offset), float(omega0[0]))
     if not (np.all(np.isfinite(X)) and np.all(np.isfinite(omega0))):
         raise ValueError(
@@ -227,8 +236,11 @@ def run_flow(
     rtol: float,
     atol: float,
     meter: diffrax.AbstractProgressMeter | None = None,
+    how: NamedSharding | None = None,
 ) -> FlowResult:
     """Integrate one flow at a level, to t_max or its default horizon, and compare it with the three laws.
+
+    Over the devices of a sharding, if there is one.
 
     Raises:
         ValueError: as `horizon.horizon`.
@@ -237,12 +249,13 @@ def run_flow(
     law = Law(k, begin.X.shape[1], begin.N)
     t_max, scale, power = chosen = horizon(law, begin.omega0, t_max)
     tolerances = map(np.float64, state_tolerances(rtol, atol, law, begin.omega0, t_max, level=level))
-    compiled = programs(begin.X.shape, begin.N, level, saves, meter)
-    clock = Clock(np.float64(t_max), np.float64(scale), np.float64(power))
-    arguments = (begin.X, np.int32(k), clock, chosen.times(saves), *tolerances)
+    compiled = programs(begin.X.shape, begin.N, level, saves, meter, how)
+    clock = np.float64(t_max), np.float64(scale), np.float64(power)
+    X = begin.X if how is None else place(begin.X, how)
+    arguments = (X, np.int32(k), clock, chosen.times(saves), *tolerances)
     integrate = compiled.integrate.result()
     solution = _threads.submit(lambda: jax.block_until_ready(integrate(*arguments)))  # so that Ctrl-C gets through
-    trajectory = solution.result()
+    trajectory = jax.tree.map(lambda x: gather(x) if isinstance(x, jax.Array) else x, solution.result())
     log_laws, asymptotes = map(np.asarray, compiled.closed_forms.result()(trajectory.ts, begin.omega0))
     asymptote = asymptotes[k] if k < 2 else None
     return _compare(name, law, t_max, trajectory, log_laws, asymptote)

@@ -15,6 +15,8 @@ from jaxtyping import Float, Int, Shaped
 from central_path import records, samples
 
 if TYPE_CHECKING:
+    from jax.sharding import NamedSharding
+
     from central_path.experiment import Start
 
 MOST_FEATURES = 2**26  # entries (half a GiB) beyond which the levels that need none make no random features
@@ -40,15 +42,15 @@ class Given:
         P, C, N = self.values.shape
         return C, N, P
 
-    def start(self) -> "Start":
-        """The renormalized start.
+    def start(self, how: "NamedSharding | None" = None) -> "Start":
+        """The renormalized start, made over the devices of a sharding if there is one.
 
         Raises:
             ValueError: as `experiment.renormalize`.
         """
         from central_path.experiment import renormalize
 
-        return renormalize(self.values, eps=self.eps)
+        return renormalize(self.values, eps=self.eps, how=how)
 
     def arrays(self, begin: "Start") -> dict[str, np.ndarray]:
         """What trajectory.npz holds of the start: renormalized features in the order in which they were given."""
@@ -81,8 +83,9 @@ class GivenMeans:
         """P."""
         return self.P
 
-    def start(self) -> "Start":
+    def start(self, how: None = None) -> "Start":
         """The start, renormalized as it is."""
+        del how
         from central_path.experiment import start_of_means
 
         return start_of_means(self.values, self.N)

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from central_path.problem import covariance, deviations, global_mean, random_features
+from central_path.problem import covariance, cross, deviations, global_mean, random_features
 
 
 def sym(A: Float[Array, "P P"]) -> Float[Array, "P P"]:
@@ -28,7 +28,7 @@ def sym(A: Float[Array, "P P"]) -> Float[Array, "P P"]:
 
 
 def _left_multiply(A: Float[Array, "P P"], X: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
-    return (A @ X.reshape(X.shape[0], -1)).reshape(X.shape)
+    return jnp.tensordot(A, X, axes=1)
 
 
 def drift(X: Float[Array, "P C N"]) -> Float[Array, ""]:
@@ -59,8 +59,8 @@ def projection(
     X: Float[Array, "P C N"], Z: Float[Array, "P C N"], oblique: bool | Bool[Array, ""]
 ) -> Float[Array, "P C N"]:
     """Z - S E, or Z - S X if oblique (which may be traced)."""
-    E, P = deviations(X), X.shape[0]
-    S = lyapunov(covariance(E), sym(E.reshape(P, -1) @ Z.reshape(P, -1).T) / (X.size // P))
+    E, n = deviations(X), X.shape[1] * X.shape[2]
+    S = lyapunov(covariance(E), sym(cross(E, Z)) / n)
     return Z - _left_multiply(S, jnp.where(oblique, X, E))
 
 

@@ -4,13 +4,14 @@ A level records what it carries: `features` everything, `means` neither drift no
 the losses and nc1. All collapse metrics are of the flow's own features with the classifier W_LS.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from central_path.collapse import equiangularity, equinorm, max_angle, nc1, ncc_mismatch, self_duality
 from central_path.flows import Exponent, within_covariance_of_means
 from central_path.loss import central_path_classifier, spectral_losses
-from central_path.problem import Moments, class_means, covariance, deviations, moments, samples, snr_singular_values
+from central_path.problem import Moments, class_means, covariance, deviations, moments, snr_singular_values
 
 
 def of_spectrum(omega: Float[Array, " K"], k: Exponent) -> dict[str, Array]:
@@ -52,8 +53,9 @@ def of_features(X: Float[Array, "P C N"], k: Exponent) -> dict[str, Array]:
     m = moments(X)
     observed, (W, b) = _of_moments(m)
     conserved = jnp.where(k == 2, m.Sigma_T, m.Sigma_W)
+    mismatch_of_class = jax.vmap(lambda h: ncc_mismatch(W, b, m.M, h.T), in_axes=1)
     return observed | {
-        "ncc_mismatch": ncc_mismatch(W, b, m.M, samples(X)[0]),
+        "ncc_mismatch": jnp.mean(mismatch_of_class(X)),  # classes are of one size
         "drift": jnp.max(jnp.abs(conserved - jnp.eye(X.shape[0], dtype=X.dtype))),
     }
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 FLOW_NAMES = ("riemannian", "renormalized", "unnormalized")
 LEVEL_NAMES = ("features", "means", "spectrum")
 PROGRAM = "python -m central_path.simulate"
+ALL_DEVICES = 0
 SAVES_OF_ONE, ENSEMBLE_SAVES = 200, 50
 
 DESCRIPTION = """\
@@ -40,7 +41,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
-def checked(convert: type, good: Callable[[Any], bool], need: str) -> Callable[[str], Any]:
+def checked(convert: Callable[[str], Any], good: Callable[[Any], bool], need: str) -> Callable[[str], Any]:
     """A type for argparse: `convert`, refused with what is needed unless good."""
 
     def parse_value(text: str) -> Any:
@@ -63,6 +64,9 @@ HORIZON = checked(float, lambda t: 1e-100 <= t <= 1e280, "a time from 1e-100 to 
 POSITIVE = checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
 SOLVER_TOLERANCE = checked(float, lambda x: 1e-15 <= x < 1, "a tolerance from 1e-15 (float64's rounding) to below 1")
 ENSEMBLE = checked(int, lambda S: 2 <= S <= 10**6, "from 2 to 1000000 starts")
+DEVICES = checked(
+    lambda text: ALL_DEVICES if text == "all" else int(text), lambda n: n >= ALL_DEVICES, "a number of devices or all"
+)
 SAVES = checked(int, lambda n: 2 <= n <= 10**6, "from 2 to 1000000 times")
 
 
@@ -91,6 +95,11 @@ def parser() -> Parser:
     flow.add_argument("--atol", type=SOLVER_TOLERANCE, default=1e-10, metavar="X", help="of the solver (default 1e-10)")
     verdict = "largest relative error of omega that agrees (default 1e-6)"
     flow.add_argument("--tolerance", type=POSITIVE, default=1e-6, metavar="X", help=verdict)
+    machine = p.add_argument_group("machine")
+    spread = "spread features over so many devices, or `all` of them (default 1)"
+    machine.add_argument("--devices", type=DEVICES, default=1, metavar="INT|all", help=spread)
+    launched = "one of several processes, started by Slurm or MPI; implies --devices all"
+    machine.add_argument("--distributed", action="store_true", help=launched)
     output = p.add_argument_group("output")
     folder = "summary.json, trajectory.npz (of an ensemble ensemble.npz) and figures (default runs/simulate)"
     output.add_argument("--output", type=Path, default=Path("runs/simulate"), metavar="DIR", help=folder)
@@ -116,6 +125,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         if given:
             p.error(f"{' and '.join(given)} only with --features: random features are balanced and of full rank")
         args.P = min(2 * args.C, args.C * (args.N - 1)) if args.P is None else args.P
+    args.devices = ALL_DEVICES if args.distributed else args.devices
+    if args.devices != 1 and (args.level != "features" or args.ensemble):
+        p.error("--devices and --distributed spread features: need --level features and no --ensemble")
     if args.ensemble and args.seed + args.ensemble > 2**63:
         p.error(f"need seeds below 2^63, got --seed {args.seed} and {args.ensemble} of them: give a lower --seed")
     args.saves = args.saves or (ENSEMBLE_SAVES if args.ensemble else SAVES_OF_ONE)

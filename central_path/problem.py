@@ -45,16 +45,22 @@ def contrasts(C: int) -> Float[np.ndarray, "C C-1"]:
     return np.where(rows < j, 1.0, np.where(rows == j, -1.0 * j, 0.0)) / np.sqrt(j * (j + 1.0))
 
 
+def cross(A: Float[Array, "P ..."], B: Float[Array, "Q ..."]) -> Float[Array, "P Q"]:
+    """A B^T over all axes but the first: no reshaping, which would gather arrays that are spread over devices."""
+    examples = tuple(range(1, A.ndim))
+    return jnp.tensordot(A, B, axes=(examples, examples))
+
+
 @jax.custom_jvp
-def gram(A: Float[Array, "P n"]) -> Float[Array, "P P"]:
+def gram(A: Float[Array, "P ..."]) -> Float[Array, "P P"]:
     """A A^T, with the derivative T + T^T, T = dA A^T: one product each way, where plain autodiff makes two."""
-    return A @ A.T
+    return cross(A, A)
 
 
 @gram.defjvp
 def _gram_jvp(primals, tangents):
     (A,), (dA,) = primals, tangents
-    T = dA @ A.T
+    T = cross(dA, A)
     return gram(A), T + T.T
 
 
@@ -70,8 +76,7 @@ def deviations(H: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
 
 def covariance(E: Float[Array, "P C N"]) -> Float[Array, "P P"]:
     """E E^T / (CN): Sigma_W of the deviations E, or Sigma_T of centred features (balanced classes)."""
-    flat = E.reshape(E.shape[0], -1)
-    return gram(flat) / flat.shape[1]
+    return gram(E) / (E.shape[1] * E.shape[2])
 
 
 def global_mean(H: Float[Array, "P C N"]) -> Float[Array, " P"]:

@@ -47,3 +47,27 @@ def say(text: str) -> None:
 def terminate(*_: Any) -> None:
     """Handle SIGTERM as Ctrl-C, so that unfinished files are cleared away."""
     raise KeyboardInterrupt
+
+
+def join_processes() -> None:
+    """Join the other processes of this run, as JAX finds them in the environment of Slurm or MPI.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    import jax
+
+    try:
+        jax.distributed.initialize()
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"Need processes started by Slurm or MPI for --distributed, got none ({error}): start them by srun or "
+            "mpirun, or leave it out."
+        ) from error
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes."""
+    import jax
+
+    return jax.process_index() == 0

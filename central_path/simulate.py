@@ -24,7 +24,15 @@ from central_path import records
 from central_path.inputs import Given, GivenMeans, read_input
 from central_path.options import PROGRAM, parse
 from central_path.painter import FIGURE_NAMES, Painter, painter
-from central_path.program import INTERRUPTED, on_terminal, say, set_up_jax, terminate
+from central_path.program import (
+    INTERRUPTED,
+    is_first_process,
+    join_processes,
+    on_terminal,
+    say,
+    set_up_jax,
+    terminate,
+)
 from central_path.simulate_many import FILES as OF_MANY
 from central_path.simulate_many import simulate_many
 
@@ -58,7 +66,7 @@ def progress_meter(args: argparse.Namespace, C: int, N: int, P: int) -> Any:
     return diffrax.TqdmProgressMeter(refresh_steps=1)
 
 
-def integrate(args: argparse.Namespace, begin: "Start", meter: Any) -> "list[FlowResult]":
+def integrate(args: argparse.Namespace, begin: "Start", meter: Any, how: Any) -> "list[FlowResult]":
     """Integrate the flows asked for, with a progress bar on a terminal."""
     from tqdm import tqdm
 
@@ -67,11 +75,26 @@ def integrate(args: argparse.Namespace, begin: "Start", meter: Any) -> "list[Flo
     options = {key: getattr(args, key) for key in ("level", "t_max", "saves", "rtol", "atol")}
     silent = args.quiet or not on_terminal() or meter is not None
     flows = tqdm(args.flow, desc="flows", unit="flow", file=sys.stderr, leave=False, disable=silent)
-    return [run_flow(name, begin, meter=meter, **options) for name in flows]
+    return [run_flow(name, begin, meter=meter, how=how, **options) for name in flows]
+
+
+def spread_over(devices: int, C: int, N: int) -> Any:
+    """The sharding of features over devices, None for one.
+
+    Raises:
+        ValueError: as `sharding.spread`.
+    """
+    if devices == 1:
+        return None
+    import jax
+
+    from central_path.sharding import spread
+
+    return spread(C, N, devices or jax.device_count())
 
 
 def simulate(args: argparse.Namespace, given: Given | GivenMeans, paint: Painter | None) -> tuple[int, str]:
-    """Run and write; the exit code and the closing table.
+    """Run and write; the exit code and the closing table. Of several processes the first alone writes.
 
     Raises:
         ValueError: for unusable input, before anything is written.
@@ -79,16 +102,22 @@ def simulate(args: argparse.Namespace, given: Given | GivenMeans, paint: Painter
     """
     started = time.perf_counter()
     set_up_jax(blas_threads=None if given.values.size > LONG_LINEAR_ALGEBRA else 1)
+    if args.distributed:
+        join_processes()
     from central_path import experiment, report
 
     C, N, P = given.sizes
     meter = progress_meter(args, C, N, P)
-    experiment.programs(given.values.shape, N, args.level, args.saves, meter)
-    begin = given.start()
+    how = spread_over(args.devices, C, N)
+    experiment.programs(given.values.shape, N, args.level, args.saves, meter, how)
+    begin = given.start(how)
     warn_of_float64(begin.omega0, args.level, args.flow)
     experiment.check_horizons(args.flow, begin, args.t_max)
-    flows = integrate(args, begin, meter)
+    flows = integrate(args, begin, meter, how)
 
+    code = 0 if all(flow.agrees(args.tolerance) for flow in flows) else 1
+    if args.distributed and not is_first_process():
+        return code, ""
     summary = {"C": C, "N": N, "P": P, "P_input": given.P_input, "rank": given.rank, "signal_lost": given.signal_lost}
     summary["start"] = given.kind
     summary |= {key: getattr(args, key) for key in ("seed", "level", "rtol", "atol", "t_max", "tolerance", "saves")}
@@ -104,7 +133,6 @@ def simulate(args: argparse.Namespace, given: Given | GivenMeans, paint: Painter
             paint.draw(stage)
         records.write_json(stage / "summary.json", summary)
     table = report.table(summary["flows"], C=C, N=N)
-    code = 0 if all(flow.agrees(args.tolerance) for flow in flows) else 1
     return code, f"{table}\n\nC = {C}, N = {N}, P = {P}, level {args.level}; results in {args.output}"
 
 
@@ -125,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted, nothing written", file=sys.stderr)
         return INTERRUPTED
-    if not args.quiet:
+    if table and not args.quiet:
         say(table)
     return code
 

@@ -56,6 +56,12 @@ class Clock(eqx.Module):
         return jnp.minimum(FIRST_STEP / self._b, 1.0)
 
 
+def root_mean_square(state: Any) -> Array:
+    """Over all entries of a state, without joining its leaves: joined they would be gathered from all devices."""
+    leaves = jax.tree.leaves(state)
+    return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in leaves) / sum(leaf.size for leaf in leaves))
+
+
 class Trajectory(eqx.Module):
     """What was seen along a flow, under diffrax's names.
 
@@ -110,7 +116,7 @@ def integrate(
         y0=state,
         args=(args, clock),
         saveat=diffrax.SaveAt(subs=diffrax.SubSaveAt(ts=clock.inverse(ts), fn=save)),
-        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
+        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, norm=root_mean_square),
         max_steps=MAX_STEPS,
         adjoint=diffrax.ForwardMode(),
         progress_meter=diffrax.NoProgressMeter() if progress_meter is None else progress_meter,

@@ -20,6 +20,7 @@ from torch.nn.functional import one_hot
 from deepnet_runs import batchnorm, statistics
 from deepnet_runs.data import DataSet, Images
 from deepnet_runs.moments import ClassStatistics
+from deepnet_runs.nearest import nearest_center
 from deepnet_runs.networks import Network
 
 
@@ -54,11 +55,7 @@ class Pass:
 
     def ncc_mismatch(self, means: Float[Tensor, "C P"]) -> float:
         """Share of the examples where the nearest of the class means and the network disagree."""
-        centre = means.mean(dim=0)
-        centers = means - centre
-        half = centers.square().sum(dim=1) / 2
-        nearest = [((h.double() - centre) @ centers.T - half).argmax(dim=1) for h in self.features.split(4096)]
-        return _share(torch.cat(nearest) != self.decisions)
+        return _share(nearest_center(self.features, means) != self.decisions)
 
     def class_covariances(self) -> Iterator[np.ndarray]:
         """Sigma_1, ..., Sigma_C of all ranks' examples in float64, one at a time."""
@@ -111,22 +108,20 @@ def forward_pass(
 ) -> Pass:
     """Evaluate the network on a set, in batches; k and M are of the rescaled loss."""
     features, decisions, labels = [], [], []
-    seen = ClassStatistics.zeros(classes, network.head.in_features, images.y.device)
     W, b = network.head.weight.double(), network.head.bias.double()
     error = torch.zeros((), dtype=torch.float64, device=images.y.device)
     for batch in batches(images, batch_size):
         if not len(batch.y):
             continue
         h, outputs = network(batch.x)
-        seen.merge(ClassStatistics.of(h, batch.y, classes))
         error += squared_error(h.double() @ W.T + b, batch.y, k, M)
         features.append(h)
         decisions.append(outputs.argmax(dim=1))
         labels.append(batch.y)
     if dist.is_initialized():
         dist.all_reduce(error)
-    seen = seen.merge_ranks()
-    return Pass(torch.cat(features), torch.cat(decisions), torch.cat(labels), seen, float(error))
+    whole = torch.cat(features), torch.cat(decisions), torch.cat(labels)
+    return Pass(*whole, ClassStatistics.of(whole[0], whole[2], classes).merge_ranks(), float(error))
 
 
 def measure(
@@ -149,7 +144,7 @@ def measure(
         )
     W, b = (parameter.detach().double().cpu().numpy() for parameter in (network.head.weight, network.head.bias))
     m_train, m_test = (statistics.moments(seen.statistics.arrays()) for seen in (train, test))
-    rank, condition = statistics.between(m_train)
+    (rank, condition), (rank_test, _) = statistics.between(m_train), statistics.between(m_test)
     omega, rank_within = statistics.omega(m_train, n=len(data.train.y), eps=float(np.finfo(np.float32).eps))
     data_loss = 0.5 * train.squared_error / len(data.train.y)  # example by example, not the sum of the parts
     row = {
@@ -165,7 +160,9 @@ def measure(
         "batchnorm_reestimated": fresh_batchnorm,
         **statistics.classifier_metrics(W),
     }
-    for name, seen, m in (("train", train, m_train), ("test", test, m_test)):
-        metrics = statistics.collapse_metrics(W, m) | {"ncc_mismatch": seen.ncc_mismatch(train.statistics.means)}
+    for name, seen, m, r in (("train", train, m_train, rank), ("test", test, m_test, rank_test)):
+        metrics = statistics.collapse_metrics(W, m, rank=r) | {
+            "ncc_mismatch": seen.ncc_mismatch(train.statistics.means)
+        }
         row |= {f"{key}_{name}": value for key, value in metrics.items()}
     return row, train

@@ -1,12 +1,12 @@
-"""Class statistics of features in float64, batch after batch, merged exactly.
+"""Class statistics of features in float64, of any parts of them, merged exactly.
 
 Kept are the class counts, the class means and the pooled scatter about them, S = sum over examples of (h - mu_y)(h -
-mu_y)^T. A batch, or another rank's statistics, is merged by
+mu_y)^T. Another part, or another rank's, is merged by
 
     S <- S + S' + sum_c n_c n'_c/(n_c + n'_c) (mu_c - mu'_c)(mu_c - mu'_c)^T
 
 (Chan, Golub & LeVeque 1983), whose terms are all positive: nothing cancels, however near the features are to collapse.
-One P x n by n x P product a batch; never an outer product an example, never C x P x P.
+One P x n by n x P product in all; never an outer product an example, never C x P x P.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch import distributed as dist
 from torch.nn.functional import one_hot
+
+ROWS = 8192  # in float64 at a time
+
+
+def _add_by_class(sums: Float[Tensor, "C P"], z: Float[Tensor, "n P"], y: Int[Tensor, " n"]) -> None:
+    """Add each row to the sum of its class: on the CPU one by one, else by a product, which is the same every time."""
+    if z.device.type == "cpu":
+        sums.index_add_(0, y, z)
+    else:
+        sums.addmm_(one_hot(y, len(sums)).double().T, z)
 
 
 @dataclass
@@ -35,12 +45,17 @@ class ClassStatistics:
 
     @classmethod
     def of(cls, features: Float[Tensor, "n P"], labels: Int[Tensor, " n"], classes: int) -> "ClassStatistics":
-        """Of one batch."""
-        z, members = features.double(), one_hot(labels, classes).double()
-        counts = members.sum(dim=0)
-        means = members.T @ z / counts.clamp(min=1)[:, None]
-        z = z - means[labels]
-        return cls(counts, means, z.T @ z)
+        """Of the examples of one pass: their means first, then the scatter about them, some rows at a time."""
+        seen = cls.zeros(classes, features.shape[1], features.device)
+        seen.counts += torch.bincount(labels, minlength=classes)
+        parts = list(zip(features.split(ROWS), labels.split(ROWS), strict=True)) if len(labels) else []
+        for z, y in parts:
+            _add_by_class(seen.means, z.double(), y)
+        seen.means /= seen.counts.clamp(min=1)[:, None]
+        for z, y in parts:
+            E = z.double() - seen.means[y]
+            seen.scatter.addmm_(E.T, E)
+        return seen
 
     def merge(self, other: "ClassStatistics") -> None:
         """Take another's examples in."""

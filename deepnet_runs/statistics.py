@@ -84,10 +84,12 @@ def decomposition(
     return _floats({name: getattr(parts, name) for name in ("loss_nc1", "loss_nc23", "loss_ls_perp")})
 
 
-def collapse_metrics(W: Float[np.ndarray, "C P"], m: Moments) -> dict[str, float]:
-    """NC1 to NC3 of class means and features; NC1 is infinite where a class is lost, all are NaN where all are."""
+def collapse_metrics(W: Float[np.ndarray, "C P"], m: Moments, *, rank: int) -> dict[str, float]:
+    """NC1 to NC3 of class means and features, whose rank is `between`'s.
+
+    NC1 is infinite where a class is lost, all are NaN where all are.
+    """
     metrics = _floats(_collapse(jnp.asarray(W), m))
-    rank, _ = between(m)
     if rank == 0:
         return dict.fromkeys(metrics, math.nan)
     return metrics if rank == m.M.shape[1] - 1 else metrics | {"nc1": math.inf}

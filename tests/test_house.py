@@ -32,7 +32,18 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "solve",
         "descent",
     ),
-    *("horizon", "experiment", "ensemble", "report", "records", "inputs", "plots", "ensemble_plots", "painter"),
+    *(
+        "horizon",
+        "sharding",
+        "experiment",
+        "ensemble",
+        "report",
+        "records",
+        "inputs",
+        "plots",
+        "ensemble_plots",
+        "painter",
+    ),
     *("program", "simulate_many", "simulate"),
 ]
 
