@@ -37,12 +37,12 @@ def exact(constants, omega0, t, guess):
 
 def timed(call, repeats: int):
     """The value and the median seconds."""
-    seconds, value = [], None
+    seconds = []
     for _ in range(repeats):
         begin = time.perf_counter()
-        value = call()
-        seconds.append(time.perf_counter() - begin)
-    return value, float(np.median(seconds))
+        values = call()
+        seconds.append((time.perf_counter() - begin, values))
+    return seconds[-1][1], float(np.median([each for each, _ in seconds]))
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from central_path.experiment import Start
 
-MOST_FEATURES = 2**26  # entries (half a GiB) beyond which the levels that need none make no random features
+MOST_FEATURES = 2**24  # entries (128 MiB) beyond which the levels that need none make no random features
 
 
 @dataclass(frozen=True)

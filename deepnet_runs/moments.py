@@ -14,19 +14,45 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.linalg import get_blas_funcs
 from torch import Tensor
 from torch import distributed as dist
 from torch.nn.functional import one_hot
 
-ROWS = 8192  # in float64 at a time
+BYTES = 2**24  # of features in float64 at a time: what a cache holds
 
 
-def _add_by_class(sums: Float[Tensor, "C P"], z: Float[Tensor, "n P"], y: Int[Tensor, " n"]) -> None:
-    """Add each row to the sum of its class: on the CPU one by one, else by a product, which is the same every time."""
-    if z.device.type == "cpu":
-        sums.index_add_(0, y, z)
-    else:
-        sums.addmm_(one_hot(y, len(sums)).double().T, z)
+def _on_cpu(features: Float[Tensor, "n P"], labels: Int[Tensor, " n"], sums: Tensor, scatter: Tensor) -> None:
+    """Class sums, then the scatter about the means, of whose symmetric product one half is computed.
+
+    The second pass is NumPy's alone: PyTorch's threads, waiting for more to do, would take the cores from BLAS.
+    """
+    n, P = features.shape
+    rows = max(1, min(n, BYTES // (8 * P)))
+    for z, y in zip(features.split(rows), labels.split(rows), strict=True):
+        sums.index_add_(0, y, z.double())
+    means = (sums / torch.bincount(labels, minlength=len(sums)).clamp(min=1)[:, None]).numpy()
+    h, labels_ = features.to(torch.promote_types(features.dtype, torch.float32)).numpy(), labels.numpy()
+    E, half = np.empty((rows, P)), np.zeros((P, P), order="F")
+    (syrk,) = get_blas_funcs(("syrk",), (half,))
+    for begin in range(0, n, rows):
+        part = slice(begin, begin + rows)
+        e = np.take(means, labels_[part], axis=0, out=E[: n - begin])
+        np.subtract(h[part], e, out=e)
+        half = syrk(1.0, e.T, beta=1.0, c=half, overwrite_c=1)
+    scatter += torch.from_numpy(np.triu(half) + np.triu(half, 1).T)
+
+
+def _on_gpu(features: Float[Tensor, "n P"], labels: Int[Tensor, " n"], sums: Tensor, scatter: Tensor) -> None:
+    """The same by products alone, whose results are the same every time."""
+    rows = max(1, 16 * BYTES // (8 * features.shape[1]))
+    parts = list(zip(features.split(rows), labels.split(rows), strict=True))
+    for z, y in parts:
+        sums.addmm_(one_hot(y, len(sums)).double().T, z.double())
+    means = sums / torch.bincount(labels, minlength=len(sums)).clamp(min=1)[:, None]
+    for z, y in parts:
+        E = z.double() - means[y]
+        scatter.addmm_(E.T, E)
 
 
 @dataclass
@@ -47,14 +73,11 @@ class ClassStatistics:
     def of(cls, features: Float[Tensor, "n P"], labels: Int[Tensor, " n"], classes: int) -> "ClassStatistics":
         """Of the examples of one pass: their means first, then the scatter about them, some rows at a time."""
         seen = cls.zeros(classes, features.shape[1], features.device)
+        if len(labels):
+            add = _on_cpu if features.device.type == "cpu" else _on_gpu
+            add(features, labels, seen.means, seen.scatter)
         seen.counts += torch.bincount(labels, minlength=classes)
-        parts = list(zip(features.split(ROWS), labels.split(ROWS), strict=True)) if len(labels) else []
-        for z, y in parts:
-            _add_by_class(seen.means, z.double(), y)
         seen.means /= seen.counts.clamp(min=1)[:, None]
-        for z, y in parts:
-            E = z.double() - seen.means[y]
-            seen.scatter.addmm_(E.T, E)
         return seen
 
     def merge(self, other: "ClassStatistics") -> None:
