@@ -78,7 +78,7 @@ def main() -> int:
         runs = [pool.submit(train, *cell, args.epochs, Path(name) / "-".join(map(str, cell))) for cell in cells]
         found = dict(zip(cells, (run.result() for run in runs), strict=True))
     epochs = {rows[-1]["epoch"] for rows in found.values()}
-    print(f"digits, mse, {epochs.pop()} epochs, seeds 0 to {args.seeds - 1}")
+    print(f"digits, mse, {' or '.join(map(str, sorted(epochs)))} epochs, seeds 0 to {args.seeds - 1}")
     print(f"{'network':10}  {'quantity':12}  {'min':>7}  {'median':>7}  {'max':>7}  bound")
     failed = False
     for network in NETWORKS:

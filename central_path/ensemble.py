@@ -5,6 +5,7 @@ times, up to the longest horizon among them (the shortest for `unnormalized`, wh
 all that is observed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from central_path.experiment import COMPILER_OPTIONS, Start, state_tolerances
+from central_path.experiment import COMPILER_OPTIONS, Start, interruptible, state_tolerances
 from central_path.flows import FLOWS, start
 from central_path.horizon import Horizon, horizon, time_to_ratio
 from central_path.laws import Law
@@ -56,11 +57,14 @@ class EnsembleResult:
         return self.successful & (self.max_relative_error <= tolerance)
 
 
-def gather(starts: list[Start], level: str) -> Ensemble:
-    """Starts of one size as an ensemble; of the features only what the level needs."""
-    means = level != "features" and starts[0].X.ndim == 3
-    X = np.stack([begin.X.mean(axis=2) if means else begin.X for begin in starts])
-    return Ensemble(X, np.stack([begin.omega0 for begin in starts]), starts[0].N)
+def gather(starts: Iterable[Start], level: str) -> Ensemble:
+    """Starts of one size, one by one, as an ensemble; of their features only what the level needs is kept."""
+
+    def needed(begin: Start) -> np.ndarray:
+        return begin.X.mean(axis=2) if level != "features" and begin.X.ndim == 3 else begin.X
+
+    X, omega0, N = zip(*((needed(begin), begin.omega0, begin.N) for begin in starts), strict=True)
+    return Ensemble(np.stack(X), np.stack(omega0), N[0])
 
 
 @partial(jax.jit, static_argnames=("N", "level"), compiler_options=COMPILER_OPTIONS)
@@ -117,10 +121,9 @@ def run_flow(
     )
     clocks = np.float64(common.t_max), scales, np.float64(common.power)
     ts = common.times(saves)
-    omega, steps, successful = map(
-        np.asarray,
-        _integrate(ensemble.X, np.int32(law.k), *clocks, ts, *tolerances.T, N=ensemble.N, level=level),
-    )
+    arguments = ensemble.X, np.int32(law.k), *clocks, ts, *tolerances.T
+    found = interruptible(lambda: _integrate(*arguments, N=ensemble.N, level=level))
+    omega, steps, successful = map(np.asarray, found)
     log_law = np.log(ensemble.omega0)[:, None, :] + np.asarray(
         law.growth(ts[None, :, None], ensemble.omega0[:, None, :])
     )

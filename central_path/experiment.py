@@ -5,10 +5,11 @@ its law.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 import diffrax
 import jax
@@ -114,6 +115,11 @@ class Programs:
 
     integrate: Future
     closed_forms: Future
+
+
+def interruptible(call: Callable[[], Any]) -> Any:
+    """The arrays that a compiled program computes, in a thread of its own, so that Ctrl-C gets through."""
+    return _threads.submit(lambda: jax.block_until_ready(call())).result()
 
 
 def _compile(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
@@ -254,8 +260,8 @@ def run_flow(
     X = begin.X if how is None else place(begin.X, how)
     arguments = (X, np.int32(k), clock, chosen.times(saves), *tolerances)
     integrate = compiled.integrate.result()
-    solution = _threads.submit(lambda: jax.block_until_ready(integrate(*arguments)))  # so that Ctrl-C gets through
-    trajectory = jax.tree.map(lambda x: gather(x) if isinstance(x, jax.Array) else x, solution.result())
+    solution = interruptible(lambda: integrate(*arguments))
+    trajectory = jax.tree.map(lambda x: gather(x) if isinstance(x, jax.Array) else x, solution)
     log_laws, asymptotes = map(np.asarray, compiled.closed_forms.result()(trajectory.ts, begin.omega0))
     asymptote = asymptotes[k] if k < 2 else None
     return _compare(name, law, t_max, trajectory, log_laws, asymptote)

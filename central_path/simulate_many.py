@@ -90,7 +90,7 @@ def simulate_many(args: argparse.Namespace) -> tuple[int, str]:
         leave=False,
         disable=silent,
     )
-    starts = [inputs.random_start(**sizes, level=args.level, seed=seed).start() for seed in seeds]
+    starts = (inputs.random_start(**sizes, level=args.level, seed=seed).start() for seed in seeds)
     gathered = ensemble.gather(starts, args.level)
     options = {key: getattr(args, key) for key in ("level", "t_max", "saves", "rtol", "atol")}
     names = tqdm(args.flow, "flows", unit="flow", file=sys.stderr, leave=False, disable=silent)

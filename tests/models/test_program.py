@@ -25,9 +25,18 @@ def test_a_run_writes_its_tables_whole(tmp_path, capsys):
     assert all(fact["holds"] for fact in entry["facts"])
 
 
+def test_models_judged_side_by_side_come_in_their_order(tmp_path, capsys):
+    asked = ["papyan", "hui", "--starts", "1", "--jobs", "2", "--no-plots", "--output", str(tmp_path)]
+    assert program.main(asked) == 0
+    assert capsys.readouterr().out.count("as predicted") == 2
+    written = json.loads((tmp_path / "models.json").read_text())
+    assert [entry["model"] for entry in written["models"]] == ["papyan", "hui"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
+        (["--jobs", "0"], "need from 1 to 256 processes, got 0"),
         (["zhang"], "need models among mixon, lu, "),
         (["--starts", "0"], "need from 1 to 1000 starts, got 0"),
         (["--seed", "-1"], "got -1"),
