@@ -81,13 +81,21 @@ def _integrate(
     N: int,
     level: str,
 ) -> tuple[Float[Array, "S T K"], Int[Array, " S"], Bool[Array, " S"]]:
-    """Omega, accepted steps, and whether the solver reached the end."""
+    """Omega, accepted steps, and whether the solver reached the end.
+
+    Small states are kept and looked at afterwards: within the solver all starts of a group look where one does.
+    """
+    look = OBSERVE_OMEGA[level]
+
+    def keep(state, k):
+        return look(state, k) if level == "features" else {"state": state}
 
     def one(member):
         X, scale, rtol, atol = member
-        options = {"level": level, "N": N, "ts": ts, "rtol": rtol, "atol": atol, "observe": OBSERVE_OMEGA[level]}
+        options = {"level": level, "N": N, "ts": ts, "rtol": rtol, "atol": atol, "observe": keep}
         seen = solve(start(X, k, level), k, Clock(t_max, scale, power), **options)
-        return seen.ys["omega"], seen.stats["num_accepted_steps"], seen.result == diffrax.RESULTS.successful
+        ys = seen.ys if level == "features" else jax.vmap(lambda state: look(state, k))(seen.ys["state"])
+        return ys["omega"], seen.stats["num_accepted_steps"], seen.result == diffrax.RESULTS.successful
 
     return jax.lax.map(one, (X, scales, rtol, atol), batch_size=GROUP)
 

@@ -11,7 +11,15 @@ from jaxtyping import Array, Float
 from central_path.collapse import equiangularity, equinorm, max_angle, nc1, ncc_mismatch, self_duality
 from central_path.flows import Exponent, within_covariance_of_means
 from central_path.loss import central_path_classifier, spectral_losses
-from central_path.problem import Moments, class_means, covariance, deviations, moments, snr_singular_values
+from central_path.problem import (
+    Moments,
+    class_means,
+    contrasts,
+    covariance,
+    deviations,
+    moments,
+    snr_singular_values,
+)
 
 
 def of_spectrum(omega: Float[Array, " K"], k: Exponent) -> dict[str, Array]:
@@ -64,8 +72,10 @@ OBSERVE = {"features": of_features, "means": of_means, "spectrum": of_spectrum}
 
 
 def omega_of_means(M: Float[Array, "P C"], k: Exponent) -> dict[str, Array]:
-    """The omega of the level `means`."""
-    return {"omega": snr_singular_values(M, within_covariance_of_means(M, k))}
+    """The omega of the level `means`: singular values s of M, for k = 2, where Sigma_T = I, s/(1 - s^2/C)^(1/2)."""
+    C = M.shape[1]
+    s = jnp.linalg.svd(M @ contrasts(C), compute_uv=False)
+    return {"omega": jnp.where(k == 2, s / jnp.sqrt(1 - s**2 / C), s)}
 
 
 def omega_of_features(X: Float[Array, "P C N"], k: Exponent) -> dict[str, Array]:
