@@ -94,15 +94,13 @@ def means_of_total_covariance_one(M: Float[Array, "P C"]) -> Float[Array, "P C"]
     return (U * (omega / jnp.sqrt(1 + omega**2 / M.shape[1]))[None, :]) @ Vt
 
 
-def in_their_span(M: Float[Array, "P C"]) -> Float[Array, "r C"]:
-    """M in an orthonormal basis of the r = min(P, C - 1) dimensions that Mbar spans, for means that sum to zero.
+def basis_of_span(M: Float[Array, "P C"]) -> Float[Array, "P r"]:
+    """An orthonormal basis of the r = min(P, C - 1) dimensions that Mbar spans, for means that sum to zero.
 
-    No flow leaves them, and no observable sees a rotation. In no more than C - 1 dimensions it is M as it is.
+    No flow leaves them, and no observable sees a rotation. Of no more than C - 1 dimensions it is the axes.
     """
-    if M.shape[0] < M.shape[1]:
-        return M
-    basis = jnp.linalg.qr(M @ contrasts(M.shape[1]))[0]
-    return basis.T @ M
+    P, C = M.shape
+    return jnp.eye(P, dtype=M.dtype) if P < C else jnp.linalg.qr(M @ contrasts(C))[0]
 
 
 def start(X: Float[Array, "P C *N"], k: Exponent, level: str) -> Array:
@@ -119,7 +117,8 @@ def start(X: Float[Array, "P C *N"], k: Exponent, level: str) -> Array:
         if X.ndim != 3:
             raise ValueError(f"Need features (P, C, N) for the level features, got an array of shape {X.shape}.")
         return jax.lax.cond(k == 2, whiten_total, lambda X: X, X)
-    M = in_their_span(class_means(X) if X.ndim == 3 else X)
+    M = class_means(X) if X.ndim == 3 else X
+    M = M if M.shape[0] < M.shape[1] else basis_of_span(M).T @ M
     if level == "means":
         return jax.lax.cond(k == 2, means_of_total_covariance_one, lambda M: M, M)
     return snr_singular_values(M, jnp.eye(M.shape[0], dtype=M.dtype))

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from central_path.flows import LEVELS, field, start
+from central_path.flows import LEVELS, basis_of_span, field, start
 from central_path.loss import central_path_loss
 from central_path.problem import class_means, covariance
 from theory_checks import compiled, definitions, paths
@@ -32,10 +32,12 @@ def _levels(X, k):
     """Starts and velocities of class means and of omega, each by features and by its own level."""
     N = X.shape[2]
     begin = {level: start(X, k, level) for level in LEVELS}
+    basis = basis_of_span(class_means(X))  # in which the level of means counts
     X = begin["features"]
     velocity = {level: field(begin[level], k, level=level, N=N) for level in LEVELS}
     omega, d_omega = jax.jvp(paths.omega_of, (X,), (velocity["features"],))
-    means = class_means(X), begin["means"], class_means(velocity["features"]), velocity["means"]
+    lifted, own = basis @ begin["means"], basis @ velocity["means"]
+    means = class_means(X), lifted, class_means(velocity["features"]), own
     return means, (omega, begin["spectrum"], d_omega, velocity["spectrum"])
 
 

@@ -43,7 +43,7 @@ def refused(capsys, arguments, match):
         (["--lam", "-1"], "need a finite number >= 0, got -1"),
         (["--weight-decay", "inf"], "got inf"),
         (["--batch-size", "1"], "need at least 2 images in a batch, got 1"),
-        (["--batch-size", "1399"], "got 1 of 1400"),
+        (["--batch-size", "1399", "--no-full-batches"], "got 1 of 1400"),
         (["--seed", "-1"], "got -1"),
         (["--loss", "rescaled-mse"], "need --k and --M with --loss rescaled-mse and with no other, got rescaled-mse"),
         (["--loss", "rescaled-mse", "--k", "3"], "got rescaled-mse --k"),
