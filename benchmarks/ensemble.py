@@ -37,7 +37,10 @@ def by_scipy(M, ts, C, N, law_clock):
         seen = solve_ivp(field, (0, ts[-1]), M.ravel(), "DOP853", t_eval=ts, rtol=RTOL, atol=ATOL)
     else:
         speed, s = law_clock
-        clocked = lambda s, y: speed(s) * field(s, y)  # noqa: E731
+
+        def clocked(s, y):
+            return speed(s) * field(s, y)
+
         seen = solve_ivp(clocked, (0, 1), M.ravel(), "DOP853", t_eval=s, rtol=RTOL, atol=ATOL)
     Ms = seen.y.T.reshape(-1, *shape)
     return np.linalg.svd(Ms - Ms.mean(axis=2, keepdims=True), compute_uv=False)[:, : C - 1]

@@ -82,3 +82,14 @@ def ncc_mismatch(
 ) -> Float[Array, ""]:
     """Share of the examples that the classifier and the nearest-class-center rule put in different classes."""
     return jnp.mean(decide_by_classifier(W, b, features) != decide_by_center(M, features), dtype=features.dtype)
+
+
+def of_moments(W: Float[Array, "C P"], m: Moments) -> dict[str, Float[Array, ""]]:
+    """NC1 to NC3 by their names, of a classifier and the moments of the features."""
+    return {
+        "nc1": nc1(m),
+        "equinorm": equinorm(m.Mbar),
+        "equiangularity": equiangularity(m.Mbar),
+        "max_angle": max_angle(m.Mbar),
+        "self_duality": self_duality(W, m.Mbar),
+    }

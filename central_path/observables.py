@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from central_path.collapse import equiangularity, equinorm, max_angle, nc1, ncc_mismatch, self_duality
+from central_path.collapse import ncc_mismatch, of_moments
 from central_path.flows import Exponent, within_covariance_of_means
 from central_path.loss import central_path_classifier, spectral_losses
 from central_path.problem import (
@@ -41,11 +41,7 @@ def _of_moments(m: Moments) -> tuple[dict[str, Array], tuple[Array, Array]]:
         "loss": loss,
         "loss_nc1": loss_nc1,
         "loss_nc23": loss_nc23,
-        "nc1": nc1(m),
-        "equinorm": equinorm(m.Mbar),
-        "equiangularity": equiangularity(m.Mbar),
-        "max_angle": max_angle(m.Mbar),
-        "self_duality": self_duality(W, m.Mbar),
+        **of_moments(W, m),
         "global_mean": jnp.max(jnp.abs(m.mu_G)),
     }, (W, b)
 

@@ -8,13 +8,16 @@ from theory_checks import (
     dynamics,
     geometry,
     invariance,
+    limits,
     own_family,
     own_features,
     own_general,
     own_growth,
     own_laws,
     own_levels,
+    readings,
     spectrum,
+    trajectories,
 )
 from theory_checks.registry import CLAIMS
 
@@ -36,7 +39,7 @@ PAPER = (
     ),
 )
 CHECKS = (
-    *(decomposition, invariance, spectrum, geometry, dynamics, collapse),
+    *(decomposition, readings, invariance, spectrum, geometry, dynamics, trajectories, collapse, limits),
     *(own_laws, own_features, own_family, own_growth, own_levels, own_general, discrete, assumptions),
 )
 OWN = tuple(

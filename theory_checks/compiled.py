@@ -76,13 +76,15 @@ def spectral_losses(omega):
 def collapse_of(m: Moments, W, b, features):
     """NC1, equinorm, equiangularity, max_angle, self_duality, ncc_mismatch."""
     return {
-        "nc1": collapse.nc1(m),
-        "equinorm": collapse.equinorm(m.Mbar),
-        "equiangularity": collapse.equiangularity(m.Mbar),
-        "max_angle": collapse.max_angle(m.Mbar),
-        "self_duality": collapse.self_duality(W, m.Mbar),
+        **collapse.of_moments(W, m),
         "ncc_mismatch": collapse.ncc_mismatch(W, b, m.M, features),
     }
+
+
+def metrics_of(m: Moments, features: np.ndarray) -> dict[str, float]:
+    """The package's metrics with the classifier W_LS."""
+    W, b = central_path_classifier(m.M, m.Sigma_W)
+    return {name: float(value) for name, value in collapse_of(m, W, b, features).items()}
 
 
 def samples(H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The loss and its decomposition: Proposition 1, Theorems 1 and 2, and what the text concludes from them."""
+"""The loss and its decomposition: Proposition 1, Theorems 1 and 2, Footnote 7 and Equation 4."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,8 @@ LAMBDAS = (0.0, 5e-3, 0.5)
 REASON = "200 eps, times the condition of the second moment of [h; 1] plus lambda"
 
 
-def _condition(F: np.ndarray, lam: float) -> float:
+def condition(F: np.ndarray, lam: float) -> float:
+    """Of the second moment of [h; 1] plus lambda."""
     F_ext = definitions.extend(F)
     return float(np.linalg.cond(F_ext @ F_ext.T / F.shape[1] + lam * np.eye(len(F_ext))))
 
@@ -57,7 +58,7 @@ def proposition_1(draw: Draw) -> Iterator[Finding]:
             printed = np.linalg.solve(A, s.M * s.pi[None, :]).T
             W, b = compiled.least_squares(m, lam=lam)
             found = np.column_stack([W, b])
-            kwargs: dict[str, Any] = {"condition": _condition(F, lam), "reason": REASON}
+            kwargs: dict[str, Any] = {"condition": condition(F, lam), "reason": REASON}
             yield identity("formula, against least squares on the data", printed, exact, fault=wrong, **kwargs)
             yield identity("least_squares, against the same", found, exact, fault=wrong, **kwargs)
             gradient = compiled.mse_gradient(W, b, F.T, labels, lam)
@@ -69,7 +70,7 @@ def proposition_1(draw: Draw) -> Iterator[Finding]:
                 np.zeros_like(gradient),
                 fault=np.asarray(gradient) - fault,
                 scale=size + largest(Y @ F_ext.T) / n,
-                condition=1.0 if lam else _condition(F, lam),
+                condition=1.0 if lam else condition(F, lam),
                 reason="200 eps of the products that cancel; for lambda = 0 times the condition, for the "
                 "pseudo-inverse",
             )
@@ -97,7 +98,7 @@ def theorem_1(draw: Draw) -> Iterator[Finding]:
             perp = undecayed + decay
             _, _, found_perp, found_ls, found = compiled.decompose(W_ext[:, :-1], W_ext[:, -1], m, lam=lam)
             direct = compiled.mse_loss(W_ext[:, :-1], W_ext[:, -1], F.T, labels, lam)
-            kwargs: dict[str, Any] = {"condition": _condition(F, lam), "reason": REASON, "scale": total}
+            kwargs: dict[str, Any] = {"condition": condition(F, lam), "reason": REASON, "scale": total}
             yield identity("L, against the sum of its parts", found, total, fault=total - decay, **kwargs)
             yield identity("L_LS_perp, against its printed form", found_perp, perp, fault=undecayed, **kwargs)
             at_least_squares = definitions.mse(W_LS, F_ext, Y, lam)
@@ -126,7 +127,7 @@ def theorem_2(draw: Draw) -> Iterator[Finding]:
             ls = definitions.mse(W_LS, F_ext, Y, lam)
             W, b = compiled.least_squares(m, lam=lam)
             found = compiled.decompose(W, b, m, lam=lam)
-            kwargs: dict[str, Any] = {"condition": _condition(F, lam), "reason": REASON, "scale": max(ls, nc1, nc23)}
+            kwargs: dict[str, Any] = {"condition": condition(F, lam), "reason": REASON, "scale": max(ls, nc1, nc23)}
             yield identity("L_NC1, against its definition", found[0], nc1, fault=nc1 + ls, **kwargs)
             yield identity("L_NC2/3, against its definition", found[1], nc23, fault=equal, **kwargs)
             yield identity(
@@ -179,7 +180,7 @@ def footnote_7(draw: Draw) -> Iterator[Finding]:
                 perp,
                 mu[0] / 2 * length,
                 fault=mu[1] / 2 * length,
-                condition=_condition(F, lam),
+                condition=condition(F, lam),
                 reason=REASON,
             )
     distance, perp = _other_classifier(draw.rng)
@@ -227,137 +228,6 @@ def equation_4(draw: Draw) -> Iterator[Finding]:
             ls = compiled.decompose(W, b, m, lam=lam)[3]
             at = definitions.mse(W_ext, F_ext, Y, lam)
             without = definitions.mse(np.column_stack([W, 0 * b]), F_ext, Y, lam)
-            yield identity("L = L_LS at W_LS", ls, at, fault=without, condition=_condition(F, lam), reason=REASON)
+            yield identity("L = L_LS at W_LS", ls, at, fault=without, condition=condition(F, lam), reason=REASON)
     distance, perp = _other_classifier(draw.rng)
     yield refutation("distance from the central path of a classifier with L = L_LS", distance if perp < 1e-25 else 0.0)
-
-
-@jax.jit
-def _loss_nc1_of_spread(M, Sigma_W, log_spread):
-    """L_NC1 on the central path, and its derivative, of features whose deviations are spread by e^log_spread."""
-
-    def loss_nc1(log_spread):
-        Sigma = Sigma_W * jnp.exp(2 * log_spread)
-        W, _ = compiled.central_path_classifier(M, Sigma)
-        return 0.5 * jnp.sum(W @ Sigma * W)
-
-    return jnp.stack(jax.jvp(loss_nc1, (log_spread,), (jnp.ones_like(log_spread),)))
-
-
-@claim(
-    "Section 2, reducing L_NC1",
-    source="Section 2, after Theorem 2",
-    expected="fails as printed",
-    statement="L_NC1 can always be reduced by pushing Sigma_W towards zero, the class means held.",
-    amendment="On the central path the classifier moves with Sigma_W: L_NC1 = 1/2 sum_j omega_j^2/(C + omega_j^2)^2 "
-    "rises as Sigma_W shrinks while omega_j^2 < C, and falls beyond. It peaks at omega_j^2 = C.",
-    fault="the peak at omega_j^2 = C - 1.",
-    figure="losses",
-)
-def reducing_loss_nc1(draw: Draw) -> Iterator[Finding]:
-    """Shrink the deviations of full features, and differentiate L_NC1 in their size."""
-    C = instances.GENERIC[0]
-    for instance in instances.ordinary(draw):
-        s = definitions.statistics_of(instance.H)
-        value, slope = _loss_nc1_of_spread(s.M, s.Sigma_W, 0.0)
-        w2 = np.linalg.svd(definitions.root(s.Sigma_W, -0.5) @ s.Mbar, compute_uv=False)[: len(s.pi) - 1] ** 2
-        c = len(s.pi)
-        yield identity(
-            "d L_NC1 / d log spread, against -sum omega^2 (C - omega^2)/(C + omega^2)^3",
-            slope,
-            -np.sum(w2 * (c - w2) / (c + w2) ** 3),
-            fault=-np.sum(w2 * (c - 1 - w2) / (c + w2) ** 3),
-            scale=float(value),
-            condition=instance.condition,
-            reason="200 eps, times the condition of Sigma_W",
-        )
-    for _ in range(draw.repeats):
-        slopes = []
-        for w2 in (C, C - 1):
-            s = definitions.statistics_of(instances.with_snr(draw.rng, instances.GENERIC, np.full(C - 1, np.sqrt(w2))))
-            value, slope = _loss_nc1_of_spread(s.M, s.Sigma_W, 0.0)
-            slopes.append(float(slope / value))
-        yield identity("L_NC1 is stationary where omega^2 = C", slopes[0], 0.0, fault=slopes[0] - slopes[1], scale=1.0)
-        small = instances.with_snr(draw.rng, instances.GENERIC, 0.3 * np.sqrt(C) * draw.rng.uniform(0.8, 1.2, C - 1))
-        s = definitions.statistics_of(small)
-        before, after = (float(_loss_nc1_of_spread(s.M, s.Sigma_W, np.log(spread))[0]) for spread in (1.0, 0.5))
-        yield refutation("relative rise of L_NC1 as all deviations are halved", after / before - 1, at_least=0.1)
-
-
-@claim(
-    "Appendix C.1",
-    source="Appendix C.1, Equations 16 to 18",
-    statement="For lambda = 0: W_LS = Mbar^T Sigma_T^(-1)/C, L_NC1 = 1/2 tr(W_LS Sigma_W W_LS^T), and L_NC2/3 = "
-    "1/(2C) ||W_LS Mbar - Phi||_F^2.",
-    assumptions="Balanced classes, Sigma_T > 0.",
-    fault="I in place of Phi in L_NC2/3; Sigma_W in place of Sigma_T in W_LS.",
-)
-def appendix_c1(draw: Draw) -> Iterator[Finding]:
-    """The unextended formulas, against least squares and the extended decomposition."""
-    for instance in instances.everything(draw):
-        H = instance.H
-        C, m, s = H.shape[1], compiled.moments_of(H), definitions.statistics_of(H)
-        W = np.linalg.solve(s.Sigma_T, s.Mbar).T / C
-        F_ext, Y = definitions.extend(definitions.stack(H)), definitions.one_hot(definitions.labels_of(H), C)
-        exact = definitions.least_squares(F_ext, Y, 0.0)[:, :-1]
-        nc1 = 0.5 * np.trace(W @ s.Sigma_W @ W.T)
-        nc23, extended = (np.sum((W @ s.Mbar - A) ** 2) / (2 * C) for A in (definitions.simplex(C), np.eye(C)))
-        found = compiled.decompose(*compiled.least_squares(m, lam=0.0), m, lam=0.0)
-        kwargs: dict[str, Any] = {"condition": _condition(definitions.stack(H), 0.0), "reason": REASON}
-        wrong = np.linalg.solve(s.Sigma_W, s.Mbar).T / C
-        yield identity("W_LS, Equation 16", W, exact, fault=wrong, **kwargs)
-        yield identity("W of central_path_classifier", _classifier(s)[0], exact, fault=wrong, **kwargs)
-        yield identity("L_NC1, Equation 17", found[0], nc1, fault=nc1 + nc23, scale=nc1 + nc23, **kwargs)
-        yield identity("L_NC2/3, Equation 18", found[1], nc23, fault=extended, scale=nc1 + nc23, **kwargs)
-
-
-def _classifier(s: definitions.Statistics) -> tuple[np.ndarray, np.ndarray]:
-    W, b = compiled.central_path_classifier(s.M, s.Sigma_W)
-    return np.asarray(W), np.asarray(b)
-
-
-def _measured(H: np.ndarray) -> dict[str, float]:
-    m = compiled.moments_of(H)
-    W, b = compiled.least_squares(m, lam=0.0)
-    parts = compiled.decompose(W, b, m, lam=0.0)
-    metrics = compiled.collapse_of(m, W, b, compiled.samples(H)[0])
-    return {name: float(value) for name, value in metrics.items()} | {
-        "nc1_loss": float(parts[0]),
-        "nc23": float(parts[1]),
-    }
-
-
-@claim(
-    "Appendix C.2",
-    source="Appendix C.2",
-    expected="fails as printed",
-    statement="L_NC1 goes to zero only under activation collapse (NC1), and L_NC2/3 is a semi-metric of the distance "
-    "from (NC2) and (NC3).",
-    amendment="Both are functions of omega alone. L_NC1 -> 0 also as omega -> 0, where nothing has collapsed; an "
-    "exact self-dual Simplex ETF has L_NC2/3 = (C-1) C/(2 (omega^2 + C)^2), up to (C-1)/(2C); and L_NC2/3 -> 0 as "
-    "all omega_j -> infinity at any ratio, without an ETF.",
-    fault="one omega_j larger by 1 %.",
-)
-def appendix_c2(draw: Draw) -> Iterator[Finding]:
-    """Features with the same omega and other singular vectors; and three counter-examples."""
-    C = instances.GENERIC[0]
-    for _ in range(draw.repeats):
-        omega = np.sort(draw.rng.uniform(0.5, 4.0, C - 1))[::-1]
-        other = omega * np.where(np.arange(C - 1) == 0, 1.01, 1.0)
-        one, two, three = (_measured(instances.with_snr(draw.rng, instances.GENERIC, w)) for w in (omega, omega, other))
-        for name, label in (("nc1_loss", "L_NC1"), ("nc23", "L_NC2/3")):
-            yield identity(
-                f"{label} of features with the same omega and other singular vectors",
-                one[name],
-                two[name],
-                fault=three[name],
-                tolerance=2e-12,
-                reason="1e4 eps: two well-conditioned least-squares problems",
-            )
-        tiny = _measured(instances.with_snr(draw.rng, instances.GENERIC, np.full(C - 1, 1e-4)))
-        yield refutation("NC1 at L_NC1 < 1e-8", tiny["nc1"] if tiny["nc1_loss"] < 1e-8 else 0.0, at_least=1.0)
-        etf = _measured(instances.with_snr(draw.rng, instances.GENERIC, np.full(C - 1, 0.2 * np.sqrt(C))))
-        distance = max(etf[name] for name in ("equinorm", "equiangularity", "max_angle", "self_duality"))
-        yield refutation("L_NC2/3 of an exact self-dual ETF", etf["nc23"] if distance < 1e-12 else 0.0, at_least=0.3)
-        far = _measured(instances.with_snr(draw.rng, instances.GENERIC, np.geomspace(1e3, 1e2, C - 1)))
-        yield refutation("max_angle of NC2 at L_NC2/3 < 1e-6", far["max_angle"] if far["nc23"] < 1e-6 else 0.0)

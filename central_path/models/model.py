@@ -169,11 +169,7 @@ def observe(model: Model, point: Point) -> dict[str, Float[Array, ""]]:
     m = moments_of_samples(features, jnp.asarray(labels), C=W.shape[0])
     return {
         "loss": jnp.asarray(model.loss(point)),
-        "nc1": collapse.nc1(m),
-        "equinorm": collapse.equinorm(m.Mbar),
-        "equiangularity": collapse.equiangularity(m.Mbar),
-        "max_angle": collapse.max_angle(m.Mbar),
-        "self_duality": collapse.self_duality(W, m.Mbar),
+        **collapse.of_moments(W, m),
         "ncc_mismatch": collapse.ncc_mismatch(W, b, m.M, features),
     }
 
