@@ -7,7 +7,6 @@ measured epoch without a training error, or --from, to the last, or --to. Writes
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +18,9 @@ from central_path import records
 from central_path.options import Parser, checked
 from central_path.program import say
 from central_path.report import aligned
-from deepnet_runs import law_of_run
+from deepnet_runs import law_of_run, runs
 
 PROGRAM = "python -m deepnet_runs.which_law"
-APART = ("seed", "versions", "device")  # in what the configurations of repetitions may differ
 EPILOG = f"""\
 k           the exponent of the family of laws that omega follow best, with a 95 % interval from resampling the runs (of
             fewer than three runs: the directions j).
@@ -32,35 +30,16 @@ exit codes  0: judged; 2: unusable arguments or records, and nothing is written.
 EPOCH = checked(int, lambda n: n >= 1, "an epoch from 1 on")
 
 
-def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Configuration and rows of a run.
-
-    Raises:
-        ValueError: if the folder does not hold both.
-    """
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        lines = (folder / "measurements.jsonl").read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
-        raise ValueError(f"Need a run of deepnet_runs.train, got {folder}: {error}.") from error
-    if not rows:
-        raise ValueError(f"Need a run with measured epochs, got none in {folder}.")
-    return config, rows
-
-
-def window(rows: list[dict[str, Any]], first: int | None, last: int | None) -> list[dict[str, Any]]:
+def window(run: runs.Run, first: int | None, last: int | None) -> list[dict[str, Any]]:
     """The rows of a window.
 
     Raises:
         ValueError: if none is without a training error, and no first epoch is given.
     """
+    first = run.first_clean if first is None else first
     if first is None:
-        clean = [row["epoch"] for row in rows if row["train_error"] == 0]
-        if not clean:
-            raise ValueError("Need an epoch without a training error, got none: give --from an epoch.")
-        first = clean[0]
-    return [row for row in rows if row["epoch"] >= first and (last is None or row["epoch"] <= last)]
+        raise ValueError("Need an epoch without a training error, got none: give --from an epoch.")
+    return [row for row in run.rows if row["epoch"] >= first and (last is None or row["epoch"] <= last)]
 
 
 def judge(folders: Sequence[Path], first: int | None, last: int | None) -> list[dict[str, Any]]:
@@ -69,22 +48,17 @@ def judge(folders: Sequence[Path], first: int | None, last: int | None) -> list[
     Raises:
         ValueError: for a folder without a run, or a window that holds too little, with its name.
     """
-    groups: dict[str, list[tuple[Path, dict, list]]] = {}
-    for folder in folders:
-        config, rows = read(folder)
-        key = json.dumps({name: value for name, value in config.items() if name not in APART}, sort_keys=True)
-        groups.setdefault(key, []).append((folder, config, rows))
     entries = []
-    for runs in groups.values():
-        folder, config, _ = runs[0]
+    for group in runs.repetitions([runs.read(folder) for folder in runs.within(folders)]):
+        folder, config = group[0].folder, group[0].config
         try:
-            chosen = [window(rows, first, last) for _, _, rows in runs]
+            chosen = [window(run, first, last) for run in group]
             found = law_of_run.find([np.array([row["omega"] for row in rows]) for rows in chosen])
         except ValueError as error:
             raise ValueError(f"{folder}: {error}") from error
         entries.append(
             {
-                "runs": [str(folder) for folder, *_ in runs],
+                "runs": [str(run.folder) for run in group],
                 **{name: config[name] for name in ("dataset", "network", "loss")},
                 "epochs": [[rows[0]["epoch"], rows[-1]["epoch"]] for rows in chosen],
                 "k": found.k,

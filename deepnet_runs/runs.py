@@ -1,0 +1,63 @@
+"""The records of finished or unfinished runs, read without PyTorch."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Run(NamedTuple):
+    """A run's folder, its config.json, and its measured epochs in order."""
+
+    folder: Path
+    config: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+    def key(self, *apart: str) -> str:
+        """The configuration but for some fields: runs of one key are repetitions of one another."""
+        return json.dumps({name: v for name, v in self.config.items() if name not in apart}, sort_keys=True)
+
+    @property
+    def first_clean(self) -> int | None:
+        """The first measured epoch without a training error."""
+        return next((row["epoch"] for row in self.rows if row["train_error"] == 0), None)
+
+
+def read(folder: Path) -> Run:
+    """A run of `deepnet_runs.train`.
+
+    Raises:
+        ValueError: if the folder does not hold its configuration and a measured epoch.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        lines = (folder / "measurements.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"Need a run of deepnet_runs.train, got {folder}: {error}.") from error
+    if not rows:
+        raise ValueError(f"Need a run with measured epochs, got none in {folder}.")
+    return Run(folder, config, rows)
+
+
+def repetitions(runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs in groups whose configurations differ in the seed (or versions, or device) alone."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.key("seed", "versions", "device"), []).append(run)
+    return list(groups.values())
+
+
+def within(folders: Sequence[Path]) -> list[Path]:
+    """The runs among folders and in them, at any depth.
+
+    Raises:
+        ValueError: for a folder that is not, and does not hold, a run.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        inside = sorted(path.parent for path in folder.rglob("measurements.jsonl")) if folder.is_dir() else []
+        if not inside:
+            raise ValueError(f"Need a run of deepnet_runs.train or a folder that holds some, got {folder}.")
+        found += [path for path in inside if path not in found]
+    return found
