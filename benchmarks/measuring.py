@@ -53,10 +53,10 @@ def ours(features, labels, W, b, decisions):
     seen = Pass(features, decisions, labels, ClassStatistics.of(features, labels, len(W)), 0.0)
     m = statistics.moments(seen.statistics.arrays())
     rank, condition = statistics.between(m)
-    omega, _ = statistics.omega(m, n=len(labels), eps=float(np.finfo(np.float32).eps))
+    snr = statistics.snr(m, n=len(labels), eps=float(np.finfo(np.float32).eps))
     W, b = W.double().numpy(), b.double().numpy()
     row = statistics.decomposition(W, b, m, lam=LAM) | statistics.collapse_metrics(W, m, rank=rank)
-    row |= statistics.classifier_metrics(W) | {"condition": condition, "omega": omega.tolist()}
+    row |= statistics.classifier_metrics(W) | {"condition": condition, "omega": snr.omega.tolist()}
     return row | {"ncc_mismatch": seen.ncc_mismatch(seen.statistics.means)}
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.integrate import cumulative_simpson
 
 LAWS = {"riemannian": 0.0, "renormalized": 1.0, "unnormalized": 2.0}
 GRID = np.linspace(-3.0, 5.0, 1601)  # exponents looked at, 0.005 apart; the laws are among them
@@ -37,12 +38,40 @@ def increments(omega: Float[np.ndarray, "T K"], k: Float[np.ndarray, " G"]) -> F
     return np.stack([length / 2 * (np.exp((2 - one) * log_ratio) @ _WEIGHTS) for one in k])
 
 
+def advance(omega: Float[np.ndarray, " K"], tau: Float[np.ndarray, " T"], k: float) -> Float[np.ndarray, "T K"]:
+    """Omega after increments tau >= 0 of F_k: the law k itself, up to e^300 times the largest omega.
+
+    Beyond it, and where for k > 2 the law has no omega that late, it is infinite.
+    """
+    x = np.log(omega / np.sqrt(len(omega) + 1))
+    grid = np.linspace(x.min(), x.max() + _room(x.max(), np.max(tau, initial=0.0), k), 8001)
+    F = cumulative_simpson(np.exp((2 - k) * np.logaddexp(0, 2 * grid)), x=grid, initial=0)
+    reached = np.interp(x, grid, F) + tau[:, None]
+    return np.sqrt(len(omega) + 1) * np.exp(np.where(reached <= F[-1], np.interp(reached, F, grid), np.inf))
+
+
+def _room(x: float, tau: float, k: float) -> float:
+    """By how much x = log(omega/sqrt(C)) grows at most in the time tau."""
+    if k > 2:
+        return 14.0  # where 1 - (what is left of the time until it is infinite) is rounding
+    bounds = [tau, 300.0]  # dx/dtau is at most 1, and at most exp(-2 (2 - k) x)
+    if k < 2:
+        rate = 2 * (2 - k)
+        bounds.append(np.logaddexp(np.log(rate) + np.log(max(tau, 1e-300)), rate * x) / rate - x)
+    return min(bounds) * 1.001 + 1e-6
+
+
 def distance(dF: Float[np.ndarray, "G T K"]) -> Float[np.ndarray, " G"]:
     """D of increments; infinite where omega does not grow on the whole."""
     mean = dF.mean(axis=2)
     with np.errstate(divide="ignore", invalid="ignore"):
         D = np.max(np.abs(dF - mean[:, :, None]), axis=(1, 2)) / mean[:, -1]
     return np.where(mean[:, -1] > 0, D, np.inf)
+
+
+def nearest(omega: Float[np.ndarray, "T K"]) -> float:
+    """The exponent of one run."""
+    return float(GRID[np.argmin(distance(increments(omega, GRID)))])
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def measure(
     W, b = (parameter.detach().double().cpu().numpy() for parameter in (network.head.weight, network.head.bias))
     m_train, m_test = (statistics.moments(seen.statistics.arrays()) for seen in (train, test))
     (rank, condition), (rank_test, _) = statistics.between(m_train), statistics.between(m_test)
-    omega, rank_within = statistics.omega(m_train, n=len(data.train.y), eps=float(np.finfo(np.float32).eps))
+    snr = statistics.snr(m_train, n=len(data.train.y), eps=float(np.finfo(np.float32).eps))
     data_loss = 0.5 * train.squared_error / len(data.train.y)  # example by example, not the sum of the parts
     row = {
         "train_error": train.error,
@@ -153,8 +153,10 @@ def measure(
         "loss": data_loss + 0.5 * lam * float(np.sum(W**2) + np.sum(b**2)),
         **statistics.decomposition(W, b, m_train, lam=lam, k=k, M=M, covariances=train.class_covariances()),
         "lam": lam,
-        "omega": omega.tolist(),
-        "rank_within": rank_within,
+        "mean_output_gap": statistics.mean_output_gap(W, b, m_train),
+        "omega": snr.omega.tolist(),
+        "snr_right": snr.V.T.tolist(),
+        "rank_within": snr.rank,
         "rank_between": rank,
         "condition_between": condition,
         "batchnorm_reestimated": fresh_batchnorm,

@@ -41,6 +41,8 @@ example     python -m deepnet_runs.train --dataset digits --network resnet8 --lo
 
 EPOCHS = checked(int, lambda n: n >= 1, "at least 1 epoch")
 BATCH = checked(int, lambda n: n >= 2, "at least 2 images in a batch")
+DEPTH = checked(int, lambda n: n >= 1, "a whole number from 1 on")
+MOMENTUM = checked(float, lambda x: 0 <= x < 1, "a number from 0 to below 1")
 RATE = checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
 DECAY = checked(float, lambda x: 0 <= x < math.inf, "a finite number >= 0")
 
@@ -55,6 +57,11 @@ def parser() -> Parser:
     what.add_argument("--loss", choices=LOSSES, default="mse", help="default: %(default)s")
     what.add_argument("--k", type=POSITIVE, metavar="X", help="weight of the true class, for rescaled-mse")
     what.add_argument("--M", type=POSITIVE, metavar="X", help="target of the true class, for rescaled-mse")
+    what.add_argument("--width", type=POSITIVE, default=1.0, metavar="X", help="of a small network, times its own")
+    what.add_argument("--depth", type=DEPTH, default=1, metavar="INT", help="of a small network, times its own")
+    what.add_argument(
+        "--no-batchnorm", action="store_true", help="vgg7 or resnet8 with shifts in the place of BatchNorm"
+    )
     what.add_argument("--weight-norm", action="store_true", help="train with the norm of each layer's weights fixed")
     what.add_argument("--whole", action="store_true", help="train on all examples, balanced or not")
     what.add_argument("--random-labels", action="store_true", help="shuffle the training labels")
@@ -65,6 +72,8 @@ def parser() -> Parser:
     how.add_argument("--lr", type=RATE, metavar="X", help="peak learning rate, for the loss as it is defined below")
     how.add_argument("--weight-decay", type=DECAY, metavar="X", help="of every parameter")
     how.add_argument("--lam", type=DECAY, metavar="X", help="of the last layer [W, b] (default: the weight decay)")
+    how.add_argument("--momentum", type=MOMENTUM, metavar="X", help="default: 0.9")
+    how.add_argument("--constant-rate", action="store_true", default=None, help="no drops of the rate")
     how.add_argument("--batch-size", type=BATCH, metavar="INT", help="of all processes together")
     how.add_argument(
         "--full-batches",

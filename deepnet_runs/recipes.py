@@ -58,6 +58,7 @@ class Recipe(NamedTuple):
     momentum: float
     warmup_steps: int  # linear, from 0: the last layer is least squares and diverges at a rate too high for its start
     full_batches: bool = False  # leave out an epoch's last batch if it is smaller than the others
+    constant_rate: bool = False  # no drops
 
     def steps_per_epoch(self, n: int) -> int:
         """Batches of an epoch over n examples; a set smaller than a batch is one of its own."""
@@ -89,9 +90,16 @@ def measured_epochs(epochs: int) -> tuple[int, ...]:
 def rate_at(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """Learning rate of a step (from 0): linear warm-up, then divided by 10 at 1/3 and 2/3 of the epochs.
 
-    The first epoch is before every drop, however few there are.
+    The first epoch is before every drop, however few there are. With a constant rate there is only the warm-up.
     """
     warm = min(1.0, (step + 1) / recipe.warmup_steps) if recipe.warmup_steps else 1.0
+    if recipe.constant_rate:
+        return recipe.lr * warm
     epoch = step // steps_per_epoch
     drops = sum(epoch >= max(1, round(recipe.epochs * share)) for share in (1 / 3, 2 / 3))
     return recipe.lr * warm * 10.0**-drops
+
+
+def summed_rate(recipe: Recipe, epoch: int, steps_per_epoch: int) -> float:
+    """Sum of the learning rates of all steps up to the end of an epoch: the time of a gradient flow, to first order."""
+    return math.fsum(rate_at(recipe, step, steps_per_epoch) for step in range(epoch * steps_per_epoch))

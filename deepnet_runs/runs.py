@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+NAMED = ("dataset", "network", "loss")
+APART = ("seed", "versions", "device")  # in what the configurations of repetitions may differ
+
 
 class Run(NamedTuple):
     """A run's folder, its config.json, and its measured epochs in order."""
@@ -44,8 +47,29 @@ def repetitions(runs: Sequence[Run]) -> list[list[Run]]:
     """The runs in groups whose configurations differ in the seed (or versions, or device) alone."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(run.key("seed", "versions", "device"), []).append(run)
+        groups.setdefault(run.key(*APART), []).append(run)
     return list(groups.values())
+
+
+def labels(groups: Sequence[Sequence[Run]]) -> list[str]:
+    """A name for each group: data set, network, loss, and what of its configuration few of the groups have."""
+    names = []
+    configs = [group[0].config for group in groups]
+    for config in configs:
+        said = [str(config[name]) for name in NAMED]
+        for field in config:
+            values = [json.dumps(other.get(field)) for other in configs]
+            own = json.dumps(config[field])
+            usual = max(values, key=values.count)
+            if field not in (*NAMED, *APART) and own != usual and not _follows(field, config):
+                said.append(f"{field}={config[field]}")
+        names.append(" ".join(said))
+    return names
+
+
+def _follows(field: str, config: dict[str, Any]) -> bool:
+    """Whether a field says again what another one says: by default lambda is the weight decay."""
+    return field == "lam" and config["lam"] == config.get("weight_decay")
 
 
 def within(folders: Sequence[Path]) -> list[Path]:

@@ -2,7 +2,9 @@
 
     decomposition   `central_path.loss.decompose` of the network's own last layer, with the optimiser's own lambda
     NC1 to NC3      `central_path.collapse`, of the training and of the test features
-    omega           singular values of Sigma_W^(-1/2) Mbar on the range of Sigma_W (dead units carry nothing)
+    SNR matrix      singular values omega and right singular vectors V of Sigma_W^(-1/2) Mbar on the range of Sigma_W
+                    (dead units carry nothing)
+    A2              how far from the mean label the last layer maps the global mean: |W mu_G + b - pi| / |pi|
 
 For unbalanced sets omega is of the class means about the example mean, and descriptive: the laws need balance.
 """
@@ -10,6 +12,7 @@ For unbalanced sets omega is of the class means about the example mean, and desc
 import math
 from collections.abc import Iterable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -111,20 +114,36 @@ def _rounding(m: Moments) -> float:
     return ROUNDING * float(np.linalg.norm(np.asarray(m.M) * np.sqrt(np.asarray(m.pi))))
 
 
-def omega(m: Moments, *, n: int, eps: float) -> tuple[Float[np.ndarray, " K"], int]:
-    """Singular values of the SNR matrix, descending, and the rank of Sigma_W on whose range they are taken.
+def mean_output_gap(W: Float[np.ndarray, "C P"], b: Float[np.ndarray, " C"], m: Moments) -> float:
+    """|W mu_G + b - pi| / |pi|: 0 for the least-squares bias with lambda = 0 (assumption A2 of the paper)."""
+    pi = np.asarray(m.pi)
+    return float(np.linalg.norm(W @ (np.asarray(m.M) @ pi) + b - pi) / np.linalg.norm(pi))
+
+
+class SNR(NamedTuple):
+    """The SNR matrix Sigma_W^(-1/2) Mbar = U diag(omega) V^T, and the rank of Sigma_W on whose range it is taken."""
+
+    omega: Float[np.ndarray, " K"]
+    V: Float[np.ndarray, "C K"]
+    rank: int
+
+
+def snr(m: Moments, *, n: int, eps: float) -> SNR:
+    """K = C - 1 singular values, descending, and right singular vectors, of the SNR matrix.
 
     n is the number of examples, eps the precision of the features: eigenvalues of Sigma_W up to P eps times the largest
-    are taken for zero. A zero omega stands for what is not there: a lost class, or nothing within classes.
+    are taken for zero. A zero omega, or vector, stands for what is not there: a lost class, or nothing within classes.
     """
     w, U = _eigh(np.asarray(m.Sigma_W), n)
     kept = w > max(len(U) * eps * w.max(initial=0), _rounding(m) ** 2)
-    snr = (U[:, kept] / np.sqrt(w[kept])).T @ np.asarray(m.Mbar)
-    values = np.zeros(m.M.shape[1] - 1)
+    matrix = (U[:, kept] / np.sqrt(w[kept])).T @ np.asarray(m.Mbar)
+    C = m.M.shape[1]
+    values, V = np.zeros(C - 1), np.zeros((C, C - 1))
     if kept.any():
-        found = np.linalg.svd(snr, compute_uv=False)[: len(values)]
-        values[: len(found)] = found
-    return values, int(np.count_nonzero(kept))
+        _, found, Vt = np.linalg.svd(matrix, full_matrices=False)
+        K = min(len(found), C - 1)
+        values[:K], V[:, :K] = found[:K], Vt[:K].T
+    return SNR(values, V, int(np.count_nonzero(kept)))
 
 
 def _eigh(S: Float[np.ndarray, "P P"], n: int) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, "P r"]]:

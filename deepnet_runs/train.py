@@ -28,18 +28,20 @@ if TYPE_CHECKING:
     from deepnet_runs.data import DataSet
     from deepnet_runs.trainer import Trainer
 
+GIVEN = ("epochs", "lr", "weight_decay", "batch_size", "momentum", "full_batches", "constant_rate")  # over the recipe
 CHECKPOINT_SECONDS = 30.0  # at most between two of them, beside one for each row
 
 
 def config_of(args: argparse.Namespace) -> tuple[dict[str, Any], Recipe]:
     """Everything that the rows depend on, and the recipe with the options applied."""
     chosen = recipe(args.dataset, args.network, args.loss, k=args.k, M=args.M)
-    given = {key: getattr(args, key) for key in ("epochs", "lr", "weight_decay", "batch_size", "full_batches")}
+    given = {key: getattr(args, key) for key in GIVEN}
     chosen = chosen._replace(**{key: value for key, value in given.items() if value is not None})
     lam = chosen.weight_decay if args.lam is None else args.lam
-    what = ("dataset", "network", "weight_norm", "loss", "k", "M", "seed", "whole", "random_labels")
+    what = ("dataset", "network", "width", "depth", "no_batchnorm", "weight_norm", "loss", "k", "M")
+    data = ("seed", "whole", "random_labels")
     how = ("amp", "channels_last", "compile", "stale_batchnorm")
-    return {name: getattr(args, name) for name in what + how} | chosen._asdict() | {"lam": lam}, chosen
+    return {name: getattr(args, name) for name in what + data + how} | chosen._asdict() | {"lam": lam}, chosen
 
 
 def run(args: argparse.Namespace) -> list[dict[str, Any]]:

@@ -23,8 +23,8 @@ from deepnet_runs import weightnorm
 from deepnet_runs.batchnorm import synchronise
 from deepnet_runs.data import DataSet, Images
 from deepnet_runs.measure import Pass, measure, rank_and_size, squared_error
-from deepnet_runs.networks import build, with_layout
-from deepnet_runs.recipes import DivergenceError, Recipe, rate_at
+from deepnet_runs.networks import Variant, build, with_layout
+from deepnet_runs.recipes import DivergenceError, Recipe, rate_at, summed_rate
 
 
 def data_loss(outputs: Tensor, labels: Tensor, loss: str, *, k: float = 1.0, M: float = 1.0) -> Tensor:
@@ -66,7 +66,8 @@ class Trainer:
         self.data = DataSet(data.train.to(device, layout), data.test.to(device, layout), data.classes)
         torch.manual_seed(config["seed"])
         channels, size = data.train.x.shape[1], data.train.x.shape[-1]
-        network = build(config["network"], channels=channels, size=size, classes=data.classes)
+        variant = Variant(config["width"], config["depth"], not config["no_batchnorm"])
+        network = build(config["network"], channels=channels, size=size, classes=data.classes, variant=variant)
         if config["weight_norm"]:
             weightnorm.fix_norms(network)
         self.network = with_layout(synchronise(network).to(device), layout)
@@ -188,7 +189,9 @@ class Trainer:
             raise
         self._check_finite(measured["loss"])
         lr = self.optimizer.param_groups[0]["lr"]
-        row = {"epoch": self.epoch, "seconds": self.seconds, "lr": lr, "train_loss": self.train_loss} | measured
+        summed = summed_rate(self.recipe, self.epoch, self.steps_per_epoch)
+        clock = {"epoch": self.epoch, "seconds": self.seconds, "lr": lr, "lr_sum": summed}
+        row = clock | {"train_loss": self.train_loss} | measured
         self.rows.append(row)
         return row, seen
 

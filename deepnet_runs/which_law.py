@@ -2,8 +2,10 @@
 
     python -m deepnet_runs.which_law runs/resnet8 [RUN ...]
 
-Runs whose configurations differ in the seed alone are repetitions, and judged together. The window goes from the first
-measured epoch without a training error, or --from, to the last, or --to. Writes which_law.json on request.
+Runs whose configurations differ in the seed alone are repetitions, and judged together; a folder stands for the runs in
+it. The window goes from the first measured epoch without a training error, or --from, to the last, or --to. With
+--output writes which_law.json, laws.png (every exponent with its interval) and for each group a figure of its omega,
+invariants, clocks, forecasts and premises.
 """
 
 import argparse
@@ -16,9 +18,9 @@ import numpy as np
 
 from central_path import records
 from central_path.options import Parser, checked
-from central_path.program import say
+from central_path.program import on_terminal, say
 from central_path.report import aligned
-from deepnet_runs import law_of_run, runs
+from deepnet_runs import judgement, law_of_run, runs
 
 PROGRAM = "python -m deepnet_runs.which_law"
 EPILOG = f"""\
@@ -26,88 +28,123 @@ k           the exponent of the family of laws that omega follow best, with a 95
             fewer than three runs: the directions j).
 D           how far the directions are out of step, in shares of their common way: at the best k and at the three laws.
             Above {law_of_run.FOLLOWS:g} at the best k a run follows no law of the family.
+time        the power p of the summed learning rate as which each law's time would pass, and R^2; gradient flow: p = 1.
+forecast    rms error of log omega forecast from the window's first epoch, the clock fitted to its first third.
+premises    at the window's end: L_LS_perp/L_LS (A1), |W mu_G + b - pi|/|pi| (A2), mean overlap of the right singular
+            vectors with those at its begin, largest angle of the left ones, share of E's row space that is still the
+            same (the last two of runs with saved features).
 exit codes  0: judged; 2: unusable arguments or records, and nothing is written."""
 EPOCH = checked(int, lambda n: n >= 1, "an epoch from 1 on")
 
 
-def window(run: runs.Run, first: int | None, last: int | None) -> list[dict[str, Any]]:
-    """The rows of a window.
-
-    Raises:
-        ValueError: if none is without a training error, and no first epoch is given.
-    """
-    first = run.first_clean if first is None else first
-    if first is None:
-        raise ValueError("Need an epoch without a training error, got none: give --from an epoch.")
-    return [row for row in run.rows if row["epoch"] >= first and (last is None or row["epoch"] <= last)]
+def median(values: Sequence[float | None], form: str) -> str:
+    """The median over the runs that have one, or a dash."""
+    there = [value for value in values if value is not None and not np.isnan(value)]
+    return format(float(np.median(there)), form) if there else "-"
 
 
-def judge(folders: Sequence[Path], first: int | None, last: int | None) -> list[dict[str, Any]]:
-    """An entry for each group of repetitions.
-
-    Raises:
-        ValueError: for a folder without a run, or a window that holds too little, with its name.
-    """
-    entries = []
-    for group in runs.repetitions([runs.read(folder) for folder in runs.within(folders)]):
-        folder, config = group[0].folder, group[0].config
-        try:
-            chosen = [window(run, first, last) for run in group]
-            found = law_of_run.find([np.array([row["omega"] for row in rows]) for rows in chosen])
-        except ValueError as error:
-            raise ValueError(f"{folder}: {error}") from error
-        entries.append(
-            {
-                "runs": [str(run.folder) for run in group],
-                **{name: config[name] for name in ("dataset", "network", "loss")},
-                "epochs": [[rows[0]["epoch"], rows[-1]["epoch"]] for rows in chosen],
-                "k": found.k,
-                "interval": list(found.interval),
-                "resampled": found.resampled,
-                "distance": found.distance,
-                "distances": found.distances,
-                "largest_omega2_over_C": found.largest,
-                "verdict": found.verdict,
-            }
-        )
-    return entries
-
-
-def table(entries: list[dict[str, Any]]) -> str:
-    """A line for each group."""
+def verdicts(entries: list[dict[str, Any]]) -> list[str]:
+    """A line for each group: its exponent and verdict."""
     rows = [["run", "seeds", "epochs", "k", "95 %", "D at k", *(f"D {name}" for name in law_of_run.LAWS), "verdict"]]
     for entry in entries:
-        (begin, end), (low, high) = entry["epochs"][0], entry["interval"]
+        epochs, (low, high) = entry["epochs"][0], entry["interval"]
         numbers = [f"{entry['k']:.2f}", f"{low:.2f} to {high:.2f}", f"{entry['distance']:.2f}"]
         laws = [f"{D:.2f}" for D in entry["distances"].values()]
-        name = f"{entry['dataset']} {entry['network']} {entry['loss']}"
-        rows.append([name, str(len(entry["runs"])), f"{begin}-{end}", *numbers, *laws, entry["verdict"]])
-    return "\n".join(aligned(rows))
+        head = [entry["label"], str(len(entry["runs"])), f"{epochs[0]}-{epochs[-1]}"]
+        rows.append([*head, *numbers, *laws, entry["verdict"]])
+    return aligned(rows)
+
+
+def times(entries: list[dict[str, Any]]) -> list[str]:
+    """A line for each group: the powers of the summed learning rate as which time would go by."""
+    names = [*law_of_run.LAWS, "own"]
+    rows = [["time (p / R^2)", *(f"{name} k" if name == "own" else name for name in names)]]
+    for entry in entries:
+        cells = []
+        for name in names:
+            powers = [power for power in entry["clocks"][name]["lr_sum"] if power]
+            cells.append(" / ".join(median([power[key] for power in powers], ".2f") for key in ("exponent", "R2")))
+        rows.append([entry["label"], *cells])
+    return aligned(rows)
+
+
+def foresight(entries: list[dict[str, Any]]) -> list[str]:
+    """A line for each group: errors of the forecasts, clocks in the summed learning rate."""
+    axis = judgement.AXES["lr_sum"]
+    names = {"constant": "constant", "log-log line": "log-log line"}
+    names |= {f"{law}, {axis}": law for law in law_of_run.LAWS} | {f"own, {axis}": "own k"}
+    names |= {f"own, power of {axis}": "own k, power of it"}
+    rows = [["forecast error", *names.values()]]
+    for entry in entries:
+        rows.append([entry["label"], *(median(entry["forecast_errors"].get(name, []), ".3f") for name in names)])
+    return aligned(rows)
+
+
+def premises(entries: list[dict[str, Any]]) -> list[str]:
+    """A line for each group: how near the end of its window is to what the laws assume."""
+    heads = {
+        "loss_ls_perp_over_loss_ls": ("A1", ".3f"),
+        "mean_output_gap": ("A2", ".3f"),
+        "overlap_V": ("overlap V", ".2f"),
+        "angle_U": ("angle U (deg)", ".0f"),
+        "overlap_E": ("overlap E", ".2f"),
+    }
+    rows = [["premises", *(head for head, _ in heads.values())]]
+    for entry in entries:
+        ends = {key: [one[key][-1] for one in entry["premises"] if one[key]] for key in heads}
+        rows.append([entry["label"], *(median(ends[key], form) for key, (_, form) in heads.items())])
+    return aligned(rows)
 
 
 def parser() -> Parser:
     """The options, as `--help` shows them."""
     p = Parser(PROGRAM, "Which law of the family the singular values omega of trained networks follow.", EPILOG)
-    p.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="output folders of deepnet_runs.train")
+    p.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="output folders of deepnet_runs.train, or above them"
+    )
     p.add_argument("--from", dest="first", type=EPOCH, metavar="EPOCH", help="default: the first without an error")
     p.add_argument("--to", dest="last", type=EPOCH, metavar="EPOCH", help="default: the last")
-    p.add_argument("--output", type=Path, metavar="DIR", help="write which_law.json there")
+    p.add_argument("--output", type=Path, metavar="DIR", help="write which_law.json and figures there")
+    p.add_argument("--no-plots", action="store_true", help="write no figures")
     return p
+
+
+def judged(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """The entries, written where they are asked for.
+
+    Raises:
+        ValueError: for unusable records or an output that cannot be.
+    """
+    from tqdm import tqdm
+
+    if args.output:
+        records.check_destination(args.output, ("which_law.json",))
+    found = [runs.read(folder) for folder in runs.within(args.runs)]
+
+    def bar(groups: Sequence[Any]) -> Any:
+        return tqdm(groups, desc="judged", file=sys.stderr, leave=False, disable=not on_terminal())
+
+    entries = judgement.judge(found, args.first, args.last, progress=bar)
+    if args.output:
+        with records.staging(args.output, last="which_law.json") as stage:
+            if not args.no_plots:
+                from deepnet_runs import law_figures
+
+                law_figures.draw(entries, found, stage)
+            records.write_json(stage / "which_law.json", {"groups": entries})
+    return entries
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    args: argparse.Namespace = parser().parse_args(argv)
+    args = parser().parse_args(argv)
     try:
-        entries = judge(args.runs, args.first, args.last)
-        if args.output:
-            records.check_destination(args.output, ("which_law.json",))
-            with records.staging(args.output, last="which_law.json") as stage:
-                records.write_json(stage / "which_law.json", {"groups": entries})
+        entries = judged(args)
     except (ValueError, OSError) as error:
         print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    say(table(entries))
+    tables = [verdicts(entries), times(entries), foresight(entries), premises(entries)]
+    say("\n\n".join("\n".join(lines) for lines in tables))
     return 0
 
 

@@ -21,8 +21,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from deepnet_runs.networks import densenet, resnet, vgg
+from deepnet_runs.networks.variant import AS_IT_IS, Variant
 
-BODIES: dict[str, Callable[[int, int], nn.Module]] = {
+BODIES: dict[str, Callable[..., nn.Module]] = {  # of channels and size; the variable ones of a variant too
     "vgg11": vgg.vgg11,
     "vgg13": vgg.vgg13,
     "resnet18": resnet.resnet18,
@@ -38,6 +39,8 @@ BODIES: dict[str, Callable[[int, int], nn.Module]] = {
     "plain7": vgg.plain7,
 }
 SMALL = ("vgg7", "resnet8", "densenet10", "plain7")
+VARIABLE = ("vgg7", "resnet8", "densenet10")
+NORMALISED_INSIDE = ("densenet10",)  # by torchvision's layers, which always do
 HOMOGENEOUS = ("plain7",)  # without any bias
 
 
@@ -56,18 +59,18 @@ class Network(nn.Module):
         return features, self.head(features)
 
 
-def build(name: str, *, channels: int, size: int, classes: int) -> Network:
+def build(name: str, *, channels: int, size: int, classes: int, variant: Variant = AS_IT_IS) -> Network:
     """The network `name` for images of `channels` x `size` x `size`, with PyTorch's initial weights.
 
     Raises:
-        ValueError: for an unknown name, or images too small for the network.
+        ValueError: for an unknown name, images too small for the network, or a variant that it does not have.
     """
     if name not in BODIES:
         raise ValueError(f"Need a network among {', '.join(BODIES)}, got {name!r}.")
     smallest = 8 if name in SMALL else 32
     if size < smallest:
         raise ValueError(f"Need images of at least {smallest} x {smallest} for {name}, got {size} x {size}.")
-    body = BODIES[name](channels, size)
+    body = BODIES[name](channels, size, *_variants(name, variant))
     with torch.no_grad():
         body.eval()
         width = body(torch.zeros(1, channels, size, size)).shape[1]
@@ -76,6 +79,17 @@ def build(name: str, *, channels: int, size: int, classes: int) -> Network:
     if name in HOMOGENEOUS:
         nn.init.zeros_(network.head.bias).requires_grad_(False)  # kept, at zero, for whoever reads [W, b]
     return network
+
+
+def _variants(name: str, variant: Variant) -> tuple[Variant, ...]:
+    if name in VARIABLE and (variant.batchnorm or name not in NORMALISED_INSIDE):
+        return (variant,)
+    if variant == AS_IT_IS:
+        return ()
+    raise ValueError(
+        f"Need vgg7 or resnet8 for another width or depth or no batch normalization (densenet10 for the first two), "
+        f"got {name} with {variant.width:g}, {variant.depth}, {'with' if variant.batchnorm else 'without'} it."
+    )
 
 
 def with_layout(network: Network, layout: torch.memory_format) -> Network:

@@ -11,6 +11,8 @@ from torch.nn.functional import adaptive_avg_pool2d, relu
 from torchvision.models import densenet as torchvision_densenet
 from torchvision.models.densenet import DenseNet
 
+from deepnet_runs.networks.variant import AS_IT_IS, Variant
+
 
 class _Pooled(nn.Module):
     """torchvision's dense blocks, followed by what its own forward does before the classifier."""
@@ -45,10 +47,10 @@ def densenet250(channels: int, size: int) -> nn.Module:
     return _bottlenecked(channels, growth=24, layers=41)
 
 
-def densenet10(channels: int, size: int) -> nn.Module:
+def densenet10(channels: int, size: int, variant: Variant = AS_IT_IS) -> nn.Module:
     """Growth 8, three blocks of one bottlenecked layer; 18 features."""
     del size
-    return _bottlenecked(channels, growth=8, layers=1)
+    return _bottlenecked(channels, growth=variant.channels(8), layers=variant.depth)
 
 
 def densenet201(channels: int, size: int) -> nn.Module:

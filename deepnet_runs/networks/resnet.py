@@ -1,8 +1,12 @@
 """Residual networks (He et al. 2016), torchvision's; below 64 x 64 with a 3 x 3 stem of stride 1 and no max-pooling."""
 
+from collections.abc import Callable
+
 from torch import nn
 from torchvision.models import resnet as torchvision_resnet
 from torchvision.models.resnet import BasicBlock, ResNet
+
+from deepnet_runs.networks.variant import AS_IT_IS, Variant
 
 
 def _body(network: ResNet, channels: int, size: int) -> nn.Module:
@@ -35,11 +39,17 @@ def resnet50(channels: int, size: int) -> nn.Module:
     return _body(torchvision_resnet.resnet50(num_classes=1), channels, size)
 
 
-def resnet8(channels: int, size: int) -> nn.Module:
+def resnet8(channels: int, size: int, variant: Variant = AS_IT_IS) -> nn.Module:
     """A 3 x 3 stem of 16 channels and one basic block each of 16, 32 and 64; 64 features."""
     del size
-    stem = [nn.Conv2d(channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True)]
-    blocks = [BasicBlock(16, 16), *(_down(inputs, 2 * inputs) for inputs in (16, 32))]
+    normalization = variant.normalization
+    inputs = variant.channels(16)
+    stem = [nn.Conv2d(channels, inputs, 3, padding=1, bias=False), normalization(inputs), nn.ReLU(inplace=True)]
+    blocks: list[BasicBlock] = []
+    for outputs in (variant.channels(own) for own in (16, 32, 64)):
+        blocks.append(_block(inputs, outputs, 2 if blocks else 1, normalization))
+        blocks += [_block(outputs, outputs, 1, normalization) for _ in range(variant.depth - 1)]
+        inputs = outputs
     body = nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     for module in body.modules():
         if isinstance(module, nn.Conv2d):
@@ -47,6 +57,8 @@ def resnet8(channels: int, size: int) -> nn.Module:
     return body
 
 
-def _down(inputs: int, outputs: int) -> BasicBlock:
-    shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=2, bias=False), nn.BatchNorm2d(outputs))
-    return BasicBlock(inputs, outputs, stride=2, downsample=shortcut)
+def _block(inputs: int, outputs: int, stride: int, normalization: Callable[[int], nn.Module]) -> BasicBlock:
+    shortcut = None
+    if stride > 1:
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), normalization(outputs))
+    return BasicBlock(inputs, outputs, stride=stride, downsample=shortcut, norm_layer=normalization)

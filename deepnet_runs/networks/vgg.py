@@ -4,8 +4,12 @@ The full-size ones are torchvision's convolutions, initialised as there, and two
 with BatchNorm1d in place of dropout.
 """
 
+from collections.abc import Callable
+
 from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
+
+from deepnet_runs.networks.variant import AS_IT_IS, Variant
 
 WIDE = 4096
 
@@ -35,30 +39,38 @@ def vgg13(channels: int, size: int) -> nn.Module:
     return _full_size("B", channels, size)
 
 
-def _small(channels: int, *, normalised: bool) -> nn.Sequential:
+def _small(channels: int, variant: Variant, normalization: Callable[[int], list[nn.Module]]) -> nn.Sequential:
     layers: list[nn.Module] = []
     inputs = channels
-    for width in (16, 16, 0, 32, 32, 0, 64, 64):
-        if width == 0:
+    for stage in (16, 32, 64):
+        if layers:
             layers.append(nn.MaxPool2d(2))
-            continue
-        normalization = [nn.BatchNorm2d(width)] * normalised
-        layers += [nn.Conv2d(inputs, width, 3, padding=1, bias=False), *normalization, nn.ReLU(inplace=True)]
-        inputs = width
+        for _ in range(2 * variant.depth):
+            width = variant.channels(stage)
+            convolution = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
+            layers += [convolution, *normalization(width), nn.ReLU(inplace=True)]
+            inputs = width
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def vgg7(channels: int, size: int) -> nn.Module:
-    """Convolutions of 16, 16, 32, 32, 64, 64 channels, average pooling, 64 features."""
+def _keep_variance(layers: nn.Sequential) -> nn.Sequential:
+    for module in layers:
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return layers
+
+
+def vgg7(channels: int, size: int, variant: Variant = AS_IT_IS) -> nn.Module:
+    """Convolutions of 16, 16, 32, 32, 64, 64 channels, average pooling, 64 features.
+
+    Without batch normalization initialised by He's rule to keep the variance, as `plain7`.
+    """
     del size
-    return _small(channels, normalised=True)
+    layers = _small(channels, variant, lambda width: [variant.normalization(width)])
+    return layers if variant.batchnorm else _keep_variance(layers)
 
 
 def plain7(channels: int, size: int) -> nn.Module:
     """`vgg7` without batch normalization: homogeneous in every layer, initialised by He's rule to keep the variance."""
     del size
-    layers = _small(channels, normalised=False)
-    for module in layers:
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    return layers
+    return _keep_variance(_small(channels, AS_IT_IS, lambda _: []))

@@ -149,8 +149,8 @@ def test_omega_of_fewer_examples_than_units_is_that_of_the_eigenvectors_of_the_w
     features = generator.normal(size=(C, width))[labels] + generator.normal(size=(n, width))
     m = statistics.moments(moments_by_loops(features, labels))
     eps = float(np.finfo(np.float32).eps)
-    few, rank = statistics.omega(m, n=n, eps=eps)
-    whole, same = statistics.omega(m, n=width, eps=eps)
+    few, _, rank = statistics.snr(m, n=n, eps=eps)
+    whole, _, same = statistics.snr(m, n=width, eps=eps)
     assert rank == same == n - C
     np.testing.assert_allclose(few, whole, rtol=1e-9)
 

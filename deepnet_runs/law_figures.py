@@ -1,0 +1,177 @@
+"""Figures of `which_law`: every group's exponent in laws.png, and one figure a group of what lies behind it.
+
+Colours are colour-blind-safe; line styles and markers differ, so that the figures read in grey too.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from central_path.plots import DPI, STYLE
+from deepnet_runs import clock, judgement
+from deepnet_runs.law_of_run import FOLLOWS, GRID, LAWS, distance, increments
+from deepnet_runs.runs import Run
+
+COLORS = {"riemannian": "#0072B2", "renormalized": "#D55E00", "unnormalized": "#009E73", "own": "#000000"}
+STYLES = {"riemannian": "-", "renormalized": "--", "unnormalized": "-.", "own": ":"}
+MARKS = {"riemannian": "o", "renormalized": "s", "unnormalized": "^"}
+
+
+def draw(entries: list[dict[str, Any]], found: list[Run], folder: Path) -> None:
+    """laws.png, and law_LABEL.png for each group."""
+    by_folder = {str(run.folder): run for run in found}
+    with matplotlib.rc_context(STYLE):
+        laws(entries).savefig(folder / "laws.png", dpi=DPI)
+        for entry in entries:
+            name = re.sub(r"[^a-z0-9.=_-]+", "-", entry["label"].lower())
+            group(entry, by_folder[entry["runs"][0]]).savefig(folder / f"law_{name}.png", dpi=DPI)
+
+
+def laws(entries: list[dict[str, Any]]) -> Figure:
+    """The exponent of each group with its interval, and how far the directions are out of step."""
+    high = 0.9 + 0.28 * len(entries)
+    figure = Figure(figsize=(7.2, high), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    y = np.arange(len(entries))[::-1]
+    for name, k in LAWS.items():
+        left.axvline(k, color=COLORS[name], linestyle=STYLES[name], linewidth=1, zorder=0)
+        left.annotate(name, (k, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=7)
+        D = [entry["distances"][name] for entry in entries]
+        right.plot(D, y, MARKS[name], color=COLORS[name], markersize=4, fillstyle="none", label=f"at {name}")
+    for at, entry in zip(y, entries, strict=True):
+        follows = entry["distance"] <= FOLLOWS
+        left.plot(entry["interval"], [at, at], color="black", linewidth=1.2)
+        left.plot(entry["k_by_run"], [at] * len(entry["k_by_run"]), "|", color="black", markersize=5)
+        left.plot(entry["k"], at, "o", color="black", markersize=4, markerfacecolor="black" if follows else "white")
+        right.plot(entry["distance"], at, "k*", markersize=6, label="at the best k" if at == y[0] else None)
+    right.axvline(FOLLOWS, color="0.4", linewidth=1, linestyle=(0, (1, 1)))
+    left.set_yticks(y, [f"{entry['label']} (n = {len(entry['runs'])})" for entry in entries], fontsize=7)
+    left.set_ylim(-0.6, len(entries) - 0.4)
+    left.set_xlabel("exponent k, 95 % (filled: follows a law)", fontsize=8)
+    right.set_xlabel("D, out of step (dotted: limit)", fontsize=8)
+    right.set_xscale("log")
+    figure.legend(loc="outside lower right", ncols=4, fontsize=7)
+    return figure
+
+
+def group(entry: dict[str, Any], run: Run) -> Figure:
+    """The first run of a group: omega and forecast, the three invariants, D(k), implied time, premises."""
+    rows = judgement.window(run, entry["epochs"][0][0], entry["epochs"][0][-1])
+    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    figure.suptitle(
+        f"{entry['label']}: {entry['verdict']} (k = {entry['k']:.2f}, n = {len(entry['runs'])})", fontsize=10
+    )
+    axes = figure.subplots(2, 4)
+    epochs = np.array([row["epoch"] for row in rows])
+    _omega(axes[0, 0], entry, rows, epochs)
+    for axis, (name, k) in zip(axes[0, 1:], LAWS.items(), strict=True):
+        _invariant(axis, name, k, judgement.omega_of(rows), epochs)
+    top = max(float(np.abs(axis.get_ylim()).max()) for axis in axes[0, 1:])
+    for axis in axes[0, 1:]:
+        axis.set_ylim(-top, top)
+    _distances(axes[1, 0], judgement.omega_of(rows))
+    _clocks(axes[1, 1], rows)
+    _premises(axes[1, 2], entry["premises"][0], epochs)
+    _turning(axes[1, 3], entry["premises"][0], epochs)
+    for axis in (*axes[0], *axes[1, 1:]):
+        _plain_ticks(axis, y=axis is axes[0, 0])
+    return figure
+
+
+def _plain_ticks(axis: Axes, *, y: bool) -> None:
+    """Logarithmic axes of few decades with plain numbers at 1, 2, 5, 10, 20, ..."""
+    for scale in (axis.xaxis, axis.yaxis) if y else (axis.xaxis,):
+        scale.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        scale.set_minor_locator(NullLocator())
+
+
+def _omega(axis: Axes, entry: dict[str, Any], rows: judgement.Rows, epochs: np.ndarray) -> None:
+    omega = judgement.omega_of(rows)
+    axis.loglog(epochs, omega, color="0.6", linewidth=1)
+    axis.plot([], [], color="0.6", linewidth=1, label="measured")
+    made = judgement.forecasts(rows, entry["k"])
+    for name in LAWS:
+        ahead = made.get(f"{name}, {judgement.AXES['lr_sum']}")
+        if ahead:
+            mean = np.exp(np.log(ahead.omega).mean(axis=1))
+            axis.plot(epochs, mean, STYLES[name], color=COLORS[name], label=name)
+            axis.axvline(epochs[ahead.fitted - 1], color="0.4", linewidth=0.8, linestyle=(0, (1, 1)))
+    mean = np.exp(np.log(omega).mean(axis=1))
+    axis.plot(epochs, mean, "k.", markersize=3, label="measured, mean")
+    axis.set_ylim(omega.min() / 1.3, 3 * omega.max())
+    axis.set_title("omega and forecasts of its mean", fontsize=8)
+    axis.set_xlabel("epoch (dotted: clock fitted up to here)")
+    axis.legend(fontsize=6)
+
+
+def _invariant(axis: Axes, name: str, k: float, omega: np.ndarray, epochs: np.ndarray) -> None:
+    dF = increments(omega, np.array([k]))[0]
+    mean = dF.mean(axis=1, keepdims=True)
+    axis.semilogx(epochs, (dF - mean) / mean[-1], color=COLORS[name], linewidth=1)
+    axis.axhspan(-FOLLOWS, FOLLOWS, color="0.9", zorder=0)
+    axis.set_title(f"F(omega_j) - mean, in shares: {name}", fontsize=8)
+    axis.set_xlabel("epoch (grey: follows)")
+
+
+def _distances(axis: Axes, omega: np.ndarray) -> None:
+    D = distance(increments(omega, GRID))
+    axis.semilogy(GRID, D, color="black")
+    axis.axhline(FOLLOWS, color="0.4", linewidth=1, linestyle=(0, (1, 1)))
+    for name, k in LAWS.items():
+        axis.axvline(k, color=COLORS[name], linestyle=STYLES[name], linewidth=1)
+    axis.set_title("D(k), largest deviation", fontsize=8)
+    axis.set_xlabel("exponent k")
+
+
+def _clocks(axis: Axes, rows: judgement.Rows) -> None:
+    x = judgement.elapsed_on("lr_sum", rows)
+    omega = judgement.omega_of(rows)
+    if x is None:
+        x = judgement.elapsed_on("epoch", rows)
+    assert x is not None  # every row has its epoch
+    for name, k in LAWS.items():
+        tau = clock.elapsed(omega, k)
+        p = clock.power(tau, x).exponent
+        label = name if np.isnan(p) else f"{name}, p = {p:.2f}"
+        there = (tau > 0) & (x > 0)
+        axis.loglog(x[there], tau[there] / tau[-1], STYLES[name], color=COLORS[name], label=label)
+    axis.set_title("implied time, in shares of its end", fontsize=8)
+    axis.set_xlabel("summed learning rate since the first epoch" if "lr_sum" in rows[0] else "epochs since the first")
+    axis.legend(fontsize=6)
+
+
+def _lines(axis: Axes, premises: dict[str, Any], epochs: np.ndarray, keys: dict[str, tuple[str, str, str]]) -> None:
+    for key, (label, color, style) in keys.items():
+        if premises[key]:
+            axis.plot(epochs, premises[key], style, color=color, label=label)
+    axis.set_xscale("log")
+    axis.set_xlabel("epoch")
+    if axis.lines:
+        axis.legend(fontsize=6)
+
+
+def _premises(axis: Axes, premises: dict[str, Any], epochs: np.ndarray) -> None:
+    keys = {
+        "loss_ls_perp_over_loss_ls": ("A1: L_LS_perp / L_LS", "#0072B2", "-"),
+        "mean_output_gap": ("A2: |W mu_G + b - pi| / |pi|", "#D55E00", "--"),
+    }
+    _lines(axis, premises, epochs, keys)
+    axis.set_yscale("log")
+    axis.set_title("distance from the premises", fontsize=8)
+
+
+def _turning(axis: Axes, premises: dict[str, Any], epochs: np.ndarray) -> None:
+    keys = {
+        "overlap_V": ("right singular vectors, by rank", "#000000", "-"),
+        "overlap_E": ("row space of E", "#009E73", "-."),
+    }
+    _lines(axis, premises, epochs, keys)
+    axis.set_ylim(0, 1.05)
+    axis.set_title("overlap with the window's begin", fontsize=8)
