@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from deepnet_runs import assumptions, clock, forecast, law_of_run
-from deepnet_runs.law_of_run import LAWS, Finding
+from deepnet_runs.law_of_run import LAWS
 from deepnet_runs.runs import Run, labels, repetitions
 
 Rows = list[dict[str, Any]]
@@ -90,25 +90,32 @@ def judge(
     last: int | None = None,
     *,
     progress: Callable[[Sequence[Any]], Any] = iter,
-) -> list[dict[str, Any]]:
-    """An entry for each group of repetitions.
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """An entry for each group of repetitions, and why there is none for the others.
 
-    Raises:
-        ValueError: for a window that holds too little, with the run's name.
+    A run whose window holds too little is left out of its group, and the entry says of how many.
     """
-    entries, groups = [], repetitions(runs)
+    entries, groups, refusals = [], repetitions(runs), []
     for label, group in progress(list(zip(labels(groups), groups, strict=True))):
-        try:
-            windows = [window(run, first, last) for run in group]
-            found = law_of_run.find([omega_of(rows) for rows in windows])
-        except ValueError as error:
-            raise ValueError(f"{group[0].folder}: {error}") from error
-        entries.append(entry(label, group, windows, found))
-    return entries
+        kept, why = [], ""
+        for run in group:
+            try:
+                rows = window(run, first, last)
+                law_of_run.check(omega_of(rows))
+                kept.append((run, rows))
+            except ValueError as error:
+                why = f"{run.folder}: {error}"
+        if kept:
+            runs_kept, windows = zip(*kept, strict=True)
+            entries.append(entry(label, runs_kept, windows, left_out=len(group) - len(kept)))
+        else:
+            refusals.append(why)
+    return entries, refusals
 
 
-def entry(label: str, group: Sequence[Run], windows: Sequence[Rows], found: Finding) -> dict[str, Any]:
+def entry(label: str, group: Sequence[Run], windows: Sequence[Rows], *, left_out: int) -> dict[str, Any]:
     """What is said of a group."""
+    found = law_of_run.find([omega_of(rows) for rows in windows])
     ahead = [forecasts(rows, found.k) for rows in windows]
     return {
         "label": label,
@@ -122,6 +129,7 @@ def entry(label: str, group: Sequence[Run], windows: Sequence[Rows], found: Find
         "distances": found.distances,
         "k_by_run": [law_of_run.nearest(omega_of(rows)) for rows in windows],
         "largest_omega2_over_C": found.largest,
+        "left_out": left_out,
         "verdict": found.verdict,
         "clocks": clocks(windows, found.k),
         "forecast_errors": {

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from scipy.integrate import cumulative_simpson
+from scipy.interpolate import CubicHermiteSpline
 
 LAWS = {"riemannian": 0.0, "renormalized": 1.0, "unnormalized": 2.0}
 GRID = np.linspace(-3.0, 5.0, 1601)  # exponents looked at, 0.005 apart; the laws are among them
@@ -44,10 +45,12 @@ def advance(omega: Float[np.ndarray, " K"], tau: Float[np.ndarray, " T"], k: flo
     Beyond it, and where for k > 2 the law has no omega that late, it is infinite.
     """
     x = np.log(omega / np.sqrt(len(omega) + 1))
-    grid = np.linspace(x.min(), x.max() + _room(x.max(), np.max(tau, initial=0.0), k), 8001)
-    F = cumulative_simpson(np.exp((2 - k) * np.logaddexp(0, 2 * grid)), x=grid, initial=0)
-    reached = np.interp(x, grid, F) + tau[:, None]
-    return np.sqrt(len(omega) + 1) * np.exp(np.where(reached <= F[-1], np.interp(reached, F, grid), np.inf))
+    grid = np.linspace(x.min(), x.max() + _room(x.max(), np.max(tau, initial=0.0), k), 1001)
+    slope = np.exp((2 - k) * np.logaddexp(0, 2 * grid))
+    F = cumulative_simpson(slope, x=grid, initial=0)
+    reached = CubicHermiteSpline(grid, F, slope)(x) + tau[:, None]
+    there = CubicHermiteSpline(F, grid, 1 / slope)(np.minimum(reached, F[-1]))
+    return np.sqrt(len(omega) + 1) * np.exp(np.where(reached <= F[-1], there, np.inf))
 
 
 def _room(x: float, tau: float, k: float) -> float:
@@ -67,6 +70,19 @@ def distance(dF: Float[np.ndarray, "G T K"]) -> Float[np.ndarray, " G"]:
     with np.errstate(divide="ignore", invalid="ignore"):
         D = np.max(np.abs(dF - mean[:, :, None]), axis=(1, 2)) / mean[:, -1]
     return np.where(mean[:, -1] > 0, D, np.inf)
+
+
+def check(omega: np.ndarray) -> None:
+    """Refuse a window that says nothing.
+
+    Raises:
+        ValueError: without 3 epochs and 3 directions, all omega positive.
+    """
+    if omega.ndim != 2 or min(omega.shape) < 3 or not np.all(omega > 0):
+        raise ValueError(
+            f"Need omega > 0 at 3 epochs or more in 3 directions or more, got an array of shape {omega.shape}, "
+            f"smallest {omega.min() if omega.size else np.nan:.3g}: choose a window that holds them."
+        )
 
 
 def nearest(omega: Float[np.ndarray, "T K"]) -> float:
@@ -107,11 +123,7 @@ def find(runs: Sequence[Float[np.ndarray, "T K"]], *, resamples: int = 200, seed
     if not runs:
         raise ValueError("Need a run, got none.")
     for omega in runs:
-        if omega.ndim != 2 or min(omega.shape) < 3 or not np.all(omega > 0):
-            raise ValueError(
-                f"Need omega > 0 at 3 epochs or more in 3 directions or more, got an array of shape {omega.shape}, "
-                f"smallest {omega.min() if omega.size else np.nan:.3g}: choose a window that holds them."
-            )
+        check(omega)
     rng = np.random.default_rng(seed)
     each = [increments(omega, GRID) for omega in runs]
     by_run = np.stack([distance(dF) for dF in each])

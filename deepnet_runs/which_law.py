@@ -51,7 +51,8 @@ def verdicts(entries: list[dict[str, Any]]) -> list[str]:
         numbers = [f"{entry['k']:.2f}", f"{low:.2f} to {high:.2f}", f"{entry['distance']:.2f}"]
         laws = [f"{D:.2f}" for D in entry["distances"].values()]
         head = [entry["label"], str(len(entry["runs"])), f"{epochs[0]}-{epochs[-1]}"]
-        rows.append([*head, *numbers, *laws, entry["verdict"]])
+        left = f" ({entry['left_out']} runs left out)" if entry["left_out"] else ""
+        rows.append([*head, *numbers, *laws, entry["verdict"] + left])
     return aligned(rows)
 
 
@@ -124,7 +125,11 @@ def judged(args: argparse.Namespace) -> list[dict[str, Any]]:
     def bar(groups: Sequence[Any]) -> Any:
         return tqdm(groups, desc="judged", file=sys.stderr, leave=False, disable=not on_terminal())
 
-    entries = judgement.judge(found, args.first, args.last, progress=bar)
+    entries, refusals = judgement.judge(found, args.first, args.last, progress=bar)
+    if not entries:
+        raise ValueError(refusals[0])
+    for why in refusals:
+        print(f"{PROGRAM}: not judged: {why}", file=sys.stderr)
     if args.output:
         with records.staging(args.output, last="which_law.json") as stage:
             if not args.no_plots:

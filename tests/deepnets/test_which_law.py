@@ -3,24 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from planted_laws import planted
+from planted_records import write
 
-from deepnet_runs import which_law
-
-
-def write(folder, omega, *, seed=0, network="resnet8", clean_from=3):
-    folder.mkdir()
-    config = {"dataset": "digits", "network": network, "loss": "mse", "seed": seed, "lam": 0.0, "device": "cpu"}
-    (folder / "config.json").write_text(json.dumps(config))
-    rows = [
-        {"epoch": 2 * i + 1, "omega": list(values), "train_error": 0.0 if 2 * i + 1 >= clean_from else 0.1}
-        for i, values in enumerate(omega)
-    ]
-    (folder / "measurements.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return str(folder)
+from deepnet_runs import clock, forecast, judgement, law_figures, law_of_run, runs, which_law
 
 
 def with_a_start_of_its_own(omega):
@@ -31,7 +21,7 @@ def with_a_start_of_its_own(omega):
 def test_planted_laws_are_read_from_records_and_repetitions_are_judged_together(tmp_path, capsys):
     runs = [write(tmp_path / f"a{s}", with_a_start_of_its_own(planted(1, s, 0.003)), seed=s) for s in range(3)]
     runs.append(write(tmp_path / "b", with_a_start_of_its_own(planted(2, 5, 0.003)), network="vgg7"))
-    assert which_law.main([*runs, "--output", str(tmp_path / "out")]) == 0
+    assert which_law.main([*runs, "--output", str(tmp_path / "out"), "--no-plots"]) == 0
     first, second = json.loads((tmp_path / "out" / "which_law.json").read_text())["groups"]
     assert (first["verdict"], len(first["runs"]), first["resampled"]) == ("renormalized", 3, "runs")
     assert (second["verdict"], second["network"]) == ("unnormalized", "vgg7")
@@ -66,6 +56,64 @@ def test_what_cannot_be_read_gets_one_line_and_writes_nothing(tmp_path, capsys, 
     assert (code, said.out, said.err.count("\n")) == (2, "", 1)
     assert match in said.err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_clock_the_forecast_and_the_premises_are_read_from_records(tmp_path, capsys):
+    omega = planted(1.0, 0, 0.0)
+    plain = write(tmp_path / "a", omega, clean_from=1)
+    changed = write(tmp_path / "b", omega, clean_from=1, momentum=0.0)
+    assert which_law.main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    entries = json.loads((tmp_path / "out" / "which_law.json").read_text())["groups"]
+    assert [entry["label"] for entry in entries] == ["digits resnet8 mse", "digits resnet8 mse momentum=0.0"]
+    assert [entry["runs"] for entry in entries] == [[plain], [changed]]
+    rows = [json.loads(line) for line in (tmp_path / "a" / "measurements.jsonl").read_text().splitlines()]
+    x = np.array([row["lr_sum"] for row in rows])
+    for name, k in (("riemannian", 0.0), ("renormalized", 1.0), ("own", entries[0]["k"])):
+        expected = clock.power(clock.elapsed(omega, k), x - x[0])
+        assert entries[0]["clocks"][name]["lr_sum"][0]["exponent"] == pytest.approx(expected.exponent, rel=1e-9)
+        ahead = forecast.by_law(omega, x - x[0], k, free_power=False)
+        errors = entries[0]["forecast_errors"][f"{name}, summed learning rate"]
+        assert errors == [pytest.approx(ahead.error, rel=1e-6)]
+    premises = entries[0]["premises"][0]
+    assert premises["loss_ls_perp_over_loss_ls"][1] == 0.5
+    assert premises["mean_output_gap"][1] == 0.25
+    assert premises["overlap_V"] == pytest.approx(np.ones(len(rows)))
+    assert premises["overlap_E"] is None  # no features were saved
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "which_law.json",
+        "laws.png",
+        "law_digits-resnet8-mse.png",
+        "law_digits-resnet8-mse-momentum=0.0.png",
+    }
+    out = capsys.readouterr().out
+    for head in ("time (p / R^2)", "forecast error", "premises"):
+        assert head in out
+
+
+def test_runs_that_cannot_be_judged_are_said_and_do_not_stop_the_others(tmp_path, capsys):
+    for seed in range(3):
+        write(tmp_path / f"a{seed}", planted(1, seed), seed=seed, clean_from=1000 if seed == 1 else 1)
+    write(tmp_path / "b", planted(1, 0), network="vgg7", clean_from=1000)
+    assert which_law.main([str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert f"not judged: {tmp_path / 'b'}: Need an epoch without a training error" in said.err
+    assert "(1 runs left out)" in said.out
+
+
+def test_the_figures_show_the_records(tmp_path):
+    omega = planted(1.0, 0, 0.0)
+    run = runs.read(Path(write(tmp_path / "a", omega, clean_from=1)))
+    (entry,), refusals = judgement.judge([run])
+    assert refusals == []
+    axes = law_figures.group(entry, run).axes
+    np.testing.assert_array_equal(np.stack([line.get_ydata() for line in axes[0].lines[:9]], axis=1), omega)
+    spreads = [np.max(np.abs(np.stack([line.get_ydata() for line in axis.lines]))) for axis in axes[1:4]]
+    np.testing.assert_allclose(spreads, [entry["distances"][name] for name in law_of_run.LAWS], rtol=1e-9, atol=1e-12)
+    assert spreads[1] < 1e-6 < 0.1 < min(spreads[0], spreads[2])  # that of the planted law alone stays flat
+    left, right = law_figures.laws([entry]).axes
+    assert left.lines[-1].get_xdata() == [entry["k"]]
+    assert entry["distances"]["riemannian"] in [line.get_xdata()[0] for line in right.lines]
 
 
 def test_it_needs_no_torch():
