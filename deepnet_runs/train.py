@@ -38,7 +38,7 @@ def config_of(args: argparse.Namespace) -> tuple[dict[str, Any], Recipe]:
     chosen = chosen._replace(**{key: value for key, value in given.items() if value is not None})
     lam = chosen.weight_decay if args.lam is None else args.lam
     what = ("dataset", "network", "weight_norm", "loss", "k", "M", "seed", "whole", "random_labels")
-    how = ("amp", "channels_last", "compile", "stale_batchnorm")
+    how = ("amp", "channels_last", "compile", "stale_batchnorm", "robustness")
     return {name: getattr(args, name) for name in what + how} | chosen._asdict() | {"lam": lam}, chosen
 
 
