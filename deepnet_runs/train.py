@@ -40,7 +40,7 @@ def config_of(args: argparse.Namespace) -> tuple[dict[str, Any], Recipe]:
     lam = chosen.weight_decay if args.lam is None else args.lam
     what = ("dataset", "network", "width", "depth", "no_batchnorm", "weight_norm", "loss", "k", "M")
     data = ("seed", "whole", "random_labels")
-    how = ("amp", "channels_last", "compile", "stale_batchnorm")
+    how = ("amp", "channels_last", "compile", "stale_batchnorm", "robustness")
     return {name: getattr(args, name) for name in what + data + how} | chosen._asdict() | {"lam": lam}, chosen
 
 

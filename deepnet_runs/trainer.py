@@ -19,7 +19,7 @@ from torch import distributed as dist
 from torch.nn.functional import cross_entropy, one_hot
 from torch.nn.parallel import DistributedDataParallel
 
-from deepnet_runs import weightnorm
+from deepnet_runs import robustness, weightnorm
 from deepnet_runs.batchnorm import synchronise
 from deepnet_runs.data import DataSet, Images
 from deepnet_runs.measure import Pass, measure, rank_and_size, squared_error
@@ -64,6 +64,8 @@ class Trainer:
         self.config, self.recipe, self.device = config, recipe, device
         layout = torch.channels_last if config["channels_last"] else torch.contiguous_format
         self.data = DataSet(data.train.to(device, layout), data.test.to(device, layout), data.classes)
+        count = config["robustness"]
+        self.fooled = robustness.sample(self.data.test, count) if count is not None else None
         torch.manual_seed(config["seed"])
         channels, size = data.train.x.shape[1], data.train.x.shape[-1]
         variant = Variant(config["width"], config["depth"], not config["no_batchnorm"])
@@ -188,6 +190,13 @@ class Trainer:
             self._check_finite(float("nan"))
             raise
         self._check_finite(measured["loss"])
+        if self.fooled is not None:
+            found = robustness.measure(self.network, self.fooled, batch_size=self.recipe.batch_size)
+            measured |= {
+                "robustness": found.average,
+                "robustness_images": found.images,
+                "robustness_unflipped": found.unflipped,
+            }
         lr = self.optimizer.param_groups[0]["lr"]
         summed = summed_rate(self.recipe, self.epoch, self.steps_per_epoch)
         clock = {"epoch": self.epoch, "seconds": self.seconds, "lr": lr, "lr_sum": summed}
@@ -223,6 +232,7 @@ class Trainer:
         """One step and one measurement on two images a class."""
         few = [self._few(images) for images in self.data[:2]]
         self.data = DataSet(few[0], few[1], self.data.classes)
+        self.fooled = None if self.fooled is None else few[1]
         self.network.train()
         self.step(self.data.train, len(self.data.train.y), 0)
         self.train_loss = 0.0

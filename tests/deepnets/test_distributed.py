@@ -13,7 +13,7 @@ from central_path.records import read_samples
 from deepnet_runs import train
 
 ROOT = Path(__file__).parents[2]
-EXACT = ("epoch", "lr", "lam", "rank_between", "batchnorm_reestimated")
+EXACT = ("epoch", "lr", "lam", "rank_between", "batchnorm_reestimated", "robustness_images", "robustness_unflipped")
 SHARES = ("train_error", "test_error", "ncc_mismatch_train", "ncc_mismatch_test")
 N_TEST = 397
 ROUNDING = 2e-5  # two processes move a row by 9e-7 of itself, one float32 ulp on every pixel moves it by 4e-7
@@ -21,7 +21,7 @@ ROUNDING = 2e-5  # two processes move a row by 9e-7 of itself, one float32 ulp o
 
 def options(folder, *more):
     # batches of 127, the last of 3: none splits evenly between two processes
-    begin = ["--network", "densenet10", "--epochs", "2", "--batch-size", "127", "--save-features"]
+    begin = ["--network", "densenet10", "--epochs", "2", "--batch-size", "127", "--save-features", "--robustness", "21"]
     return [*begin, "--device", "cpu", "--output", str(folder), *more]
 
 

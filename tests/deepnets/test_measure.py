@@ -70,7 +70,8 @@ def test_the_gradient_of_the_trained_objective_vanishes_at_the_least_squares_cla
 
 def trainer_of(data, lam, weight_decay, lr=0.1):
     recipe = Recipe(epochs=3, lr=lr, weight_decay=weight_decay, batch_size=10_000, momentum=0.9, warmup_steps=0)
-    config = dict.fromkeys(("amp", "channels_last", "stale_batchnorm", "weight_norm"), False)
+    config = dict.fromkeys(("amp", "channels_last", "stale_batchnorm", "weight_norm", "no_batchnorm"), False)
+    config |= {"robustness": None, "width": 1.0, "depth": 1}
     return Trainer(
         config | recipe._asdict() | {"network": "resnet8", "loss": "mse", "k": 1.0, "M": 1.0, "seed": 0, "lam": lam},
         recipe,

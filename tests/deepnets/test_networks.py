@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -134,6 +135,9 @@ def test_every_network_does_a_forward_a_backward_and_a_measuring_step_on_two_ima
     written = json.loads(line(row))
     parts = sum(written[key] for key in ("loss_nc1", "loss_nc23", "loss_ls_perp"))
     assert parts == pytest.approx(written["loss"], rel=1e-12)
+    V = np.array(written.pop("snr_right"))
+    assert V.shape == (classes - 1, classes)
+    np.testing.assert_allclose(V.sum(axis=1), 0, rtol=0, atol=1e-6)  # Mbar maps the vector of ones to 0
     assert all(math.isfinite(value) for value in [*written.pop("omega"), *written.values()])
     assert written["rank_between"] == classes - 1
     assert 1 <= written["rank_within"] <= classes  # two images a class deviate from their mean along one line each
