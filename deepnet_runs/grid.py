@@ -36,10 +36,10 @@ DESCRIPTION = """\
 Train a grid of networks, several at once: each cell by `python -m deepnet_runs.train` in DIR/DATASET-NETWORK-LOSS-SEED,
 followed by its condition or learning rate if it has one."""
 EPILOG = """\
-cells       by default the paper's fifteen pairs of data set and network, with mse and ce. Of digits: vgg7, resnet8 and
-            densenet10. --conditions trains the digits, with mse, under each of the named changes (all if none is named);
-            --sweep trains, with mse, at 25 learning rates from 1e-4 to 0.25 on the scale of torch.nn.MSELoss, and names
-            the best by test error at the last epoch. Options after -- go to every cell.
+cells       by default the paper's fifteen pairs of data set and network, with mse and ce; of digits vgg7, resnet8 and
+            densenet10. --conditions trains the digits, with mse, under each of the named changes (all if none is
+            named); --sweep trains, with mse, at 25 learning rates from 1e-4 to 0.25 on the scale of torch.nn.MSELoss,
+            and names the best by test error at the last epoch. Options after -- go to every cell.
 again       the same command trains what is left. Finished and diverged cells are skipped, interrupted ones go on from
             their checkpoints to the same rows. A cell whose records are of other options is refused, and no other.
 local       processes with one thread each, one a core unless --parallel says otherwise, that end with the command.

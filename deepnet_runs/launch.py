@@ -57,7 +57,6 @@ def local(
     shared = processes == 1 and not any("--compile" in cell.options for cell in cells)  # compiled code outlives a cell
     devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     worker = Worker(jobs, shared=shared, processes=processes, grid=grid, devices=devices)
-    jobs.mkdir(parents=True)
     waiting = [list(cells)] * min(parallel, len(cells)) if shared else [[cell] for cell in cells]
     running: dict[int, tuple[Any, int]] = {}  # by the number of the process: its job, and how many cells were taken then
     log = jobs
