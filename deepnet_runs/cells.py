@@ -55,7 +55,7 @@ class Cell(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """How far a cell is: its last measured epoch of how many, the test error there, and a sentence where it is stuck."""
+    """How far a cell is: its last measured epoch of how many, the test error there, and why where it is stuck."""
 
     state: str
     epoch: int
@@ -183,7 +183,7 @@ def _last_row(path: Path) -> dict[str, Any]:
 
 
 class Best(NamedTuple):
-    """The best learning rate of a sweep so far: published scale, mean test error over the seeds, how many rates count."""
+    """The best learning rate of a sweep: published scale, mean test error over seeds, how many tie and count."""
 
     rate: float
     test_error: float
@@ -193,7 +193,7 @@ class Best(NamedTuple):
 
 
 def best_rates(found: Sequence[tuple[Cell, Standing]]) -> dict[tuple[str, str, str], Best]:
-    """Of each data set, network and loss of a sweep the rate of the least test error at the last epoch, mean over seeds.
+    """Of each data set, network and loss of a sweep the rate of the least test error at the last epoch, mean of seeds.
 
     Rates whose seeds have all finished count; of several that are equally good the lowest is given, and their number.
     """

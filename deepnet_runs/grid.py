@@ -51,7 +51,8 @@ exit codes  0: every cell is finished, or submitted with --no-wait; 1: some are 
             arguments, and nothing is written; 130: ended by Ctrl-C or SIGTERM."""
 OF_THE_GRID = ("--dataset", "--network", "--loss", "--seed", "--output", "--resume", "--dry-run")
 ON_SLURM = 16  # cells at once
-PATIENCE = 20.0  # seconds in which the processes of a killed grid, which hold its folder, have ended
+PATIENCE = 20.0  # seconds in which the processes of a killed grid, which hold its folder, have ended, and
+SETTLING = 5.0  # seconds in which a killed one has let go of its cell's
 COUNT = checked(int, lambda n: n >= 1, "at least 1")
 
 
@@ -98,6 +99,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     for word in train:
         if word.partition("=")[0] in taken:
             p.error(f"{word} after -- is set by the grid: leave it out")
+    if "--download" in train:
+        fetch = f"python -m deepnet_runs.train --dataset {datasets[0]} --network NAME --download --dry-run"
+        p.error(f"cells would fetch the same files at once, got --download after --: fetch them first, by {fetch}")
     if args.sweep and "rescaled-mse" in losses:
         p.error("the learning rates of --sweep are for mse and ce, got rescaled-mse: give another loss")
     args.output = args.output.absolute()  # jobs begin elsewhere
@@ -122,6 +126,17 @@ def standings(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
     return [(cell, here._replace(state=states.get(cell.name, here.state))) for cell, here in found]
 
 
+def settled(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
+    """The same, once processes that were just killed have let go of their folders; others train on after the wait."""
+    deadline = time.monotonic() + SETTLING
+    while True:
+        found = standings(args)
+        held = any(here.state == grids.RUNNING and records.is_held(cell.folder) for cell, here in found)
+        if not held or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
 def run(args: argparse.Namespace) -> int:
     """Train what is left of the grid; the exit code.
 
@@ -141,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
     jobs = args.output / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     made = [folder for folder in (args.output, *args.output.parents) if not folder.exists()]
     with records.held(args.output, patience=PATIENCE):
-        left = [cell for cell, here in standings(args) if here.state in grids.BEGINS]
+        left = [cell for cell, here in settled(args) if here.state in grids.BEGINS]
         if slurm:
             parallel = args.parallel or ON_SLURM
             try:

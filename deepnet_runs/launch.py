@@ -58,7 +58,9 @@ def local(
     devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     worker = Worker(jobs, shared=shared, processes=processes, grid=grid, devices=devices)
     waiting = [list(cells)] * min(parallel, len(cells)) if shared else [[cell] for cell in cells]
-    running: dict[int, tuple[Any, int]] = {}  # by the number of the process: its job, and how many cells were taken then
+    running: dict[
+        int, tuple[Any, int]
+    ] = {}  # by the number of the process: its job, and how many cells were taken then
     log = jobs
 
     def taken() -> int:
@@ -107,9 +109,11 @@ def slurm_options(given: Sequence[str]) -> dict[str, Any]:
     """KEY=VALUE as submitit takes them, and what it does not know as further options of sbatch.
 
     Raises:
-        ValueError: for what is not KEY=VALUE, for a time that is not in minutes or too short, or for what other options set.
+        ValueError: for what is not KEY=VALUE or is set by other options, or a time that is not in minutes or too short.
     """
-    known, found, further = _known(), {}, {"requeue": True}
+    known = set(SlurmExecutor._valid_parameters()) - {"additional_parameters"}
+    found: dict[str, Any] = {}
+    further: dict[str, Any] = {"requeue": True}
     for text in given:
         key, equals, value = text.partition("=")
         key = key.removeprefix("slurm_").replace("-", "_")
@@ -137,10 +141,6 @@ def slurm_options(given: Sequence[str]) -> dict[str, Any]:
     return found | {"additional_parameters": further}
 
 
-def _known() -> set[str]:
-    return set(SlurmExecutor._valid_parameters()) - {"additional_parameters"}
-
-
 def submit(
     cells: Sequence[Cell], grid: Path, jobs: Path, *, parallel: int, processes: int, chosen: dict[str, Any]
 ) -> None:
@@ -164,7 +164,9 @@ def submit(
         with suppress(OSError):
             jobs.parent.rmdir()  # unless another command's are there
         said = " ".join(str(error).split())
-        raise ValueError(f"Need options that Slurm takes, got {said}: see --slurm, or give --executor local.") from error
+        raise ValueError(
+            f"Need options that Slurm takes, got {said}: see --slurm, or give --executor local."
+        ) from error
     known = submitted_jobs(grid) | {cell.name: str(job.job_id) for cell, job in zip(cells, submitted, strict=True)}
     records.write_whole(grid / "submitted.json", lambda file: file.write(json.dumps(known, indent=2).encode()))
 

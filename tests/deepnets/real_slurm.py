@@ -93,7 +93,11 @@ def slurm(folder: Path) -> Iterator[dict[str, str]]:
 def daemon(command: list[str], environment: dict[str, str]) -> Iterator[None]:
     """A daemon in the foreground of its own session; ended with it, by force after a few seconds."""
     process = subprocess.Popen(
-        [*WITH_THIS_PROCESS, *command], env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*WITH_THIS_PROCESS, *command],
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         yield

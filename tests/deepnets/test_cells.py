@@ -77,9 +77,9 @@ def standing(error, state=cells.FINISHED):
 
 def test_the_best_rate_has_the_least_mean_error_of_those_whose_seeds_have_finished(tmp_path):
     found = cells.cells([("digits", "vgg7")], ["mse"], [0, 1], tmp_path, sweep=True)
-    errors = {cell: 0.5 for cell in found}
+    errors = dict.fromkeys(found, 0.5)
     for i, pair in {4: (0.1, 0.3), 9: (0.15, 0.15), 12: (0.15, 0.15), 20: (0.0, 0.0)}.items():
-        errors |= {cell: error for cell, error in zip(found[2 * i : 2 * i + 2], pair, strict=True)}
+        errors |= dict(zip(found[2 * i : 2 * i + 2], pair, strict=True))
     judged = [(cell, standing(error)) for cell, error in errors.items()]
     judged[41] = (found[41], standing(0.0, cells.INTERRUPTED))
     assert found[41].rate == cells.SWEEP[20]

@@ -107,7 +107,7 @@ def processes_of(folder):
 
 def until_nobody(folder, seconds):
     deadline = time.monotonic() + seconds
-    while processes_of(folder):
+    while processes_of(folder) or any(records.is_held(cell) for cell in folders(folder).values()):
         assert time.monotonic() < deadline, processes_of(folder)
         time.sleep(0.05)
 
@@ -135,10 +135,9 @@ def test_ended_in_three_ways_and_run_again_the_records_are_the_same(finished, tm
         until_nobody(tmp_path, 40)
         have = sum(map(len, rows(tmp_path).values()))
         assert 0 < have < 2 * EPOCHS  # the kill has met the grid at work
-        assert not any(records.is_held(folder) for folder in folders(tmp_path).values())
     begun = {cells.standing(cell).state for cell in grid.parse(of_grid(tmp_path)).cells}
     assert begun & {cells.INTERRUPTED, cells.FINISHED}
-    assert grid.main(of_grid(tmp_path, "--quiet")) == 0
+    assert grid.main(of_grid(tmp_path, "--parallel", "1", "--quiet")) == 0
     assert rows(tmp_path) == rows(finished)
     planted = rows(tmp_path)
     planted["digits-vgg7-mse-0"][-1]["loss"] *= 1 + 1e-15
@@ -189,7 +188,7 @@ def test_two_processes_that_train_a_cell_together_have_the_rows_of_one(tmp_path)
 
 def test_processes_that_cannot_begin_end_the_grid_with_their_log(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("deepnet_runs.launch.Worker", lambda *_, **__: "not to be called")
-    assert grid.main(of_grid(tmp_path)) == 1
+    assert grid.main(of_grid(tmp_path, "--parallel", "1")) == 1
     said = capsys.readouterr().err
     assert said.startswith(f"{grid.PROGRAM}: error: A process of the grid ended before it began: see {tmp_path}")
     assert said.count("\n") == 1
@@ -243,6 +242,7 @@ def test_a_dry_run_prints_commands_that_are_real(tmp_path, capsys):
         (["--", "--seed", "3"], "--seed after -- is set by the grid"),
         (["--", "--output=x"], "--output=x after -- is set by the grid"),
         (["--", "--resume"], "--resume after -- is set by the grid"),
+        (["--", "--download"], "got --download after --: fetch them first"),
         (["--sweep", "--", "--lr", "1"], "--lr after -- is set by the grid"),
         (["--output", "file"], "file is not a folder"),
     ],
@@ -287,7 +287,16 @@ def test_options_of_slurm_are_its_own(monkeypatch, capsys):
 
 def test_help_names_every_option_and_fits_the_page():
     text = grid.parser().format_help()
-    for flag in ("--datasets", "--networks", "--losses", "--seeds", "--conditions", "--sweep", "--output", "--executor"):
+    for flag in (
+        "--datasets",
+        "--networks",
+        "--losses",
+        "--seeds",
+        "--conditions",
+        "--sweep",
+        "--output",
+        "--executor",
+    ):
         assert flag in text
     for flag in ("--parallel", "--processes", "--slurm", "--status", "--dry-run", "--no-wait"):
         assert flag in text

@@ -101,13 +101,16 @@ def test_what_slurm_does_not_take_is_refused_and_nothing_is_left(cluster, tmp_pa
     refused = run_grid(cluster, *of_grid(tmp_path / "runs" / "out", "--slurm", "partition=nowhere"))
     assert refused.returncode == 2
     assert refused.stdout == ""
-    assert refused.stderr.startswith(f"{grid.PROGRAM}: error: Need options that Slurm takes, got sbatch: error: invalid")
+    assert refused.stderr.startswith(
+        f"{grid.PROGRAM}: error: Need options that Slurm takes, got sbatch: error: invalid"
+    )
     assert refused.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
 def test_a_slurm_that_does_not_answer_is_said_to(cluster, tmp_path):
     (tmp_path / "submitted.json").write_text('{"digits-vgg7-mse-0": "1"}')
+    (tmp_path / "slurm.conf").write_text("Nonsense=1\n")
     lost = cluster | {"SLURM_CONF": str(tmp_path / "slurm.conf")}
     silent = run_grid(lost, *of_grid(tmp_path, "--status"))
     assert silent.returncode == 1
