@@ -127,7 +127,7 @@ def standings(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
 
 
 def settled(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
-    """The same, once processes that were just killed have let go of their folders; others train on after the wait."""
+    """The same, once processes that were killed just now have let go of their folders; others keep theirs."""
     deadline = time.monotonic() + SETTLING
     while True:
         found = standings(args)
@@ -226,11 +226,6 @@ class Progress:
 
         self.bar.n = sum(read_outcome(self.jobs, cell) is not None for cell in self.cells)
         self.bar.refresh()
-
-
-def _stamp() -> str:
-    """A name for the files of one command."""
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 def commands(found: Sequence[tuple[Cell, Standing]]) -> str:

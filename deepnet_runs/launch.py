@@ -58,9 +58,7 @@ def local(
     devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     worker = Worker(jobs, shared=shared, processes=processes, grid=grid, devices=devices)
     waiting = [list(cells)] * min(parallel, len(cells)) if shared else [[cell] for cell in cells]
-    running: dict[
-        int, tuple[Any, int]
-    ] = {}  # by the number of the process: its job, and how many cells were taken then
+    running: dict[int, tuple[Any, int]] = {}  # by number: the job, and how many cells were taken when it began
     log = jobs
 
     def taken() -> int:

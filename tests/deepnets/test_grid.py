@@ -19,7 +19,7 @@ from deepnet_runs import cells, grid, launch, options, records
 from deepnet_runs.conditions import CONDITIONS
 
 ROOT = Path(__file__).parents[2]
-EPOCHS = 6
+EPOCHS = 10
 TRAINED = ["--network", "vgg7", "--epochs", str(EPOCHS), "--device", "cpu"]
 GRID = ("--datasets", "digits", "--networks", "vgg7", "--losses", "mse", "--executor", "local")
 EVERY_CELL = ("--", "--epochs", str(EPOCHS), "--device", "cpu")
@@ -93,15 +93,15 @@ def until_rows(process, folder, count):
 
 
 def processes_of(folder):
-    """The command lines of living processes that name the folder, a job's or its controller's."""
-    found = []
+    """Living processes that name the folder in their command lines: the grid, controllers of jobs, jobs."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_bytes().decode().split("\0")
         except OSError:  # it has just ended
             continue
         if any(str(folder) in word for word in words):
-            found.append(shlex.join(words))
+            found[int(path.parent.name)] = shlex.join(words)
     return found
 
 
@@ -112,7 +112,25 @@ def until_nobody(folder, seconds):
         time.sleep(0.05)
 
 
-def test_ended_in_three_ways_and_run_again_the_records_are_the_same(finished, tmp_path):
+def kill_a_worker(folder):
+    """Kill the process that trains, but not the grid, which goes on with another one; the cells that it then names."""
+    before = sum(map(len, rows(folder).values()))
+    process = started(folder)
+    try:
+        until_rows(process, folder, before + 1)
+        (worker,) = [pid for pid, words in processes_of(folder).items() if "submitit.core._submit" in words]
+        os.kill(worker, signal.SIGKILL)
+        _, said = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 1
+    named = [line.removeprefix(f"{grid.PROGRAM}: ").partition(": ") for line in said.splitlines()]
+    assert all(why.startswith("interrupted: its process ended without a word; see the logs in") for _, _, why in named)
+    return [name for name, _, _ in named]
+
+
+def test_ended_in_four_ways_and_run_again_the_records_are_the_same(finished, tmp_path):
     endings = [
         (lambda p: os.kill(p.pid, signal.SIGTERM), 130),  # asked to end
         (lambda p: os.kill(p.pid, signal.SIGKILL), -signal.SIGKILL),  # killed, and its processes left alone
@@ -135,8 +153,10 @@ def test_ended_in_three_ways_and_run_again_the_records_are_the_same(finished, tm
         until_nobody(tmp_path, 40)
         have = sum(map(len, rows(tmp_path).values()))
         assert 0 < have < 2 * EPOCHS  # the kill has met the grid at work
+    left = kill_a_worker(tmp_path)
     begun = {cells.standing(cell).state for cell in grid.parse(of_grid(tmp_path)).cells}
-    assert begun & {cells.INTERRUPTED, cells.FINISHED}
+    assert begun == {cells.INTERRUPTED, cells.FINISHED}
+    assert left == ["digits-vgg7-mse-0"]
     assert grid.main(of_grid(tmp_path, "--parallel", "1", "--quiet")) == 0
     assert rows(tmp_path) == rows(finished)
     planted = rows(tmp_path)
