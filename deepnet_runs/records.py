@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,29 +39,51 @@ def check_output(folder: Path, *, resume: bool) -> None:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, *, patience: float = 1.0) -> Iterator[None]:
     """The folder for this run alone, made if it is not there; a killed run lets go of it.
+
+    Whoever holds it is waited for so many seconds: `is_held` holds it for an instant.
 
     Raises:
         ValueError: if another run writes there. File systems without locks are not asked.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    directory = os.open(folder, os.O_RDONLY)
+    directory, deadline = os.open(folder, os.O_RDONLY), time.monotonic() + patience
     try:
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+        while not _locked(directory, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
                 raise ValueError(
                     f"Need a folder to which no other run writes, got {folder}: wait for it, or give another --output."
-                ) from error
+                )
+            time.sleep(0.05)
         yield
     finally:
         os.close(directory)
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a run writes to the folder. File systems without locks are not asked: False."""
+    try:
+        directory = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _locked(directory, fcntl.LOCK_SH)
+    finally:
+        os.close(directory)
+
+
+def _locked(directory: int, kind: int) -> bool:
+    try:
+        fcntl.flock(directory, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True
+
+
 def clear_unfinished(folder: Path) -> None:
-    """Remove what a killed run was writing."""
+    """Remove what a killed run was writing, and why an earlier one failed."""
+    (folder / "failed.json").unlink(missing_ok=True)
     for path in (*folder.glob(f"{UNFINISHED}*"), *folder.glob(f"features/{UNFINISHED}*")):
         if path.is_file():
             path.unlink()
@@ -89,6 +112,11 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
     """`config.json`."""
     text = json.dumps(without_nan(config), indent=2, allow_nan=False) + "\n"
     write_whole(folder / "config.json", lambda file: file.write(text.encode()))
+
+
+def write_failure(folder: Path, sentence: str) -> None:
+    """`failed.json`: why the training ended before its last epoch."""
+    write_whole(folder / "failed.json", lambda file: file.write(line({"failed": sentence})))
 
 
 def append_row(folder: Path, row: dict[str, Any]) -> None:

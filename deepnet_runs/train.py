@@ -76,7 +76,12 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
             records.write_rows(args.output, trainer.rows)
             if writer:
                 board = writer(str(args.output / "tensorboard"), purge_step=trainer.epoch + 1)
-        train(trainer, args, board)
+        try:
+            train(trainer, args, board)
+        except DivergenceError as error:
+            if is_primary():
+                records.write_failure(args.output, str(error))
+            raise
         if board:
             board.close()
     return trainer.rows

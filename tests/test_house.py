@@ -105,6 +105,7 @@ PROGRAMS = {
     "central_path.models": "central_path.models.options",
     "theory_checks": "theory_checks.options",
     "deepnet_runs.train": "deepnet_runs.options",
+    "deepnet_runs.grid": "deepnet_runs.grid",
 }
 
 

@@ -1,0 +1,250 @@
+"""What the commands do, in a few lines of Python: `import central_path as cp`.
+
+    cp.trajectory(C=10, N=50).plot()                            one flow from random features, beside its law
+    cp.trajectory(features=h, labels=y, restrict_rank=True)     the same from features of a network
+    cp.measure(h, y, W=W, b=b, lam=5e-3)                        NC1 to NC4, omega and the decomposition of the loss
+    cp.law("riemannian", C=10, N=50).omega(1e6, omega0)         Proposition 2, solved for omega(t)
+
+Features are rows (n, P) with labels (n,), integers or strings. Everything is in float64: call `cp.enable_x64()` first;
+what needs it and does not find it says so. Sizes, tolerances and seeds have the names and defaults of the commands.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from central_path.samples import Samples, check_samples
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from central_path.experiment import FlowResult
+    from central_path.laws import Law
+
+Flow = Literal["riemannian", "renormalized", "unnormalized"]
+Level = Literal["features", "means", "spectrum"]
+Picture = Literal["omega", "loss", "collapse"]
+
+
+def enable_x64() -> None:
+    """Let JAX compute in float64, in this process, from now on.
+
+    Example:
+        >>> import central_path as cp
+        >>> cp.enable_x64()
+    """
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One flow from its start to its horizon, T saved times, beside the closed form from the same omega(0).
+
+    The class means have C - 1 singular values omega_j. What a level does not carry is absent from `observables`.
+    """
+
+    flow: str
+    level: str
+    tolerance: float
+    C: int
+    N: int
+    P: int
+    signal_lost: float  # share of |Mbar|^2 that a restriction to the range of Sigma_W left out
+    ended: "FlowResult"
+
+    @property
+    def t(self) -> Float[np.ndarray, " T"]:
+        """Times (T,), in units of the gradient flow."""
+        return self.ended.ts
+
+    @property
+    def omega(self) -> Float[np.ndarray, "T K"]:
+        """Singular values of the SNR matrix (T, C - 1), descending, as integrated."""
+        return self.ended.ys["omega"]
+
+    @property
+    def omega_law(self) -> Float[np.ndarray, "T K"]:
+        """The flow's own law, from omega(0)."""
+        return self.ended.omega_law
+
+    @property
+    def observables(self) -> Mapping[str, np.ndarray]:
+        """Losses, NC1 to NC4, drift: arrays (T,) by the keys of trajectory.npz."""
+        return {key: values for key, values in self.ended.ys.items() if key != "omega"}
+
+    @property
+    def law(self) -> "Law":
+        """The law that the flow is held against."""
+        return self.ended.law
+
+    @property
+    def error(self) -> float:
+        """Largest relative error of any omega_j(t) against the law."""
+        return self.ended.max_relative_error
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the solver reached the horizon, and the error is within the tolerance."""
+        return self.ended.agrees(self.tolerance)
+
+    def plot(self, what: Picture = "omega") -> "Figure":
+        """The figure that the command writes: omega with its law, the loss with its parts, or NC1 to NC4.
+
+        Raises:
+            ValueError: for another word.
+        """
+        from central_path.plots import DRAW, Run, styled
+
+        name = f"{what}.png"
+        if name not in DRAW:
+            raise ValueError(f"Need a picture of omega, loss or collapse, got {what!r}: give one of them.")
+        arrays = {"t": self.t, "omega_law": self.omega_law, **self.ended.ys}
+        if self.ended.asymptote is not None:
+            arrays["asymptote"] = self.ended.asymptote
+        return styled([Run(self.flow, arrays)], name)
+
+    def __repr__(self) -> str:
+        word = "agrees" if self.agrees else "disagrees"
+        return (
+            f"Trajectory({self.flow}, level {self.level}, C={self.C}, N={self.N}, P={self.P}: {len(self.t)} times to "
+            f"t={self.ended.t_max:.3g}, error {self.error:.1e}, {word})"
+        )
+
+
+def trajectory(
+    *,
+    C: int | None = None,
+    N: int | None = None,
+    P: int | None = None,
+    features: Shaped[np.ndarray, "n P"] | None = None,
+    labels: Shaped[np.ndarray, " n"] | None = None,
+    balance: bool = False,
+    restrict_rank: bool = False,
+    flow: Flow = "riemannian",
+    level: Level = "features",
+    t_max: float | None = None,
+    saves: int = 200,
+    rtol: float = 1e-10,
+    atol: float = 1e-10,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+) -> Trajectory:
+    """Renormalize random features of sizes C, N, P (2C by default), or given ones, and integrate one flow.
+
+    Example:
+        >>> import central_path as cp
+        >>> cp.enable_x64()
+        >>> run = cp.trajectory(C=3, N=20, flow="renormalized", level="spectrum")
+        >>> run.agrees, run.omega.shape
+        (True, (200, 2))
+
+    Raises:
+        ValueError: for sizes or features that the theory does not allow, with the remedy.
+    """
+    from central_path import experiment
+    from central_path.flows import FLOWS
+    from central_path.inputs import features_of_samples, random_start
+    from central_path.problem import require_float64
+
+    require_float64()
+    if flow not in FLOWS:
+        raise ValueError(f"Need a flow among {', '.join(FLOWS)}, got {flow!r}: give one of them.")
+    if level not in ("features", "means", "spectrum"):
+        raise ValueError(f"Need a level among features, means, spectrum, got {level!r}: give one of them.")
+    sized = C is not None and N is not None
+    if features is not None and labels is not None and C is N is P is None:
+        read = check_samples(np.asarray(features), np.asarray(labels))
+        given, _ = features_of_samples(read, balance=balance, restrict_rank=restrict_rank, seed=seed)
+    elif sized and features is None and labels is None and not balance and not restrict_rank:
+        given = random_start(C, N, 2 * C if P is None else P, level, seed=seed)
+    else:
+        raise ValueError("Need either C and N (and P), or features and labels: give one of the pairs.")
+    begin = given.start()
+    ended = experiment.run_flow(flow, begin, level=level, t_max=t_max, saves=saves, rtol=rtol, atol=atol)
+    return Trajectory(flow, level, tolerance, *given.sizes, signal_lost=given.signal_lost, ended=ended)
+
+
+def measure(
+    features: Shaped[np.ndarray, "n P"],
+    labels: Shaped[np.ndarray, " n"],
+    *,
+    W: Float[np.ndarray, "C P"] | None = None,
+    b: Float[np.ndarray, " C"] | None = None,
+    lam: float = 0.0,
+) -> dict[str, Any]:
+    """NC1 to NC4, omega, and L = L_NC1 + L_NC2/3 + L_LS_perp, of features and a last layer, balanced or not.
+
+    Classes are in sorted order of their labels. Without W and b the classifier is that of least squares, where
+    L_LS_perp is 0.
+
+    Example:
+        >>> import numpy as np, central_path as cp
+        >>> cp.enable_x64()
+        >>> rng = np.random.default_rng(0)
+        >>> y = np.repeat([0, 1, 2], 40)
+        >>> h = np.eye(3)[y] + 0.1 * rng.standard_normal((120, 3))
+        >>> found = cp.measure(h, y, lam=1e-3)
+        >>> bool(found["nc1"] < 0.1), found["ncc_mismatch"]
+        (True, 0.0)
+
+    Raises:
+        ValueError: for features, labels or a last layer of the wrong shapes, W without b, or a singular Sigma_W.
+    """
+    import jax.numpy as jnp
+
+    from central_path import collapse, loss, problem
+
+    problem.require_float64()
+    given: Samples = check_samples(np.asarray(features), np.asarray(labels))
+    C, P = len(given.counts), given.features.shape[1]
+    if (W is None) != (b is None):
+        raise ValueError("Need W and b together, got one of them: give both, or neither for least squares.")
+    rows = np.asarray(features, dtype=np.float64)
+    m = problem.moments_of_samples(rows, given.codes, C=C)
+    if W is None or b is None:
+        W_, b_ = loss.least_squares(m, lam=lam)
+    elif np.shape(W) == (C, P) and np.shape(b) == (C,):
+        W_, b_ = jnp.asarray(W, dtype=float), jnp.asarray(b, dtype=float)
+    else:
+        raise ValueError(f"Need W of shape {(C, P)} and b of shape {(C,)}, got {np.shape(W)} and {np.shape(b)}.")
+    parts = loss.decompose(W_, b_, m, lam=lam)
+    omega = np.asarray(problem.snr_singular_values(m.M, m.Sigma_W))
+    found = {
+        "loss": float(parts.total),
+        "loss_nc1": float(parts.loss_nc1),
+        "loss_nc23": float(parts.loss_nc23),
+        "loss_ls_perp": float(parts.loss_ls_perp),
+        "omega": omega,
+        **{key: float(value) for key, value in collapse.of_moments(W_, m).items()},
+        "ncc_mismatch": float(collapse.ncc_mismatch(W_, b_, m.M, jnp.asarray(rows))),
+    }
+    if not all(np.all(np.isfinite(value)) for value in found.values()):
+        raise ValueError(
+            f"Need a within-class covariance of full rank P = {P} and class means that differ, got numbers that are "
+            "not finite: drop the constant directions of the features, or merge the classes."
+        )
+    return found
+
+
+def law(flow: Flow | float, *, C: int, N: int) -> "Law":
+    """The closed form c1 log w + c2 w^2 + c3 w^4 = a + t of a flow, or of the family's exponent k <= 2.
+
+    Example:
+        >>> import numpy as np, central_path as cp
+        >>> cp.enable_x64()
+        >>> round(float(cp.law("riemannian", C=10, N=50).omega(1e6, np.array([1.0]))[0]), 6)
+        16.175647
+    """
+    from central_path.flows import FLOWS
+    from central_path.laws import Law
+    from central_path.problem import require_float64
+
+    require_float64()
+    if isinstance(flow, str) and flow not in FLOWS:
+        raise ValueError(f"Need a flow among {', '.join(FLOWS)} or an exponent k, got {flow!r}: give one of them.")
+    return Law(FLOWS[flow] if isinstance(flow, str) else flow, C, N)

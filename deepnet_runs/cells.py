@@ -1,0 +1,234 @@
+"""The grids of trainings as data: which cells there are, and how far each is, read from its records without PyTorch.
+
+A cell is one run of `deepnet_runs.train`: data set, network, loss, seed, perhaps a condition or a learning rate, and
+the folder that these name. The paper's grid is its fifteen pairs of data set and network; its sweep is 25 learning
+rates, log-spaced from 1e-4 to 0.25, of which the best has the least test error at the last epoch. They are on the scale
+of `torch.nn.MSELoss`, which is (2/C) L: training L takes 2/C of them. Those of the cross-entropy are as they are.
+
+Source: Han, Papyan & Donoho (2022), Appendix A.3.
+"""
+
+import io
+import json
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from central_path.report import aligned
+from deepnet_runs import options, records, train
+from deepnet_runs.conditions import CONDITIONS
+from deepnet_runs.recipes import CLASSES, PUBLISHED_MSE
+
+DIGITS = (("digits", "vgg7"), ("digits", "resnet8"), ("digits", "densenet10"))
+PAIRS = (*PUBLISHED_MSE, *DIGITS)
+PAPER = tuple(dict.fromkeys(dataset for dataset, _ in PUBLISHED_MSE))
+SWEEP = tuple(1e-4 * 2500 ** (i / 24) for i in range(25))  # 1e-4 to 0.25
+
+FINISHED, RUNNING, QUEUED, INTERRUPTED = "finished", "running", "queued", "interrupted"
+DIVERGED, OTHER, NOT_BEGUN = "diverged", "of other options", "not begun"
+STATES = (FINISHED, RUNNING, QUEUED, INTERRUPTED, DIVERGED, OTHER, NOT_BEGUN)
+BEGINS = (INTERRUPTED, NOT_BEGUN)  # those that a grid trains
+
+
+class Cell(NamedTuple):
+    """A run: what names it, the published learning rate that it tries, and its options but for the output folder."""
+
+    dataset: str
+    network: str
+    loss: str
+    seed: int
+    variant: str
+    rate: float | None
+    folder: Path
+    options: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the folder."""
+        return self.folder.name
+
+    def command(self) -> list[str]:
+        """The options of `deepnet_runs.train`, which go on from a checkpoint where there is one."""
+        resume = ["--resume"] * (self.folder / "checkpoint.pt").is_file()
+        return [*self.options, "--output", str(self.folder), *resume]
+
+
+class Standing(NamedTuple):
+    """How far a cell is: its last measured epoch of how many, the test error there, and why where it is stuck."""
+
+    state: str
+    epoch: int
+    epochs: int
+    test_error: float | None
+    why: str
+
+
+def pairs(datasets: Sequence[str], networks: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Data sets with the networks that go with them: the given ones, or the paper's and the small ones.
+
+    Raises:
+        ValueError: for a network that takes the images of none of the data sets.
+    """
+    if networks is None:
+        return [pair for dataset in datasets for pair in PAIRS if pair[0] == dataset]
+    small = options.SMALL_NETWORKS
+    found = [(d, n) for d in datasets for n in networks if (d == "digits") == (n in small)]
+    for network in networks:
+        if network not in {n for _, n in found}:
+            raise ValueError(
+                f"Need networks that take the images of {', '.join(datasets)}, got {network}: digits (8 x 8) go with "
+                f"{', '.join(small)}, the others with the full-size networks."
+            )
+    return found
+
+
+def variants(loss: str, conditions: Sequence[str], sweep: bool) -> list[tuple[str, float | None, tuple[str, ...]]]:
+    """Name, published learning rate and options of what a cell of this loss is varied by; one without, by default."""
+    if sweep:
+        return [_rate(loss, rate) for rate in SWEEP]
+    return [(name, None, CONDITIONS[name]) for name in conditions] or [("", None, ())]
+
+
+def _rate(loss: str, published: float) -> tuple[str, float | None, tuple[str, ...]]:
+    rate = trained_rate(loss, published)
+    return f"lr{rate:.4g}", published, ("--lr", repr(rate))
+
+
+def trained_rate(loss: str, published: float) -> float:
+    """The learning rate of a published one: 2/C of it for `mse`, which is (C/2) torch.nn.MSELoss."""
+    return published * 2 / CLASSES if loss == "mse" else published
+
+
+def cells(
+    chosen: Sequence[tuple[str, str]],
+    losses: Sequence[str],
+    seeds: Sequence[int],
+    output: Path,
+    *,
+    conditions: Sequence[str] = (),
+    sweep: bool = False,
+    extra: Sequence[str] = (),
+) -> list[Cell]:
+    """Every cell of a grid, each once; a condition may bring its own network and loss.
+
+    Raises:
+        ValueError: for options that a cell cannot have, with its name.
+    """
+    found: dict[Path, Cell] = {}
+    for dataset, network in chosen:
+        for loss in losses:
+            for variant, rate, more in variants(loss, conditions, sweep):
+                for seed in seeds:
+                    start = ("--dataset", dataset, "--network", network, "--loss", loss, "--seed", str(seed))
+                    given = (*start, *more, *extra)
+                    args = _parsed(given, "-".join(filter(None, (dataset, network, loss, str(seed), variant))))
+                    words = (args.dataset, args.network, args.loss, str(args.seed), variant)
+                    folder = output / "-".join(filter(None, words))
+                    found.setdefault(folder, Cell(*words[:3], args.seed, variant, rate, folder, given))
+    return list(found.values())
+
+
+def _parsed(given: Sequence[str], name: str) -> Any:
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return options.parse(list(given))
+    except SystemExit as error:
+        raise ValueError(f"{name}: {said.getvalue().partition('error: ')[2].strip()}") from error
+
+
+def standing(cell: Cell) -> Standing:
+    """The state of a cell by its records alone.
+
+    A run of other options is nothing to go on from once it has a checkpoint; before, it is begun anew.
+    """
+    config, _ = train.config_of(options.parse([*cell.options, "--output", str(cell.folder)]))
+    last = _last_row(cell.folder / "measurements.jsonl")
+    here = Standing(NOT_BEGUN, last.get("epoch", 0), config["epochs"], last.get("test_error"), "")
+    if records.is_held(cell.folder):
+        return here._replace(state=RUNNING)
+    before = _json(cell.folder / "config.json")
+    different = [key for key in config if before.get(key) != config[key]]
+    checkpoint = (cell.folder / "checkpoint.pt").is_file()
+    if not checkpoint and different:
+        return here._replace(epoch=0, test_error=None)
+    if different:
+        changes = ", ".join(f"{key} = {before.get(key)} for {config[key]}" for key in different)
+        return here._replace(state=OTHER, why=f"its records have {changes}: give the same, or another --output")
+    if here.epoch == here.epochs:
+        return here._replace(state=FINISHED)
+    failed = _json(cell.folder / "failed.json")
+    if failed:
+        return here._replace(state=DIVERGED, why=str(failed.get("failed")))
+    return here._replace(state=INTERRUPTED if checkpoint else NOT_BEGUN)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """An object of a file, empty if there is none to be read."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _last_row(path: Path) -> dict[str, Any]:
+    """The last whole row, empty if there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+        return json.loads(lines[-1]) if lines else {}
+    except (OSError, ValueError):
+        return {}
+
+
+class Best(NamedTuple):
+    """The best learning rate of a sweep: published scale, mean test error over seeds, how many tie and count."""
+
+    rate: float
+    test_error: float
+    ties: int
+    finished: int
+    rates: int
+
+
+def best_rates(found: Sequence[tuple[Cell, Standing]]) -> dict[tuple[str, str, str], Best]:
+    """Of each data set, network and loss of a sweep the rate of the least test error at the last epoch, mean of seeds.
+
+    Rates whose seeds have all finished count; of several that are equally good the lowest is given, and their number.
+    """
+    errors: dict[tuple[str, str, str], dict[float, list[float | None]]] = {}
+    for cell, here in found:
+        if cell.rate is not None:
+            rates = errors.setdefault((cell.dataset, cell.network, cell.loss), {})
+            rates.setdefault(cell.rate, []).append(here.test_error if here.state == FINISHED else None)
+    best = {}
+    for key, rates in errors.items():
+        whole = {rate: seeds for rate, seeds in rates.items() if None not in seeds}
+        means = {rate: sum(e for e in seeds if e is not None) / len(seeds) for rate, seeds in whole.items()}
+        if means:
+            least = min(means.values())
+            tied = [rate for rate, mean in means.items() if mean == least]
+            best[key] = Best(min(tied), least, len(tied), len(means), len(rates))
+    return best
+
+
+def table(found: Sequence[tuple[Cell, Standing]]) -> str:
+    """A line for each cell, the best learning rates of a sweep, and how many cells are in which state."""
+    rows = [["cell", "state", "epoch", "test error", ""]]
+    for cell, here in found:
+        error = "-" if here.test_error is None else f"{here.test_error:.2%}"
+        rows.append([cell.name, here.state, f"{here.epoch}/{here.epochs}", error, here.why])
+    lines = aligned(rows)
+    best = best_rates(found)
+    if best:
+        rows = [["sweep", "best lr*", "--lr", "test error", "as good", "finished"]]
+        for (dataset, network, loss), b in best.items():
+            rates = [f"{b.rate:.4g}", f"{trained_rate(loss, b.rate):.4g}"]
+            name, share = f"{dataset}-{network}-{loss}", f"{b.finished} of {b.rates}"
+            rows.append([name, *rates, f"{b.test_error:.2%}", str(b.ties), share])
+        note = "* on the published scale, that of torch.nn.MSELoss for mse; the lowest if several are as good"
+        lines += ["", *aligned(rows), note]
+    states = [here.state for _, here in found]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
+    return "\n".join([*lines, "", f"{len(found)} cells: {counts}"])

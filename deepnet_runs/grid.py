@@ -1,0 +1,266 @@
+"""A grid of trainings, on this machine or on a Slurm cluster: data sets x networks x losses x seeds.
+
+    python -m deepnet_runs.grid --datasets digits --seeds 0 1 2
+    python -m deepnet_runs.grid --datasets digits --seeds 0 1 2 --status
+    python -m deepnet_runs.grid --parallel 8 --slurm partition=gpu gpus_per_node=1 -- --data-dir /data --amp
+
+Each cell is a run of `deepnet_runs.train` in a folder of its own. The same command again trains what is left: finished
+cells are skipped, interrupted ones go on from their checkpoints. `--help` says the rest.
+"""
+
+import argparse
+import os
+import secrets
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from central_path.options import SEED, Parser, checked
+from central_path.program import INTERRUPTED, on_terminal, say, terminate
+from central_path.records import check_destination
+from deepnet_runs import cells as grids
+from deepnet_runs import records
+from deepnet_runs.cells import Cell, Standing
+from deepnet_runs.conditions import CONDITIONS
+from deepnet_runs.options import DATASETS, LOSSES, NETWORKS
+
+if TYPE_CHECKING:
+    from deepnet_runs.worker import Outcome
+
+PROGRAM = "python -m deepnet_runs.grid"
+DESCRIPTION = """\
+Train a grid of networks, several at once: each cell by `python -m deepnet_runs.train` in DIR/DATASET-NETWORK-LOSS-SEED,
+followed by its condition or learning rate if it has one."""
+EPILOG = """\
+cells       by default the paper's fifteen pairs of data set and network, with mse and ce; of digits vgg7, resnet8 and
+            densenet10. --conditions trains the digits, with mse, under each of the named changes (all if none is
+            named); --sweep trains, with mse, at 25 learning rates from 1e-4 to 0.25 on the scale of torch.nn.MSELoss,
+            and names the best by test error at the last epoch. Options after -- go to every cell.
+again       the same command trains what is left. Finished and diverged cells are skipped, interrupted ones go on from
+            their checkpoints to the same rows. A cell whose records are of other options is refused, and no other.
+local       processes with one thread each, one a core unless --parallel says otherwise, that end with the command.
+slurm       a job array, of which --parallel run at once; preempted jobs, and those out of time, are queued again and
+            go on. --slurm takes sbatch's options: partition=NAME time=MINUTES gpus_per_node=1 cpus_per_task=4 ... (a
+            day each by default). Interrupted, or with --no-wait, the command leaves the jobs to the cluster.
+records     those of deepnet_runs.train in each folder, failed.json where a training diverged; DIR/jobs holds the logs.
+exit codes  0: every cell is finished, or submitted with --no-wait; 1: some are not, each named on stderr; 2: unusable
+            arguments, and nothing is written; 130: ended by Ctrl-C or SIGTERM."""
+OF_THE_GRID = ("--dataset", "--network", "--loss", "--seed", "--output", "--resume", "--dry-run")
+ON_SLURM = 16  # cells at once
+PATIENCE = 20.0  # seconds in which the processes of a killed grid, which hold its folder, have ended, and
+SETTLING = 5.0  # seconds in which a killed one has let go of its cell's
+COUNT = checked(int, lambda n: n >= 1, "at least 1")
+
+
+def parser() -> Parser:
+    """The options, in the groups in which `--help` shows them."""
+    p = Parser(PROGRAM, DESCRIPTION, EPILOG)
+    what = p.add_argument_group("cells")
+    what.add_argument("--datasets", nargs="+", choices=DATASETS, metavar="NAME", help=", ".join(DATASETS))
+    what.add_argument("--networks", nargs="+", choices=NETWORKS, metavar="NAME", help="default: those of the data set")
+    what.add_argument("--losses", nargs="+", choices=LOSSES, metavar="NAME", help="default: mse and ce")
+    what.add_argument("--seeds", nargs="+", type=SEED, default=[0], metavar="INT", help="default: 0")
+    varied = what.add_mutually_exclusive_group()
+    named = f"of {', '.join(CONDITIONS)} (default: all)"
+    varied.add_argument("--conditions", nargs="*", choices=CONDITIONS, metavar="NAME", help=named)
+    varied.add_argument("--sweep", action="store_true", help="25 learning rates")
+    where = p.add_argument_group("machine")
+    auto = "auto takes Slurm where sbatch is (default: auto)"
+    where.add_argument("--executor", choices=("auto", "local", "slurm"), default="auto", help=auto)
+    at_once = f"cells at once (default: one a core; {ON_SLURM} on Slurm)"
+    where.add_argument("--parallel", type=COUNT, metavar="INT", help=at_once)
+    together = "that train a cell together, on each of its nodes (default: 1)"
+    where.add_argument("--processes", type=COUNT, default=1, metavar="INT", help=together)
+    where.add_argument("--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="of each job")
+    where.add_argument("--wait", action=argparse.BooleanOptionalAction, default=True, help="for the jobs on Slurm")
+    out = p.add_argument_group("output")
+    out.add_argument("--output", type=Path, default=Path("runs/grid"), metavar="DIR", help="default: %(default)s")
+    out.add_argument("--status", action="store_true", help="the table of the cells, and start nothing")
+    out.add_argument("--dry-run", action="store_true", help="the commands of the cells, and start nothing")
+    out.add_argument("--quiet", action="store_true", help="no table, no progress bar")
+    return p
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Parsed options with their defaults, and the cells; exits with code 2 and one line for what cannot be."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    mine, train = (given[: given.index("--")], given[given.index("--") + 1 :]) if "--" in given else (given, [])
+    p = parser()
+    args = p.parse_args(mine)
+    varied = args.conditions is not None or args.sweep
+    conditions = list(CONDITIONS) if args.conditions == [] else args.conditions or []
+    datasets = args.datasets or (["digits"] if conditions else list(grids.PAPER))
+    losses = args.losses or (["mse"] if varied else ["mse", "ce"])
+    taken = (*OF_THE_GRID, "--lr") if args.sweep else OF_THE_GRID
+    for word in train:
+        if word.partition("=")[0] in taken:
+            p.error(f"{word} after -- is set by the grid: leave it out")
+    if "--download" in train:
+        fetch = f"python -m deepnet_runs.train --dataset {datasets[0]} --network NAME --download --dry-run"
+        p.error(f"cells would fetch the same files at once, got --download after --: fetch them first, by {fetch}")
+    if args.sweep and "rescaled-mse" in losses:
+        p.error("the learning rates of --sweep are for mse and ce, got rescaled-mse: give another loss")
+    args.output = args.output.absolute()  # jobs begin elsewhere
+    try:
+        pairs = grids.pairs(datasets, args.networks)
+        chosen = {"conditions": conditions, "sweep": args.sweep, "extra": train}
+        args.cells = grids.cells(pairs, losses, args.seeds, args.output, **chosen)
+    except ValueError as error:
+        p.error(str(error))
+    return args
+
+
+def standings(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
+    """Each cell with how far it is, by its records, and by Slurm where it was submitted to it."""
+    found = [(cell, grids.standing(cell)) for cell in args.cells]
+    if not (args.output / "submitted.json").is_file():
+        return found
+    from deepnet_runs import launch
+
+    jobs = launch.under_way(launch.submitted_jobs(args.output)) if launch.has_slurm() else {}
+    states = {name: grids.RUNNING if job == "running" else grids.QUEUED for name, job in jobs.items()}
+    return [(cell, here._replace(state=states.get(cell.name, here.state))) for cell, here in found]
+
+
+def settled(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
+    """The same, once processes that were killed just now have let go of their folders; others keep theirs."""
+    deadline = time.monotonic() + SETTLING
+    while True:
+        found = standings(args)
+        held = any(here.state == grids.RUNNING and records.is_held(cell.folder) for cell, here in found)
+        if not held or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train what is left of the grid; the exit code.
+
+    Raises:
+        ValueError: for unusable options, before anything is written.
+        RuntimeError: if Slurm or a process fails.
+    """
+    from deepnet_runs import launch
+
+    slurm = args.executor == "slurm" or (args.executor == "auto" and launch.has_slurm())
+    if slurm and not launch.has_slurm():
+        raise ValueError("Need sbatch for --executor slurm, got none on the PATH: give --executor local.")
+    if args.slurm and not slurm:
+        raise ValueError(f"Need Slurm for --slurm {args.slurm[0]}, got the local executor: leave it out.")
+    options = launch.slurm_options(args.slurm)
+    check_destination(args.output, ("submitted.json",))
+    jobs = args.output / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    made = [folder for folder in (args.output, *args.output.parents) if not folder.exists()]
+    with records.held(args.output, patience=PATIENCE):
+        left = [cell for cell, here in settled(args) if here.state in grids.BEGINS]
+        if slurm:
+            parallel = args.parallel or ON_SLURM
+            try:
+                launch.submit(left, args.output, jobs, parallel=parallel, processes=args.processes, chosen=options)
+            except ValueError:
+                for folder in made:
+                    folder.rmdir()
+                raise
+        elif left:
+            parallel = args.parallel or max(1, len(os.sched_getaffinity(0)) // args.processes)
+            with Progress(left, jobs, silent=args.quiet) as progress:
+                launch.local(left, args.output, jobs, parallel=parallel, processes=args.processes, look=progress.look)
+    if slurm and not args.wait:
+        say(f"{len(left)} cells submitted; --status shows how far they are")
+        return 0
+    if slurm:
+        known, names = launch.submitted_jobs(args.output), [cell.name for cell in args.cells]
+        with Progress(left, jobs, silent=args.quiet) as progress:
+            launch.wait({name: job for name, job in known.items() if name in names}, progress.look)
+    return report(args, jobs)
+
+
+def report(args: argparse.Namespace, jobs: Path) -> int:
+    """The closing table, and a line on stderr for each cell that is not finished; the exit code."""
+    after = standings(args)
+    unfinished = [(cell, here) for cell, here in after if here.state != grids.FINISHED]
+    if not args.quiet:
+        say(grids.table(after))
+    for cell, here in unfinished:
+        print(f"{PROGRAM}: {cell.name}: {here.state}: {why(cell, here, jobs)}", file=sys.stderr)
+    return 1 if unfinished else 0
+
+
+def why(cell: Cell, here: Standing, jobs: Path) -> str:
+    """Why a cell is not finished, in a sentence."""
+    from deepnet_runs.worker import read_outcome
+
+    outcome: Outcome | None = read_outcome(jobs, cell)
+    if outcome is not None and outcome.code == 2:
+        return outcome.said.removeprefix("error: ")
+    if here.why:
+        return here.why
+    if here.state == grids.RUNNING:
+        return "another process trains it"
+    return f"its process ended without a word; see the logs in {jobs.parent}"
+
+
+class Progress:
+    """A bar of the cells that have ended, on a terminal."""
+
+    def __init__(self, cells: Sequence[Cell], jobs: Path, *, silent: bool):
+        from tqdm import tqdm
+
+        self.cells, self.jobs = cells, jobs
+        silent = silent or not on_terminal()
+        self.bar = tqdm(total=len(cells), desc="cells", file=sys.stderr, leave=False, disable=silent)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def look(self) -> None:
+        """Look how many have ended."""
+        from deepnet_runs.worker import read_outcome
+
+        self.bar.n = sum(read_outcome(self.jobs, cell) is not None for cell in self.cells)
+        self.bar.refresh()
+
+
+def commands(found: Sequence[tuple[Cell, Standing]]) -> str:
+    """A line for each cell: what would be run, or why it would not."""
+    lines = []
+    for cell, here in found:
+        begun = here.state in grids.BEGINS
+        command = f"python -m deepnet_runs.train {shlex.join(cell.command())}"
+        lines.append(command if begun else f"# {cell.name} is {here.state}")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    args = parse(argv)
+    try:
+        if args.status or args.dry_run:
+            say((grids.table if args.status else commands)(standings(args)))
+            return 0
+        return run(args)
+    except ImportError as error:
+        print(f"{PROGRAM}: error: {error}: pip install 'central-path[deepnets]'", file=sys.stderr)
+        return 2
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"{PROGRAM}: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        return 1 if isinstance(error, RuntimeError) else 2
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted; the same command goes on; jobs on Slurm are left to it", file=sys.stderr)
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        exit_code = main()
+    except KeyboardInterrupt:  # before the work or after it
+        exit_code = INTERRUPTED
+    sys.exit(exit_code)
