@@ -18,7 +18,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import MaxNLocator
 
 from central_path.plots import STYLE, decades_only
 from deepnet_runs.cells import DATASETS, FAMILIES, LOSSES, Cell
@@ -214,7 +214,7 @@ def _scales(axis: Axes, figure: PaperFigure, last: int, log_epochs: bool) -> Non
     if log_epochs:
         axis.set_xscale("log")
         axis.set_xlim(0.9, last * 1.1)
-        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.xaxis.set_major_formatter("{x:g}")
     else:
         axis.set_xlim(0, last * 1.03)
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))

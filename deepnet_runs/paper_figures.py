@@ -125,7 +125,7 @@ FIGURES = (
     PaperFigure(
         9,
         "robustness",
-        "Robustness: the smallest perturbation r(x) that changes the decision on a test image x (DeepFool)",
+        "Robustness: perturbation r(x) that changes the decision on a test image x (DeepFool)",
         ROBUSTNESS,
         "linear",
         _of_mse(Line("robustness", "relative size of the perturbation", BLUE, "-")),

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import made_up_runs
@@ -127,15 +128,14 @@ def test_letters_are_seven_points_or_more_and_lines_differ_without_colour(drawn)
 
 def test_no_text_runs_out_of_the_page_or_into_another_panels_title(drawn):
     for figure in drawn.values():
-        renderer = figure.canvas.get_renderer()
         page = figure.bbox
         for text in [*figure.texts, figure._suptitle, *(axis.title for axis in figure.axes)]:
-            box = text.get_window_extent(renderer)
+            box = text.get_window_extent()
             assert box.x0 >= page.x0 - 1
             assert box.x1 <= page.x1 + 1
         for row in range(3):
-            boxes = [axis.title.get_window_extent(renderer) for axis in figure.axes[5 * row : 5 * row + 5]]
-            assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
+            boxes = [axis.title.get_window_extent() for axis in figure.axes[5 * row : 5 * row + 5]]
+            assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_a_swapped_key_and_a_later_epoch_are_caught(grid, drawn, tmp_path, monkeypatch):
@@ -171,7 +171,8 @@ def test_the_shade_is_the_range_of_the_seeds_and_the_red_line_their_median(tmp_p
     line = next(line for line in axis.lines if line.get_gid() == "mse:zero error")
     assert set(line.get_xdata()) == {9}
     assert to_rgb(line.get_color()) == to_rgb("#CC0000")
-    assert axis.patches[0].get_extents().transformed(axis.transData.inverted()).intervalx.tolist() == [5, 11]
+    span = axis.patches[0]
+    assert (span.get_x(), span.get_x() + span.get_width()) == (5, 11)
 
 
 def test_a_partial_grid_has_the_rows_and_columns_that_exist(tmp_path):
@@ -211,11 +212,12 @@ def small(tmp_path_factory):
     return folder
 
 
-def test_the_files_of_a_run_replace_those_of_another_format(small, tmp_path, capsys):
+def test_the_files_of_a_run_replace_those_of_another_format(small, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(figures, "DPI", 40)
     out = tmp_path / "out"
     tables = {"table1.md", "table1.csv", "figures.json"}
     stems = {f"figure_{n:02d}" for n in (2, 3, 4, 5, 6, 7, 8, 10, 12)}
-    for ending, magic in (("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")):
+    for ending, magic in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
         assert figures.main([str(small), "--output", str(out), "--format", ending]) == 0
         names = {path.name for path in out.iterdir()} - tables
         assert {name[:9] for name in names} == stems
@@ -229,12 +231,18 @@ def test_the_files_of_a_run_replace_those_of_another_format(small, tmp_path, cap
     assert {entry["file"] for entry in record["figures"] if entry["file"]} == names
     assert [run["loss"] for run in record["runs"]] == ["mse", "ce"]
     assert record["runs"][0]["differs_from_recipe"] == {"epochs": "30 for 120"}
-    before = {name: (out / name).read_bytes() for name in names}
-    assert figures.main([str(small), "--output", str(out), "--format", "svg"]) == 0
-    assert {name: (out / name).read_bytes() for name in names} == before
 
 
-def test_other_losses_and_unfinished_runs_are_named(small, tmp_path, capsys):
+def test_the_same_records_give_the_same_vector_graphic(small, tmp_path):
+    one, other = tmp_path / "one.svg", tmp_path / "other.svg"
+    for path in (one, other):
+        panels.save(panels.draw(BY_NUMBER[2], read(small)), path, dpi=40)
+    assert one.read_text().startswith("<?xml")
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_other_losses_and_unfinished_runs_are_named(small, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(figures, "DPI", 40)
     made_up_runs.write(tmp_path / "hui", loss="rescaled-mse", k=3.0, M=2.0)
     made_up_runs.write(tmp_path / "cut", "vgg7", made=made_up_runs.rows()[:6])
     assert figures.main([*map(str, (small / "mse", tmp_path)), "--output", str(tmp_path / "out")]) == 0
@@ -302,7 +310,6 @@ def test_it_needs_neither_torch_nor_jax(small, tmp_path):
     code = f"""
 import sys
 from deepnet_runs import figures
-assert "matplotlib.figure" not in sys.modules
 code = figures.main([{str(small)!r}, "--output", {str(tmp_path / "out")!r}, "--log-epochs"])
 print(code, sorted({{"torch", "jax"}} & set(sys.modules)), file=sys.stderr)
 """
