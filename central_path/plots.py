@@ -108,7 +108,7 @@ def _axes(runs: list[Run], ylabel: str, *, below: float = 0.0) -> tuple[Figure, 
     return figure, axes
 
 
-def _decades_only(axes: list[Axes]) -> None:
+def decades_only(axes: list[Axes]) -> None:
     """No minor ticks where the axis spans three decades or more: most of a log plot's time, and they say nothing."""
     for scale in (scale for axis in axes for scale in (axis.xaxis, axis.yaxis)):
         low, high = scale.get_view_interval()
@@ -149,7 +149,7 @@ def draw_omega(runs: list[Run]) -> Figure:
                 label="asymptote of the law",
             )
         axis.legend(loc="upper left")
-    _decades_only(axes)
+    decades_only(axes)
     return figure
 
 
@@ -166,7 +166,7 @@ def _draw_lines(runs: list[Run], lines: tuple[Line, ...], ylabel: str) -> Figure
     if np.any(shown > ROUNDING):
         axes[0].set_ylim(bottom=max(axes[0].get_ylim()[0], 0.5 * np.min(shown[shown > ROUNDING])))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=columns)
-    _decades_only(axes)
+    decades_only(axes)
     return figure
 
 

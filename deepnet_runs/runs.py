@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 NAMED = ("dataset", "network", "loss")
-APART = ("seed", "versions", "device")  # in what the configurations of repetitions may differ
+APART = ("seed", "versions", "device", "robustness")  # in what the configurations of repetitions may differ
 
 
 class Run(NamedTuple):
@@ -44,7 +44,7 @@ def read(folder: Path) -> Run:
 
 
 def repetitions(runs: Sequence[Run]) -> list[list[Run]]:
-    """The runs in groups whose configurations differ in the seed (or versions, or device) alone."""
+    """The runs in groups whose configurations differ in the seed (or in what decides no number of training) alone."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.key(*APART), []).append(run)

@@ -1,0 +1,170 @@
+"""Figures 2 to 12 of the paper and its Table 1, from the records of runs alone, without PyTorch.
+
+    python -m deepnet_runs.figures runs/digits --output runs/figures
+
+Writes a file for each figure, table1.md, table1.csv and figures.json, which says what they are made of.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from central_path import __version__, records
+from central_path.options import Parser
+from central_path.program import INTERRUPTED, on_terminal, say, terminate
+from deepnet_runs import paper_cells as grid
+from deepnet_runs import runs
+from deepnet_runs.paper_figures import FIGURES, PaperFigure
+
+PROGRAM = "python -m deepnet_runs.figures"
+FORMATS = ("png", "pdf", "svg")
+DPI = 300
+TABLES = ("table1.md", "table1.csv")
+LAST = "figures.json"
+
+EPILOG = """\
+panels      a data set a column, a network family a row, as far as there are runs. Curves are medians over the seeds
+            with a shade from the smallest to the largest; the red line is at the first epoch of zero training error.
+runs        of mse and ce; those of a panel and a loss may differ in the seed alone, else they are refused. A figure
+            whose quantity no run has measured is left out, and a line says so.
+exit codes  0: written; 2: unusable arguments or records, and nothing is written.
+
+example     python -m deepnet_runs.figures runs/digits-resnet8-mse-0 runs/digits-resnet8-ce-0 --format pdf"""
+
+
+def parser() -> Parser:
+    """The options, as `--help` shows them."""
+    p = Parser(PROGRAM, "Figures 2 to 12 and Table 1 of the paper, from the records of trained networks.", EPILOG)
+    p.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="runs of deepnet_runs.train, or folders of them")
+    p.add_argument("--output", type=Path, default=Path("runs/figures"), metavar="DIR", help="default: %(default)s")
+    p.add_argument("--format", choices=FORMATS, default="png", help="of the figures (default: %(default)s)")
+    p.add_argument("--log-epochs", action="store_true", help="epochs on a log axis (the paper's is linear)")
+    return p
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Parsed options; exits with code 2 and one line for what cannot be."""
+    return parser().parse_args(argv)
+
+
+def left_out(figure: PaperFigure, cells: Sequence[grid.Cell]) -> str | None:
+    """Why a figure cannot be drawn, in a sentence, or None."""
+    from deepnet_runs.panels import measured
+
+    there = measured(figure, cells)
+    missing = [grid.LOSSES[loss] for loss in figure.losses if loss not in there]
+    if not missing:
+        return None
+    keys = ", ".join(dict.fromkeys(curve.line.key for curve in figure.curves))
+    remedy = f": {figure.remedy}" if figure.remedy else ""
+    return f"Figure {figure.number} is left out, no run with {' or '.join(missing)} loss has {keys}{remedy}."
+
+
+def origin(cell: grid.Cell) -> list[dict[str, Any]]:
+    """What figures.json says of the runs of a cell."""
+    return [
+        {
+            "folder": str(run.folder),
+            **{name: run.config[name] for name in ("dataset", "network", "loss", "seed")},
+            "epochs": run.config["epochs"],
+            "last_epoch": run.rows[-1]["epoch"],
+            "first_zero_error": run.first_clean,
+            "differs_from_recipe": grid.departures(run),
+        }
+        for run in cell.runs
+    ]
+
+
+def remarks(cells: Sequence[grid.Cell], others: Sequence[runs.Run]) -> list[str]:
+    """What a reader of the figures has to know about the runs, a line each."""
+    lines = []
+    for cell in cells:
+        name = f"{grid.DATASETS[cell.dataset]} {cell.network} {grid.LOSSES[cell.loss]}"
+        changes = ", ".join(f"{field} {change}" for field, change in grid.departures(cell.runs[0]).items())
+        if changes:
+            lines.append(f"{name} is not trained by its recipe: {changes}.")
+        for run in cell.runs:
+            if not grid.finished(run):
+                lines.append(f"{run.folder} is not finished: epoch {run.rows[-1]['epoch']} of {run.config['epochs']}.")
+    for run in others:
+        lines.append(f"{run.folder} is left out: its loss is {run.config['loss']}, the figures are of mse and ce.")
+    return lines
+
+
+def write(args: argparse.Namespace) -> str:
+    """Read, draw and write; the closing text.
+
+    Raises:
+        ValueError: for records that cannot be used.
+        OSError: if the results cannot be written; then none is.
+    """
+    cells, others = grid.cells([runs.read(folder) for folder in runs.within(args.runs)])
+    if not cells:
+        raise ValueError(f"Need a run with loss mse or ce, got {others[0].config['loss']} in {others[0].folder}.")
+    reasons = {figure.number: left_out(figure, cells) for figure in FIGURES}
+    drawn = [figure for figure in FIGURES if reasons[figure.number] is None]
+    names = {figure.number: f"{figure.stem}.{args.format}" for figure in drawn}
+    records.check_destination(args.output, (*names.values(), *TABLES, LAST))
+    every = {f"{figure.stem}.{ending}" for figure in FIGURES for ending in FORMATS}
+    with records.staging(args.output, last=LAST, stale=tuple(sorted(every - set(names.values())))) as stage:
+        text = write_all(stage, args, cells, drawn, names)
+        said = remarks(cells, others)
+        setting = {"format": args.format, "log_epochs": args.log_epochs, "versions": versions()}
+        made = [
+            {"figure": figure.number, "file": names.get(figure.number), "title": figure.title}
+            | {"left_out": reasons[figure.number]}
+            for figure in FIGURES
+        ]
+        used = [entry for cell in cells for entry in origin(cell)]
+        records.write_json(stage / LAST, setting | {"figures": made, "runs": used, "remarks": said})
+    closing = [reason for reason in reasons.values() if reason] + said
+    return "\n".join([text, "", *closing, f"{len(drawn)} figures and Table 1 in {args.output}"])
+
+
+def write_all(
+    stage: Path,
+    args: argparse.Namespace,
+    cells: Sequence[grid.Cell],
+    drawn: Sequence[PaperFigure],
+    names: dict[int, str],
+) -> str:
+    """The figures and the table, which is returned."""
+    from tqdm import tqdm
+
+    from deepnet_runs import panels, table1
+
+    for figure in tqdm(drawn, "figures", file=sys.stderr, leave=False, disable=not on_terminal()):
+        panels.save(panels.draw(figure, cells, log_epochs=args.log_epochs), stage / names[figure.number], dpi=DPI)
+    text = table1.markdown(cells)
+    (stage / "table1.md").write_text(f"{text}\n", encoding="utf-8")
+    (stage / "table1.csv").write_text(table1.comma_separated(cells), encoding="utf-8")
+    return text
+
+
+def versions() -> dict[str, str]:
+    """Of what the figures are drawn with."""
+    return {"central_path": __version__, "matplotlib": version("matplotlib"), "numpy": version("numpy")}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    args = parse(argv)
+    try:
+        text = write(args)
+    except (ValueError, OSError, MemoryError) as error:
+        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted, nothing written", file=sys.stderr)
+        return INTERRUPTED
+    say(text)
+    return 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, terminate)
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Table 1 of the paper beside its numbers: test accuracy when the training error is first zero, and at the end.
+
+For each data set, network and loss the mean over the seeds and their sample standard deviation, in percent. A seed
+without an epoch of zero training error, or without its last epoch, is left out of the column that it lacks, and the
+cell says of how many of its seeds it speaks. Below the table stands what training beyond zero error gains, the last
+epoch minus the first without an error: median and mean over the MSE cells, as the paper gives it.
+
+Source: Han, Papyan & Donoho (2022), Table 1.
+"""
+
+import csv
+import io
+import statistics
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from deepnet_runs import robustness_gain
+from deepnet_runs.paper_cells import DATASETS, LOSSES, Cell, finished
+from deepnet_runs.published import ACCURACY_GAIN, ROBUSTNESS_GAIN, TABLE1, Improvements
+from deepnet_runs.runs import Run
+
+HEADS: tuple[str, ...] = (
+    "data set",
+    "network",
+    "loss",
+    "seeds",
+    "at zero error",
+    "published",
+    "at the end",
+    "published",
+)
+CSV_HEADS: tuple[str, ...] = (
+    *("dataset", "network", "loss", "seeds", "seeds_at_zero_error", "at_zero_error_mean", "at_zero_error_std"),
+    *("at_zero_error_published", "seeds_at_end", "at_end_mean", "at_end_std", "at_end_published"),
+)
+
+
+def at_zero_error(run: Run) -> float | None:
+    """Test accuracy in percent at the first measured epoch without a training error, if there is one."""
+    return next((100 * (1 - row["test_error"]) for row in run.rows if row["epoch"] == run.first_clean), None)
+
+
+def at_end(run: Run) -> float | None:
+    """Test accuracy in percent at the last epoch, if the run has come to it."""
+    return 100 * (1 - run.rows[-1]["test_error"]) if finished(run) else None
+
+
+def accuracy_gain(run: Run) -> float | None:
+    """Percentage points from the first epoch without a training error to the last."""
+    before, after = at_zero_error(run), at_end(run)
+    return None if before is None or after is None else after - before
+
+
+class Gain(NamedTuple):
+    """Something that grows from the first epoch without a training error to the last, and what the paper found."""
+
+    name: str
+    of: Callable[[Run], float | None]
+    published: Improvements
+    sample: str  # the key of a row that says of how many test images it speaks, if not of all
+
+
+def robustness_difference(run: Run) -> float | None:
+    """Of Ave ||r(x)||/||x||, from the first epoch without a training error to the last, where both were measured."""
+    try:
+        return robustness_gain.gain(run).difference if finished(run) else None
+    except ValueError:
+        return None
+
+
+GAINS = (
+    Gain("test accuracy, percentage points", accuracy_gain, ACCURACY_GAIN, ""),
+    Gain("robustness, Ave ||r(x)||/||x||", robustness_difference, ROBUSTNESS_GAIN, "robustness_images"),
+)
+
+
+class Spread(NamedTuple):
+    """Mean and sample standard deviation of what some of the seeds have; None where too few have it."""
+
+    n: int
+    mean: float | None
+    std: float | None
+
+
+def spread(values: Sequence[float | None]) -> Spread:
+    """Of the values that exist."""
+    there = [value for value in values if value is not None]
+    mean = statistics.fmean(there) if there else None
+    return Spread(len(there), mean, statistics.stdev(there) if len(there) > 1 else None)
+
+
+class Entry(NamedTuple):
+    """A line of the table."""
+
+    cell: Cell
+    before: Spread
+    after: Spread
+    published: tuple[float | None, float | None]
+
+
+def entries(cells: Sequence[Cell]) -> list[Entry]:
+    """A line for each cell; published numbers for the paper's own pairs trained with MSE loss."""
+    made = []
+    for cell in cells:
+        known = TABLE1.get((cell.dataset, cell.runs[0].config["network"])) if cell.loss == "mse" else None
+        before, after = (spread([of(run) for run in cell.runs]) for of in (at_zero_error, at_end))
+        made.append(Entry(cell, before, after, known or (None, None)))
+    return made
+
+
+def _percent(found: Spread, seeds: int, missing: str) -> str:
+    if found.mean is None:
+        return missing
+    deviation = "" if found.std is None else f" ± {found.std:.2f}"
+    return f"{found.mean:.2f}{deviation}" + ("" if found.n == seeds else f" ({found.n} of {seeds} seeds)")
+
+
+def markdown(cells: Sequence[Cell]) -> str:
+    """The table, and under it the gains."""
+    lines: list[list[str]] = [list(HEADS)]
+    for cell, before, after, published in entries(cells):
+        n = len(cell.runs)
+        first, last = ("-" if number is None else f"{number:.2f}" for number in published)
+        name = [DATASETS[cell.dataset], cell.network, LOSSES[cell.loss], str(n)]
+        reached = _percent(before, n, "no zero-error epoch")
+        lines.append([*name, reached, first, _percent(after, n, "not finished"), last])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADS))]
+    lines.insert(1, ["-" * width for width in widths])
+    rows = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    title = (
+        "Table 1. Test accuracy in percent: mean ± sample standard deviation over the seeds; published: the paper's."
+    )
+    return "\n".join([title, "", *(f"| {row} |" for row in rows), "", gains(cells)])
+
+
+def gains(cells: Sequence[Cell]) -> str:
+    """A line for each gain: median and mean over the MSE cells, each the mean of its seeds."""
+    lines = []
+    for name, of, published, sample in GAINS:
+        mse = [cell for cell in cells if cell.loss == "mse"]
+        by_cell = [spread([of(run) for run in cell.runs]) for cell in mse]
+        found = [one.mean for one in by_cell if one.mean is not None]
+        runs = sum(one.n for one in by_cell)
+        numbers = f"median {statistics.median(found):.4g}, mean {statistics.fmean(found):.4g}" if found else "none"
+        images = sorted({run.rows[-1][sample] for cell in mse for run in cell.runs if sample in run.rows[-1]})
+        of_images = f", {' or '.join(map(str, images))} images each" if images else ""
+        over = f"{len(found)} MSE cells, {runs} runs{of_images}" if found else "no MSE run has both epochs"
+        paper = f"published: median {published.median:g}, mean {published.mean:g} over 15"
+        lines.append(f"Gain from the first zero-error epoch to the last, {name}: {numbers} ({over}; {paper}).")
+    return "\n".join(lines)
+
+
+def comma_separated(cells: Sequence[Cell]) -> str:
+    """The same numbers in full, empty where there is none."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_HEADS)
+    for cell, before, after, (first, last) in entries(cells):
+        name = [cell.dataset, cell.runs[0].config["network"], cell.loss, len(cell.runs)]
+        writer.writerow([*name, *before, first, *after, last])
+    return text.getvalue()
