@@ -1,7 +1,36 @@
 """The dynamics of neural collapse under MSE loss, after Han, Papyan & Donoho (ICLR 2022).
 
-Importing the package is cheap and sets no flags: import the module you need, in the order in which data flows:
-`problem` -> `loss`, `manifold`, `laws` -> `flows`, `collapse` -> `solve` -> `simulate`.
+    import central_path as cp
+
+    cp.enable_x64()
+    run = cp.trajectory(C=10, N=50)   # a Trajectory: run.omega beside run.omega_law, run.plot()
+    cp.measure(features, labels)      # NC1 to NC4, omega, the decomposition of the loss
+    cp.law("riemannian", C=10, N=50)  # Proposition 2
+
+Importing the package is cheap and sets no flags. The mathematics is in its modules, in the order in which data flows:
+`problem` -> `loss`, `manifold`, `laws` -> `flows`, `collapse` -> `solve` -> `experiment`.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from central_path.api import Trajectory as Trajectory
+    from central_path.api import enable_x64 as enable_x64
+    from central_path.api import law as law
+    from central_path.api import measure as measure
+    from central_path.api import trajectory as trajectory
+
 __version__ = "0.1.0"
+__all__ = ["Trajectory", "__version__", "enable_x64", "law", "measure", "trajectory"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        import importlib
+
+        return getattr(importlib.import_module("central_path.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

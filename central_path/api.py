@@ -156,11 +156,10 @@ def trajectory(
         raise ValueError(f"Need a flow among {', '.join(FLOWS)}, got {flow!r}: give one of them.")
     if level not in ("features", "means", "spectrum"):
         raise ValueError(f"Need a level among features, means, spectrum, got {level!r}: give one of them.")
-    sized = C is not None and N is not None
     if features is not None and labels is not None and C is N is P is None:
         read = check_samples(np.asarray(features), np.asarray(labels))
         given, _ = features_of_samples(read, balance=balance, restrict_rank=restrict_rank, seed=seed)
-    elif sized and features is None and labels is None and not balance and not restrict_rank:
+    elif C is not None and N is not None and features is labels is None and not balance and not restrict_rank:
         given = random_start(C, N, 2 * C if P is None else P, level, seed=seed)
     else:
         raise ValueError("Need either C and N (and P), or features and labels: give one of the pairs.")
@@ -231,7 +230,7 @@ def measure(
     return found
 
 
-def law(flow: Flow | float, *, C: int, N: int) -> "Law":
+def law(flow: Flow | float | int, *, C: int, N: int) -> "Law":
     """The closed form c1 log w + c2 w^2 + c3 w^4 = a + t of a flow, or of the family's exponent k <= 2.
 
     Example:

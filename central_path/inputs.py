@@ -123,23 +123,34 @@ def say_what_is_not_made(C: int, N: int, P: int, level: str) -> None:
         print(f"{gib:.1f} GiB of random features are not made: their class means are drawn instead", file=sys.stderr)
 
 
-def features_of_file(path: Path, *, balance: bool, restrict_rank: bool, seed: int) -> Given:
-    """Features of a file, balanced and restricted as asked; refused where they are not what the laws need."""
-    given = samples.check_samples(*records.read_samples(path))
+def features_of_samples(given: samples.Samples, *, balance: bool, restrict_rank: bool, seed: int) -> tuple[Given, str]:
+    """Features balanced and restricted as asked, and a note of what the restriction left out.
+
+    Raises:
+        ValueError: where they are not what the laws need: unbalanced, or of a singular Sigma_W.
+    """
     if balance:
         given = samples.balance(given, seed=seed)
     samples.check_balance(given)
-    within = samples.range_of_within_covariance(given)
+    within, note = samples.range_of_within_covariance(given), ""
     if restrict_rank:
         given = samples.restrict(given, within)
         note = f"rank of Sigma_W: {within.rank} of {len(within.basis)}"
         if within.signal_lost > within.rounding:
             note += f"; the directions left out carry {within.signal_lost:.3g} of |Mbar|^2, so this is another problem"
-        print(note, file=sys.stderr)
     else:
         samples.check_rank(given, within)
     H, index = samples.stack(given)
-    return Given(H, index, given.labels, given.eps, len(within.basis), within.rank, within.signal_lost)
+    return Given(H, index, given.labels, given.eps, len(within.basis), within.rank, within.signal_lost), note
+
+
+def features_of_file(path: Path, *, balance: bool, restrict_rank: bool, seed: int) -> Given:
+    """`features_of_samples` of a file, its note said on stderr."""
+    read = samples.check_samples(*records.read_samples(path))
+    given, note = features_of_samples(read, balance=balance, restrict_rank=restrict_rank, seed=seed)
+    if note:
+        print(note, file=sys.stderr)
+    return given
 
 
 def read_input(args: argparse.Namespace) -> Given | GivenMeans:

@@ -183,12 +183,19 @@ def draw_collapse(runs: list[Run]) -> Figure:
 DRAW = {"omega.png": draw_omega, "loss.png": draw_loss, "collapse.png": draw_collapse}
 
 
+def styled(runs: list[Run], name: str) -> Figure:
+    """One of the figures, by its file name, in the house's style."""
+    with matplotlib.rc_context(STYLE):
+        return DRAW[name](runs)
+
+
 def draw(folder: Path, names: Iterable[str] = tuple(DRAW)) -> None:
     """Write the named figures beside the folder's trajectory.npz."""
     runs = read_runs(folder / "trajectory.npz")
-    with matplotlib.rc_context(STYLE):
-        for name in names:
-            DRAW[name](runs).savefig(folder / name, dpi=DPI)
+    for name in names:
+        figure = styled(runs, name)
+        with matplotlib.rc_context(STYLE):  # texts are laid out when they are drawn
+            figure.savefig(folder / name, dpi=DPI)
 
 
 def warm_up() -> None:

@@ -1,11 +1,24 @@
 """What could decide whose law a network follows, as options of `deepnet_runs.train`, one change at a time.
 
-Each condition differs from `base`, the recipe as it is, by what its name says.
+Each condition differs from `base`, the recipe as it is, by what its name says, and by as many epochs as it then takes
+to leave the training errors behind: a full batch is one step an epoch, and without momentum a step is a tenth as long.
+Without BatchNorm the recipe's rate and decay leave training errors to the end, so both are lower there. `gradient-flow`
+changes all at once that keeps a network from the gradient flow of its loss, in a network of half the width.
 """
 
 CONDITIONS: dict[str, tuple[str, ...]] = {
     "base": (),
-    "full-batch": ("--batch-size", "1400"),
+    "full-batch": ("--batch-size", "1400", "--epochs", "600"),
     "no-decay": ("--weight-decay", "0"),
+    "constant-rate": ("--constant-rate",),
+    "no-momentum": ("--momentum", "0", "--epochs", "400"),
+    "no-batchnorm": ("--no-batchnorm", "--lr", "0.05", "--weight-decay", "5e-4"),
     "ce": ("--loss", "ce"),
+    "narrow": ("--width", "0.5"),
+    "wide": ("--width", "2"),
+    "deep": ("--depth", "2"),
+    "gradient-flow": (
+        *("--batch-size", "1400", "--momentum", "0", "--weight-decay", "0", "--constant-rate"),
+        *("--width", "0.5", "--epochs", "2000"),
+    ),
 }

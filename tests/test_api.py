@@ -1,6 +1,7 @@
 """`import central_path as cp`: the same numbers as the commands, examples that run, refusals."""
 
 import doctest
+import inspect
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import central_path as cp
 from central_path import api, loss, problem, samples, simulate
 
 C, N, P = 4, 12, 9
+unchecked = inspect.unwrap  # as users call it, whose types nothing checks
 
 
 def drawn(seed=0):
@@ -62,7 +64,7 @@ def test_a_trajectory_plots_itself(what, tmp_path):
         np.testing.assert_array_equal(axis.lines[C - 1].get_ydata(), run.omega_law[:, 0])
     figure.savefig(tmp_path / "figure.png")
     with pytest.raises(ValueError, match="Need a picture of omega, loss or collapse, got 'phase'"):
-        run.plot("phase")
+        unchecked(api.Trajectory.plot)(run, "phase")
 
 
 @pytest.mark.parametrize("counts", [(12, 12, 12, 12), (20, 6, 12, 9)])
@@ -96,14 +98,14 @@ def test_a_measurement_is_that_of_the_modules_and_its_parts_sum_to_the_loss_of_t
         (lambda h, y: cp.trajectory(C=C), "Need either C and N"),
         (lambda h, y: cp.trajectory(C=C, N=N, features=h, labels=y), "Need either C and N"),
         (lambda h, y: cp.trajectory(C=C, N=N, balance=True), "Need either C and N"),
-        (lambda h, y: cp.trajectory(C=C, N=N, flow="steepest"), "Need a flow among riemannian"),
-        (lambda h, y: cp.trajectory(C=C, N=N, level="classes"), "Need a level among features"),
+        (lambda h, y: unchecked(api.trajectory)(C=C, N=N, flow="steepest"), "Need a flow among riemannian"),
+        (lambda h, y: unchecked(api.trajectory)(C=C, N=N, level="classes"), "Need a level among features"),
         (lambda h, y: cp.trajectory(C=C, N=1), "Need N >= 2"),
         (lambda h, y: cp.trajectory(features=h[:-1], labels=y[:-1]), "Need balanced classes"),
         (lambda h, y: cp.measure(h, y, W=np.ones((C, P))), "Need W and b together"),
-        (lambda h, y: cp.measure(h, y, W=np.ones((C, P + 1)), b=np.ones(C)), r"Need W of shape \(4, 9\)"),
-        (lambda h, y: cp.measure(h, y[:-1]), "Need one label per row"),
-        (lambda h, y: cp.law("steepest", C=C, N=N), "Need a flow among riemannian"),
+        (lambda h, y: unchecked(api.measure)(h, y, W=np.ones((C, P + 1)), b=np.ones(C)), r"Need W of shape \(4, 9\)"),
+        (lambda h, y: unchecked(api.measure)(h, y[:-1]), "Need one label per row"),
+        (lambda h, y: unchecked(api.law)("steepest", C=C, N=N), "Need a flow among riemannian"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(call, match):
