@@ -6,6 +6,8 @@ Without BatchNorm the recipe's rate and decay leave training errors to the end, 
 changes all at once that keeps a network from the gradient flow of its loss, in a network of half the width.
 """
 
+VARIED = "resnet8"  # the network that they are about
+
 CONDITIONS: dict[str, tuple[str, ...]] = {
     "base": (),
     "full-batch": ("--batch-size", "1400", "--epochs", "600"),
@@ -17,6 +19,8 @@ CONDITIONS: dict[str, tuple[str, ...]] = {
     "narrow": ("--width", "0.5"),
     "wide": ("--width", "2"),
     "deep": ("--depth", "2"),
+    "vgg7": ("--network", "vgg7"),
+    "densenet10": ("--network", "densenet10"),
     "gradient-flow": (
         *("--batch-size", "1400", "--momentum", "0", "--weight-decay", "0", "--constant-rate"),
         *("--width", "0.5", "--epochs", "2000"),

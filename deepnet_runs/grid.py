@@ -25,7 +25,7 @@ from central_path.records import check_destination
 from deepnet_runs import cells as grids
 from deepnet_runs import records
 from deepnet_runs.cells import Cell, Standing
-from deepnet_runs.conditions import CONDITIONS
+from deepnet_runs.conditions import CONDITIONS, VARIED
 from deepnet_runs.options import DATASETS, LOSSES, NETWORKS
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ Train a grid of networks, several at once: each cell by `python -m deepnet_runs.
 followed by its condition or learning rate if it has one."""
 EPILOG = """\
 cells       by default the paper's fifteen pairs of data set and network, with mse and ce; of digits vgg7, resnet8 and
-            densenet10. --conditions trains the digits, with mse, under each of the named changes (all if none is
+            densenet10. --conditions trains resnet8 on the digits, with mse, under the named changes (all if none is
             named); --sweep trains, with mse, at 25 learning rates from 1e-4 to 0.25 on the scale of torch.nn.MSELoss,
             and names the best by test error at the last epoch. Options after -- go to every cell.
 again       the same command trains what is left. Finished and diverged cells are skipped, interrupted ones go on from
@@ -106,7 +106,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         p.error("the learning rates of --sweep are for mse and ce, got rescaled-mse: give another loss")
     args.output = args.output.absolute()  # jobs begin elsewhere
     try:
-        pairs = grids.pairs(datasets, args.networks)
+        networks = [VARIED] if conditions and datasets == ["digits"] and args.networks is None else args.networks
+        pairs = grids.pairs(datasets, networks)
         chosen = {"conditions": conditions, "sweep": args.sweep, "extra": train}
         args.cells = grids.cells(pairs, losses, args.seeds, args.output, **chosen)
     except ValueError as error:
