@@ -25,7 +25,7 @@ from central_path.records import check_destination
 from deepnet_runs import cells as grids
 from deepnet_runs import records
 from deepnet_runs.cells import Cell, Standing
-from deepnet_runs.conditions import CONDITIONS, VARIED
+from deepnet_runs.conditions import CONDITIONS, USUAL, VARIED
 from deepnet_runs.options import DATASETS, LOSSES, NETWORKS
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ Train a grid of networks, several at once: each cell by `python -m deepnet_runs.
 followed by its condition or learning rate if it has one."""
 EPILOG = """\
 cells       by default the paper's fifteen pairs of data set and network, with mse and ce; of digits vgg7, resnet8 and
-            densenet10. --conditions trains resnet8 on the digits, with mse, under the named changes (all if none is
-            named); --sweep trains, with mse, at 25 learning rates from 1e-4 to 0.25 on the scale of torch.nn.MSELoss,
+            densenet10. --conditions trains resnet8 on the digits, with mse, under the named changes (if none is
+            named, all but the longest); --sweep trains, with mse, at 25 learning rates from 1e-4 to 0.25 on the scale of torch.nn.MSELoss,
             and names the best by test error at the last epoch. Options after -- go to every cell.
 again       the same command trains what is left. Finished and diverged cells are skipped, interrupted ones go on from
             their checkpoints to the same rows. A cell whose records are of other options is refused, and no other.
@@ -65,7 +65,7 @@ def parser() -> Parser:
     what.add_argument("--losses", nargs="+", choices=LOSSES, metavar="NAME", help="default: mse and ce")
     what.add_argument("--seeds", nargs="+", type=SEED, default=[0], metavar="INT", help="default: 0")
     varied = what.add_mutually_exclusive_group()
-    named = f"of {', '.join(CONDITIONS)} (default: all)"
+    named = f"of {', '.join(CONDITIONS)} (default: all but the last)"
     varied.add_argument("--conditions", nargs="*", choices=CONDITIONS, metavar="NAME", help=named)
     varied.add_argument("--sweep", action="store_true", help="25 learning rates")
     where = p.add_argument_group("machine")
@@ -92,7 +92,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     p = parser()
     args = p.parse_args(mine)
     varied = args.conditions is not None or args.sweep
-    conditions = list(CONDITIONS) if args.conditions == [] else args.conditions or []
+    conditions = list(USUAL) if args.conditions == [] else args.conditions or []
     datasets = args.datasets or (["digits"] if conditions else list(grids.PAPER))
     losses = args.losses or (["mse"] if varied else ["mse", "ce"])
     taken = (*OF_THE_GRID, "--lr") if args.sweep else OF_THE_GRID
