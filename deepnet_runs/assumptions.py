@@ -15,7 +15,7 @@ Source: Han, Papyan & Donoho (2022), (A1), (A2) of Section 3.1; Lemmas 3 and 5.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -33,27 +33,27 @@ def within_class(features: Float[np.ndarray, "n P"], labels: Int[np.ndarray, " n
     return E
 
 
-def row_space(E: Float[np.ndarray, "n P"]) -> Float[np.ndarray, "n r"]:
-    """An orthonormal basis of what the examples' features span, one row for each example."""
-    Q, s, _ = np.linalg.svd(E, full_matrices=False)
-    return Q[:, s > RANK * s[0]]
-
-
 def overlap(Q: Float[np.ndarray, "n r"], Q0: Float[np.ndarray, "n r0"]) -> float:
     """Mean squared cosine of the principal angles between two row spaces."""
     return float(np.sum((Q.T @ Q0) ** 2) / min(Q.shape[1], Q0.shape[1]))
 
 
-def left_vectors(features: Float[np.ndarray, "n P"], labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, "P K"]:
-    """Left singular vectors U of Sigma_W^(-1/2) Mbar, on the range of Sigma_W."""
+class Frame(NamedTuple):
+    """Left singular vectors U (P, K) of Sigma_W^(-1/2) Mbar, and an orthonormal basis Q (n, r) of E's row space."""
+
+    U: Float[np.ndarray, "P K"]
+    Q: Float[np.ndarray, "n r"]
+
+
+def frame(features: Float[np.ndarray, "n P"], labels: Int[np.ndarray, " n"]) -> Frame:
+    """Both of one decomposition of E, on the range of Sigma_W."""
     E = within_class(features, labels)
-    classes = np.unique(labels)
-    M = np.stack([features[labels == c].astype(np.float64).mean(axis=0) for c in classes], axis=1)
-    Mbar = M - M.mean(axis=1, keepdims=True)
-    _, s, Vt = np.linalg.svd(E, full_matrices=False)
+    M = np.stack([features[labels == c].astype(np.float64).mean(axis=0) for c in np.unique(labels)], axis=1)
+    Q, s, Vt = np.linalg.svd(E, full_matrices=False)
     kept = s > RANK * s[0]
     root = (Vt[kept].T * (np.sqrt(len(E)) / s[kept])) @ Vt[kept]
-    return np.linalg.svd(root @ Mbar, full_matrices=False)[0][:, : min(len(classes) - 1, int(kept.sum()))]
+    U = np.linalg.svd(root @ (M - M.mean(axis=1, keepdims=True)), full_matrices=False)[0]
+    return Frame(U[:, : min(M.shape[1] - 1, int(kept.sum()))], Q[:, kept])
 
 
 def largest_angle(A: Float[np.ndarray, "m r"], B: Float[np.ndarray, "m r"]) -> float:
@@ -82,7 +82,7 @@ def of_features(folder: Path, epochs: list[int]) -> dict[str, list[float]]:
     files = [folder / "features" / f"epoch_{epoch:04d}.npz" for epoch in epochs]
     if not all(file.is_file() for file in files):
         return {}
-    first: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+    first: tuple[np.ndarray, Frame] | None = None
     found: dict[str, list[float]] = {"angle_U": [], "overlap_E": []}
     for file in files:
         try:
@@ -90,12 +90,12 @@ def of_features(folder: Path, epochs: list[int]) -> dict[str, list[float]]:
                 features, labels = arrays["features"], arrays["labels"]
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"Need features of a run, got {file}: {error}.") from error
-        U, Q = left_vectors(features, labels), row_space(within_class(features, labels))
-        first = first or (labels, U, Q)
+        now = frame(features, labels)
+        first = first or (labels, now)
         if not np.array_equal(labels, first[0]):
             raise ValueError(
                 f"Need the same examples at every epoch, got other labels in {file}: measure the run anew."
             )
-        found["angle_U"].append(largest_angle(U, first[1]))
-        found["overlap_E"].append(overlap(Q, first[2]))
+        found["angle_U"].append(largest_angle(now.U, first[1].U))
+        found["overlap_E"].append(overlap(now.Q, first[1].Q))
     return found

@@ -37,9 +37,9 @@ Train a grid of networks, several at once: each cell by `python -m deepnet_runs.
 followed by its condition or learning rate if it has one."""
 EPILOG = """\
 cells       by default the paper's fifteen pairs of data set and network, with mse and ce; of digits vgg7, resnet8 and
-            densenet10. --conditions trains resnet8 on the digits, with mse, under the named changes (if none is
-            named, all but the longest); --sweep trains, with mse, at 25 learning rates from 1e-4 to 0.25 on the scale of torch.nn.MSELoss,
-            and names the best by test error at the last epoch. Options after -- go to every cell.
+            densenet10. --conditions trains resnet8 on the digits, with mse, under the named changes (if none is named,
+            all but the longest); --sweep trains, with mse, at 25 learning rates from 1e-4 to 0.25 on the scale of
+            torch.nn.MSELoss, and names the best by test error at the last epoch. Options after -- go to every cell.
 again       the same command trains what is left. Finished and diverged cells are skipped, interrupted ones go on from
             their checkpoints to the same rows. A cell whose records are of other options is refused, and no other.
 local       processes with one thread each, one a core unless --parallel says otherwise, that end with the command.

@@ -10,37 +10,57 @@ One P x n by n x P product in all; never an outer product an example, never C x 
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.linalg import get_blas_funcs
+from scipy.sparse import csr_array
 from torch import Tensor
 from torch import distributed as dist
 from torch.nn.functional import one_hot
 
+FEW = 32  # examples of a class, by whose mean the others are centred
 BYTES = 2**24  # of features in float64 at a time: what a cache holds
 
 
-def _on_cpu(features: Float[Tensor, "n P"], labels: Int[Tensor, " n"], sums: Tensor, scatter: Tensor) -> None:
-    """Class sums, then the scatter about the means, of whose symmetric product one half is computed.
+def _near_means(h: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Means (C, P) of the first few examples of every class: near enough to centre about, whatever the offset."""
+    order = np.argsort(labels, kind="stable")
+    begin = np.searchsorted(labels[order], np.arange(classes + 1))
+    near = np.zeros((classes, h.shape[1]))
+    for c, (first, end) in enumerate(pairwise(begin)):
+        if end > first:
+            near[c] = h[order[first : min(end, first + FEW)]].mean(axis=0, dtype=np.float64)
+    return near
 
-    The second pass is NumPy's alone: PyTorch's threads, waiting for more to do, would take the cores from BLAS.
+
+def _on_cpu(features: Float[Tensor, "n P"], labels: Int[Tensor, " n"], sums: Tensor, scatter: Tensor) -> None:
+    """One pass: class sums, and the scatter about a_c near the class means, of which one half is computed.
+
+    The scatter about the means is S - sum_c n_c (mu_c - a_c)(mu_c - a_c)^T; what is taken away is to what is left about
+    as 1 to the examples in a_c. The pass is NumPy's and SciPy's alone: PyTorch's threads, waiting for more to do, would
+    take the cores from BLAS.
     """
     n, P = features.shape
+    C = len(sums)
     rows = max(1, min(n, BYTES // (8 * P)))
-    for z, y in zip(features.split(rows), labels.split(rows), strict=True):
-        sums.index_add_(0, y, z.double())
-    means = (sums / torch.bincount(labels, minlength=len(sums)).clamp(min=1)[:, None]).numpy()
-    h, labels_ = features.to(torch.promote_types(features.dtype, torch.float32)).numpy(), labels.numpy()
-    E, half = np.empty((rows, P)), np.zeros((P, P), order="F")
+    h, y = features.to(torch.promote_types(features.dtype, torch.float32)).numpy(), labels.numpy()
+    near = _near_means(h, y, C)
+    E, half, total = np.empty((rows, P)), np.zeros((P, P), order="F"), np.zeros((C, P))
     (syrk,) = get_blas_funcs(("syrk",), (half,))
     for begin in range(0, n, rows):
-        part = slice(begin, begin + rows)
-        e = np.take(means, labels_[part], axis=0, out=E[: n - begin])
-        np.subtract(h[part], e, out=e)
+        part = y[begin : begin + rows]
+        e = np.take(near, part, axis=0, out=E[: len(part)])
+        np.subtract(h[begin : begin + rows], e, out=e)
         half = syrk(1.0, e.T, beta=1.0, c=half, overwrite_c=1)
+        total += csr_array((np.ones(len(part)), part, np.arange(len(part) + 1)), shape=(len(part), C)).T @ e
+    counts = np.bincount(y, minlength=C)[:, None]
+    off = total / np.sqrt(np.maximum(counts, 1))
+    half = syrk(-1.0, off.T, beta=1.0, c=half, overwrite_c=1)
     scatter += torch.from_numpy(np.triu(half) + np.triu(half, 1).T)
+    sums += torch.from_numpy(total + counts * near)
 
 
 def _on_gpu(features: Float[Tensor, "n P"], labels: Int[Tensor, " n"], sums: Tensor, scatter: Tensor) -> None:
@@ -71,7 +91,7 @@ class ClassStatistics:
 
     @classmethod
     def of(cls, features: Float[Tensor, "n P"], labels: Int[Tensor, " n"], classes: int) -> "ClassStatistics":
-        """Of the examples of one pass: their means first, then the scatter about them, some rows at a time."""
+        """Of the examples of one pass, some rows at a time."""
         seen = cls.zeros(classes, features.shape[1], features.device)
         if len(labels):
             add = _on_cpu if features.device.type == "cpu" else _on_gpu

@@ -40,7 +40,7 @@ def test_left_vectors_are_those_of_the_snr_matrix_and_turn_with_the_features(tmp
     M = np.asarray(m.M)
     snr = (Q / np.sqrt(w)) @ Q.T @ (M - M.mean(axis=1, keepdims=True))
     U = np.linalg.svd(snr)[0][:, : C - 1]
-    assert assumptions.largest_angle(assumptions.left_vectors(h, labels), U) < 1e-6
+    assert assumptions.largest_angle(assumptions.frame(h, labels).U, U) < 1e-6
     turn = np.eye(P)
     angle = np.radians(20)
     direction, away = U[:, 0], np.linalg.svd(U)[0][:, C]  # in the span, and across it
