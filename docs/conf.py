@@ -38,7 +38,6 @@ default_role = "literal"
 nb_execution_mode = "off"  # notebooks are kept with their outputs; the tests run them
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3  # as on the page that a Git server shows
-suppress_warnings = ["toc.empty_glob"]  # of pages that may be there or not
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # `signatures` shows them as they are written

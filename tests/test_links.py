@@ -76,3 +76,11 @@ def test_a_copied_page_links_to_copies_pages_and_files():
         PurePosixPath("benchmarks"),
     )
     assert led == "[a](/models.md#adding-a-model) [b](/readme.md) [c](/../CITATION.cff) [d](https://a.b/c) [e](#f)"
+
+
+def test_a_list_of_pages_is_left_out_where_there_is_none(tmp_path):
+    lists = ["```{toctree}\n:glob:\n:caption: Some\n\nsome*\n```", "```{toctree}\n:hidden:\n\nother\n```"]
+    text = "# Title\n\n" + "\n\n".join(lists) + "\n"
+    assert borrowed.without_empty(text, tmp_path) == text.replace(lists[0], "")
+    (tmp_path / "some_page.md").touch()
+    assert borrowed.without_empty(text, tmp_path) == text

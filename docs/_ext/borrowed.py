@@ -21,6 +21,7 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "benchmarks/README.md": "benchmarks.md",
 }
+PATTERN = re.compile(r"^```\{toctree\}\n(?:(?!```).*\n)*:glob:\n(?:(?!```).*\n)*(\S+)\n```$", re.M)
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
 
 
@@ -52,10 +53,16 @@ def copy(root: Path, docs: Path) -> None:
         shutil.copy2(path, docs / "notebooks" / name)
 
 
+def without_empty(text: str, docs: Path) -> str:
+    """The text of a page without the lists of pages of which there is none; Sphinx warns of them."""
+    return PATTERN.sub(lambda match: match[0] if any(docs.glob(f"{match[1]}.*")) else "", text)
+
+
 def lead(app: Any, docname: str, source: list[str]) -> None:
-    """The links of a page that lives in this folder."""
+    """The links and lists of a page that lives in this folder."""
     if f"{docname}.md" not in PAGES.values() and (Path(app.srcdir) / f"{docname}.md").is_file():
-        source[0] = led(source[0], PurePosixPath("docs", docname).parent)
+        text = without_empty(source[0], Path(app.srcdir))
+        source[0] = led(text, PurePosixPath("docs", docname).parent)
 
 
 def setup(app: Any) -> dict[str, bool]:
