@@ -44,7 +44,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "ensemble_plots",
         "painter",
     ),
-    *("program", "simulate_many", "simulate", "api"),
+    *("program", "listing", "__main__", "simulate_many", "simulate", "api"),
 ]
 
 
