@@ -106,6 +106,7 @@ PROGRAMS = {
     "theory_checks": "theory_checks.options",
     "deepnet_runs.train": "deepnet_runs.options",
     "deepnet_runs.grid": "deepnet_runs.grid",
+    "deepnet_runs.animate": "deepnet_runs.animate",
 }
 
 
