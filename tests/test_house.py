@@ -44,7 +44,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "ensemble_plots",
         "painter",
     ),
-    *("program", "simulate_many", "simulate", "api"),
+    *("program", "listing", "__main__", "simulate_many", "simulate", "api"),
 ]
 
 
@@ -108,8 +108,9 @@ PROGRAMS = {
     "deepnet_runs.grid": "deepnet_runs.grid",
     "deepnet_runs.which_law": "deepnet_runs.which_law",
     "deepnet_runs.figures": "deepnet_runs.figures",
+    "deepnet_runs.animate": "deepnet_runs.animate",
 }
-OTHERS = {"venv", "pytest", "sphinx"}
+OTHERS = {"venv", "pytest", "sphinx", "central_path", "deepnet_runs"}
 PAGES = (*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").glob("*.md")))
 
 

@@ -1,0 +1,104 @@
+"""README.md says what the claims, the benchmarks and CITATION.cff say, and begins with claim, picture and commands."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import readme_tables
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BENCHMARKS = (ROOT / "benchmarks" / "README.md").read_text()
+CITATION = (ROOT / "CITATION.cff").read_text()
+ROWS = readme_tables.registered()
+PLANTED = {"claim": "Lemma 5", "verdict": "holds", "paper": True}
+
+
+def updated(rows=ROWS, benchmarks=BENCHMARKS, citation=CITATION):
+    return readme_tables.updated(README, rows, benchmarks, citation)
+
+
+def test_the_tables_are_not_stale():
+    assert updated() == README, "run python benchmarks/readme_tables.py"
+
+
+def test_another_verdict_number_or_author_makes_them_stale():
+    rows = [row | {"verdict": "misprint"} if row["claim"] == "Lemma 4" else row for row in ROWS]
+    assert updated(rows=rows) != README
+    number = re.search(r"^random +20 +30 +40 +riemannian +1.0e\+12 +1e-10 +(7\.1e-09)", BENCHMARKS, re.M)
+    worse = f"{BENCHMARKS[: number.start(1)]}9.9e-09{BENCHMARKS[number.end(1) :]}"
+    assert "| 9.9e-9 | 1e-6 |" in updated(benchmarks=worse)
+    assert updated(benchmarks=BENCHMARKS.replace("               4.39", "               4.93")) != README
+    assert updated(citation=CITATION.replace("Papyan", "Papayan")) != README
+
+
+def test_every_claim_of_the_paper_stands_in_the_table_once_with_its_verdict():
+    table = readme_tables.verdicts(ROWS)
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines()[2:-2]]
+    of_verdict = {
+        verdict: re.split(
+            r"; |, (?!NC1|Theorem|reducing|invariance)", re.sub(r" \((?:[^()]|\([^()]*\))*\)", "", claims)
+        )
+        for verdict, _, claims in cells
+    }
+    paper = [row for row in ROWS if row["paper"]]
+    for row in paper:
+        assert [verdict for verdict, claims in of_verdict.items() if row["claim"] in claims] == [row["verdict"]]
+    assert [int(number) for _, number, _ in cells] == [len(claims) for claims in of_verdict.values()]
+    own = len(ROWS) - len(paper)
+    assert f"each of the paper's {len(paper)} claims and {own} of our own" in README
+    assert f"the {len(paper)} claims of the paper; of our own {own}, {own} hold" in table
+
+
+def test_verdicts_of_a_run_are_read_from_its_claims_and_one_that_left_some_out_is_refused(tmp_path, capsys):
+    path = tmp_path / "claims.json"
+    path.write_text(json.dumps([{"claim": row["claim"], "verdict": row["verdict"]} for row in ROWS]))
+    assert readme_tables.measured(path) == ROWS
+    assert readme_tables.main(["--check", "--claims", str(path)]) == 0
+    path.write_text(json.dumps([{"claim": row["claim"], "verdict": "unclear"} for row in ROWS]))
+    assert readme_tables.main(["--check", "--claims", str(path)]) == 1
+    path.write_text(json.dumps([{"claim": "Lemma 4", "verdict": "holds"}]))
+    assert readme_tables.main(["--check", "--claims", str(path)]) == 2
+    assert "Need a run over all claims" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda: readme_tables.between("no marks", "verdicts", ""), "Need the marks <!-- verdicts -->"),
+        (lambda: readme_tables.outputs("", "accuracy.py"), r"Need the output of accuracy\.py"),
+        (
+            lambda: readme_tables.verdicts([{"claim": "Lemma 5", "verdict": "holds", "paper": True}]),
+            "got one for Lemma 5",
+        ),
+    ],
+)
+def test_what_is_not_there_is_refused(change, match):
+    with pytest.raises(ValueError, match=match):
+        change()
+
+
+def test_claim_picture_and_commands_come_before_the_first_result_on_one_screen():
+    begin = README[: README.index("```text")]
+    assert len(begin.splitlines()) <= 40
+    assert begin.index("**The dynamics") < begin.index("![") < begin.index("<!-- run -->")
+    for picture in re.findall(r"!\[[^\]]+\]\((\S+)\)", README):
+        assert (ROOT / picture).is_file()
+
+
+def test_the_moving_picture_is_one_and_small():
+    from PIL import Image
+
+    path = ROOT / "docs" / "figures" / "collapse.gif"
+    assert path.stat().st_size < 2 * 2**20
+    with Image.open(path) as movie:
+        assert movie.n_frames >= 30
+
+
+def test_the_citation_has_what_its_format_requires():
+    for key in ("cff-version: 1.2.0", "title: ", "message: ", "authors:", "preferred-citation:"):
+        assert re.search(rf"^{re.escape(key)}", CITATION, re.M)
+    cited = CITATION.split("preferred-citation:")[1]
+    for key in ("type: conference-paper", "title: ", "authors:", "collection-title: ", "year: 2022", "url: "):
+        assert re.search(rf"^  {re.escape(key)}", cited, re.M)
