@@ -20,9 +20,6 @@ REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["ur
 COLAB = REPOSITORY.replace("https://github.com/", "https://colab.research.google.com/github/")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
-# Jupyter's kernels listen on this machine's TCP ports, and their pieces leave sockets and event loops to the collector.
-pytestmark = pytest.mark.filterwarnings("default")
-
 
 def read(name):
     return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
