@@ -35,9 +35,9 @@ def draw(entries: list[dict[str, Any]], found: list[Run], folder: Path) -> None:
 
 def laws(entries: list[dict[str, Any]]) -> Figure:
     """The exponent of each group with its interval, and how far the directions are out of step."""
-    high = 0.9 + 0.28 * len(entries)
+    high = 1.2 + 0.28 * len(entries)
     figure = Figure(figsize=(7.2, high), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     y = np.arange(len(entries))[::-1]
     for name, k in LAWS.items():
         left.axvline(k, color=COLORS[name], linestyle=STYLES[name], linewidth=1, zorder=0)
@@ -53,8 +53,8 @@ def laws(entries: list[dict[str, Any]]) -> Figure:
     right.axvline(FOLLOWS, color="0.4", linewidth=1, linestyle=(0, (1, 1)))
     left.set_yticks(y, [f"{entry['label']} (n = {len(entry['runs'])})" for entry in entries], fontsize=7)
     left.set_ylim(-0.6, len(entries) - 0.4)
-    left.set_xlabel("exponent k, 95 % (filled: follows a law)", fontsize=8)
-    right.set_xlabel("D, out of step (dotted: limit)", fontsize=8)
+    left.set_xlabel("exponent k, 95 %, runs\n(filled: follows a law of the family)", fontsize=8)
+    right.set_xlabel("D, directions out of step\n(dotted: limit)", fontsize=8)
     right.set_xscale("log")
     figure.legend(loc="outside lower right", ncols=4, fontsize=7)
     return figure
@@ -117,7 +117,7 @@ def _invariant(axis: Axes, name: str, k: float, omega: np.ndarray, epochs: np.nd
     mean = dF.mean(axis=1, keepdims=True)
     axis.semilogx(epochs, (dF - mean) / mean[-1], color=COLORS[name], linewidth=1)
     axis.axhspan(-FOLLOWS, FOLLOWS, color="0.9", zorder=0)
-    axis.set_title(f"F(omega_j) - mean, in shares: {name}", fontsize=8)
+    axis.set_title(f"{name}: F(omega_j) - mean, shares", fontsize=8)
     axis.set_xlabel("epoch (grey: follows)")
 
 

@@ -108,7 +108,8 @@ class Finding:
             return "cannot be told: omega^2 < C"
         if self.distance > FOLLOWS:
             return "none"
-        inside = [name for name, k in LAWS.items() if self.interval[0] <= k <= self.interval[1]]
+        low, high = self.interval
+        inside = [name for name, k in LAWS.items() if low <= k <= high and self.distances[name] <= FOLLOWS]
         if len(inside) > 1:
             return f"cannot be told: {' or '.join(inside)}"
         return inside[0] if inside else f"of the family, k = {self.k:.2f}"

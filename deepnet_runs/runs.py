@@ -52,11 +52,18 @@ def repetitions(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def labels(groups: Sequence[Sequence[Run]]) -> list[str]:
-    """A name for each group: data set, network, loss, and what of its configuration few of the groups have."""
+    """A name for each group: data set, network, loss, and its condition in a grid if the folders name one.
+
+    Otherwise what of its configuration few of the groups have.
+    """
     names = []
     configs = [group[0].config for group in groups]
-    for config in configs:
+    for group, config in zip(groups, configs, strict=True):
         said = [str(config[name]) for name in NAMED]
+        variants = {_variant(run) for run in group}
+        if len(variants) == 1 and "" not in variants:
+            names.append(f"{' '.join(said)}, {variants.pop()}")
+            continue
         for field in config:
             values = [json.dumps(other.get(field)) for other in configs]
             own = json.dumps(config[field])
@@ -65,6 +72,12 @@ def labels(groups: Sequence[Sequence[Run]]) -> list[str]:
                 said.append(f"{field}={config[field]}")
         names.append(" ".join(said))
     return names
+
+
+def _variant(run: Run) -> str:
+    """What `deepnet_runs.grid` adds to the name of a folder, or nothing."""
+    start = "-".join(str(run.config[name]) for name in (*NAMED, "seed")) + "-"
+    return run.folder.name.removeprefix(start) if run.folder.name.startswith(start) else ""
 
 
 def _follows(field: str, config: dict[str, Any]) -> bool:

@@ -131,6 +131,7 @@ class SNR(NamedTuple):
 def snr(m: Moments, *, n: int, eps: float) -> SNR:
     """K = C - 1 singular values, descending, and right singular vectors, of the SNR matrix.
 
+    Of each vector the entry of largest size is positive.
     n is the number of examples, eps the precision of the features: eigenvalues of Sigma_W up to P eps times the largest
     are taken for zero. A zero omega, or vector, stands for what is not there: a lost class, or nothing within classes.
     """
@@ -142,7 +143,8 @@ def snr(m: Moments, *, n: int, eps: float) -> SNR:
     if kept.any():
         _, found, Vt = np.linalg.svd(matrix, full_matrices=False)
         K = min(len(found), C - 1)
-        values[:K], V[:, :K] = found[:K], Vt[:K].T
+        largest = np.take_along_axis(Vt[:K], np.abs(Vt[:K]).argmax(axis=1)[:, None], axis=1)
+        values[:K], V[:, :K] = found[:K], (Vt[:K] * np.sign(largest)).T
     return SNR(values, V, int(np.count_nonzero(kept)))
 
 

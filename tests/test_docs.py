@@ -97,7 +97,7 @@ def test_every_module_has_its_page_and_a_line_on_its_package_s():
 
 def test_the_protocol_says_what_the_code_does():
     text = (DOCS / "protocol.md").read_text()
-    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (?:`(--[^`]*)`|none) \|$", text, re.M))
+    rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (?:`(--[^`]*)`|none) \|$", text, re.M))
     assert {name: tuple(options.split()) for name, options in rows.items()} == CONDITIONS
     for name, count in PER_CLASS.items():
         assert f"| `{name}` | 10 x {count}, " in text

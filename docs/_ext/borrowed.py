@@ -32,6 +32,8 @@ def led(text: str, place: PurePosixPath) -> str:
         path = os.path.normpath(place / match[1])
         if path in PAGES:
             return f"/{PAGES[path]}"
+        if path.endswith(".ipynb"):
+            return f"/{path}"
         inside = path.removeprefix("docs/")
         return f"/{inside}" if inside != path else f"/../{path}"
 

@@ -11,7 +11,8 @@ from deepnet_runs import data, options, train
 from deepnet_runs.trainer import Trainer
 
 CLASSES = 10
-COMMON = """epoch seconds lr train_loss train_error test_error loss loss_nc1 loss_nc23 loss_ls_perp lam omega
+COMMON = """epoch seconds lr lr_sum train_loss train_error test_error loss loss_nc1 loss_nc23 loss_ls_perp lam omega
+snr_right mean_output_gap rank_within
 rank_between condition_between
 batchnorm_reestimated equinorm_classifier equiangularity_classifier max_angle_classifier"""
 TWICE = """nc1 equinorm_means equiangularity_means max_angle_means self_duality ncc_mismatch"""
