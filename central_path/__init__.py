@@ -24,12 +24,14 @@ __version__ = "0.1.0"
 __all__ = ["Trajectory", "__version__", "enable_x64", "law", "measure", "trajectory"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        import importlib
+if not TYPE_CHECKING:  # to a type checker every name would seem to be there
 
-        return getattr(importlib.import_module("central_path.api"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            import importlib
+
+            return getattr(importlib.import_module("central_path.api"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
