@@ -77,7 +77,7 @@ def forecasts(rows: Rows, k: float) -> dict[str, forecast.Forecast]:
 
 def premises(run: Run, rows: Rows) -> dict[str, list[float] | None]:
     """`assumptions` of a window."""
-    recorded = all("snr_right" in row and "mean_output_gap" in row for row in rows)
+    recorded = all(row.get("snr_right") is not None and "mean_output_gap" in row for row in rows)
     found: dict[str, list[float] | None] = dict.fromkeys(assumptions.KEYS)
     if recorded:
         found |= assumptions.of_rows(rows)

@@ -155,7 +155,7 @@ def measure(
         "lam": lam,
         "mean_output_gap": statistics.mean_output_gap(W, b, m_train),
         "omega": snr.omega.tolist(),
-        "snr_right": snr.V.T.tolist(),
+        "snr_right": None if snr.V is None else snr.V.T.tolist(),
         "rank_within": snr.rank,
         "rank_between": rank,
         "condition_between": condition,

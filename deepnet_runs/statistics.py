@@ -23,6 +23,7 @@ from scipy.linalg import get_lapack_funcs
 from central_path import collapse, loss, rescaled
 from central_path.problem import Moments, require_float64
 
+FEW_CLASSES = 100  # of which a row records singular vectors: C^2 numbers, and most of a row's work for 1000
 ROUNDING = 1e-12  # of the size of the class means: what features differ by less is not there
 
 
@@ -124,14 +125,14 @@ class SNR(NamedTuple):
     """The SNR matrix Sigma_W^(-1/2) Mbar = U diag(omega) V^T, and the rank of Sigma_W on whose range it is taken."""
 
     omega: Float[np.ndarray, " K"]
-    V: Float[np.ndarray, "C K"]
+    V: Float[np.ndarray, "C K"] | None  # of up to FEW_CLASSES
     rank: int
 
 
 def snr(m: Moments, *, n: int, eps: float) -> SNR:
     """K = C - 1 singular values, descending, and right singular vectors, of the SNR matrix.
 
-    Of each vector the entry of largest size is positive.
+    Of each vector the entry of largest size is positive. There are none of more than FEW_CLASSES classes.
     n is the number of examples, eps the precision of the features: eigenvalues of Sigma_W up to P eps times the largest
     are taken for zero. A zero omega, or vector, stands for what is not there: a lost class, or nothing within classes.
     """
@@ -139,8 +140,11 @@ def snr(m: Moments, *, n: int, eps: float) -> SNR:
     kept = w > max(len(U) * eps * w.max(initial=0), _rounding(m) ** 2)
     matrix = (U[:, kept] / np.sqrt(w[kept])).T @ np.asarray(m.Mbar)
     C = m.M.shape[1]
-    values, V = np.zeros(C - 1), np.zeros((C, C - 1))
-    if kept.any():
+    values, V = np.zeros(C - 1), np.zeros((C, C - 1)) if C <= FEW_CLASSES else None
+    if kept.any() and V is None:
+        found = np.linalg.svd(matrix, compute_uv=False)[: C - 1]
+        values[: len(found)] = found
+    elif kept.any() and V is not None:
         _, found, Vt = np.linalg.svd(matrix, full_matrices=False)
         K = min(len(found), C - 1)
         largest = np.take_along_axis(Vt[:K], np.abs(Vt[:K]).argmax(axis=1)[:, None], axis=1)
