@@ -35,3 +35,8 @@ def test_a_power_of_noise_explains_little_and_of_nothing_is_nothing():
     rng = np.random.default_rng(0)
     assert clock.power(rng.uniform(1, 2, 50), rng.uniform(1, 2, 50)).R2 < 0.3
     assert np.isnan(clock.power(np.zeros(5), np.arange(5.0)).exponent)
+
+
+def test_where_directions_are_out_of_step_the_time_is_their_mean():
+    omega = np.exp(np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 6.0]]))
+    np.testing.assert_allclose(clock.elapsed(omega, 2.0), [0, 3], rtol=1e-12)  # F_2 is log omega
