@@ -103,7 +103,7 @@ def exponents(C: int, N: int, P: int) -> None:
     import jax.numpy as jnp
 
     from central_path import flows, manifold
-    from central_path.experiment import COMPILER_OPTIONS
+    from central_path.compiler import COMPILER_OPTIONS
 
     def features(C: int, N: int, P: int) -> float:
         X = manifold.random_point(C, N, P, seed=0)

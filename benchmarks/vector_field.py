@@ -48,7 +48,7 @@ def main() -> int:
     import jax.numpy as jnp
 
     from central_path import flows, loss, manifold, problem
-    from central_path.experiment import COMPILER_OPTIONS
+    from central_path.compiler import COMPILER_OPTIONS
 
     P, C, N = args.P, args.C, args.N
     n = C * N

@@ -37,7 +37,8 @@ from scipy.integrate import solve_ivp
 from torchdiffeq import odeint
 
 from central_path import flows
-from central_path.experiment import COMPILER_OPTIONS, renormalize
+from central_path.compiler import COMPILER_OPTIONS
+from central_path.experiment import renormalize
 from central_path.horizon import horizon
 from central_path.laws import Law
 from central_path.observables import OBSERVE

@@ -14,7 +14,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from central_path.experiment import COMPILER_OPTIONS, Start, interruptible, state_tolerances
+from central_path.compiler import COMPILER_OPTIONS
+from central_path.experiment import Start, interruptible, state_tolerances
 from central_path.flows import FLOWS, start
 from central_path.horizon import Horizon, horizon, time_to_ratio
 from central_path.laws import Law

@@ -18,6 +18,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
 
+from central_path.compiler import COMPILER_OPTIONS
 from central_path.flows import FLOWS, start
 from central_path.horizon import horizon
 from central_path.laws import Law
@@ -33,8 +34,6 @@ from central_path.problem import (
 from central_path.sharding import gather, place, replicated
 from central_path.solve import Clock, Trajectory, solve
 
-# Without them the CPU compiler takes 60 % of the time, for a program that runs as fast.
-COMPILER_OPTIONS: dict[str, str | bool] = {"xla_cpu_use_fusion_emitters": False}
 _threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="compile")
 
 FINEST = 1e-15
@@ -122,20 +121,15 @@ def interruptible(call: Callable[[], Any]) -> Any:
     return _threads.submit(lambda: jax.block_until_ready(call())).result()
 
 
-def _compile(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
-    try:
-        return lowered.compile(COMPILER_OPTIONS)
-    except jax.errors.JaxRuntimeError as error:
-        if "compile option" not in str(error):
-            raise
-        return lowered.compile()  # a release of XLA that does not know the option
+def _compiling(lowered: jax.stages.Lowered) -> Future:
+    return _threads.submit(lowered.compile, COMPILER_OPTIONS)
 
 
 @lru_cache(maxsize=16)
 def _renormalize_program(C: int, N: int, P: int, how: NamedSharding | None) -> Future:
     out = None if how is None else (how, replicated(how), replicated(how))
     program = jax.jit(_renormalize, out_shardings=out)
-    return _threads.submit(_compile, program.lower(jax.ShapeDtypeStruct((P, C, N), float, sharding=how)))
+    return _compiling(program.lower(jax.ShapeDtypeStruct((P, C, N), float, sharding=how)))
 
 
 @lru_cache(maxsize=16)
@@ -160,11 +154,11 @@ def programs(
     clock = (scalar, scalar, scalar)
     program = jax.jit(_integrate, static_argnames=("N", "level", "meter"), out_shardings=whole)
     integrate = program.lower(X, k, clock, times, scalar, scalar, N=N, level=level, meter=meter)
-    integrating = _threads.submit(_compile, integrate)  # the longest first
+    integrating = _compiling(integrate)  # the longest first
     if len(shape) == 3:
         _renormalize_program(C, N, shape[0], how)
     plain = jax.ShapeDtypeStruct((saves,), float), jax.ShapeDtypeStruct((C - 1,), float)
-    return Programs(integrating, _threads.submit(_compile, _closed_forms.lower(*plain, C=C, N=N)))
+    return Programs(integrating, _compiling(_closed_forms.lower(*plain, C=C, N=N)))
 
 
 def renormalize(H: Float[np.ndarray, "P C N"], *, eps: float, how: NamedSharding | None = None) -> Start:

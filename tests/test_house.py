@@ -35,6 +35,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
     *(
         "horizon",
         "sharding",
+        "compiler",
         "experiment",
         "ensemble",
         "report",

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from central_path import records
+from central_path.compiler import compile_quickly
 from central_path.program import INTERRUPTED, on_terminal, say, set_up_jax, terminate
 from theory_checks.options import PROGRAM, parse
 
@@ -88,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if not args.list:
             records.check_destination(args.output, FILES)
-        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")  # compiling is most of the time
+        compile_quickly()
         set_up_jax()
         claims = chosen(args.claims)
         if args.list:

@@ -1,7 +1,6 @@
 """The models judged one after the other, or several at once in processes of their own."""
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -9,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from central_path.compiler import compile_quickly
 from central_path.program import set_up_jax
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def judge(name: str, *, starts: int, seed: int, folder: Path | None) -> "Outcome":
     """Run one model and draw its figure into the folder, if there is one."""
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")  # compiling is most of the time
+    compile_quickly()
     set_up_jax()
     from central_path.models import catalogue, figures, outcome
 
