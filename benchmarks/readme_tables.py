@@ -152,16 +152,16 @@ def bibtex(text: str) -> str:
     return "\n".join(["```bibtex", f"@inproceedings{{{names[0][0].lower()}{value['year']}neural,", *lines, "}", "```"])
 
 
-def between(readme: str, name: str, text: str) -> str:
-    """README.md with a text between its marks.
+def between(page: str, name: str, text: str) -> str:
+    """A page with a text between its marks.
 
     Raises:
         ValueError: unless both marks stand there once.
     """
     pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end of {name} -->)"
-    made, count = re.subn(pattern, lambda found: found[1] + text + found[2], readme, flags=re.S)
+    made, count = re.subn(pattern, lambda found: found[1] + text + found[2], page, flags=re.S)
     if count != 1:
-        raise ValueError(f"Need the marks <!-- {name} --> and <!-- end of {name} --> once in README.md, got {count}.")
+        raise ValueError(f"Need the marks <!-- {name} --> and <!-- end of {name} --> once in the page, got {count}.")
     return made
 
 

@@ -11,6 +11,7 @@ what needs it and does not find it says so. Sizes, tolerances and seeds have the
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -107,6 +108,14 @@ class Trajectory:
         if self.ended.asymptote is not None:
             arrays["asymptote"] = self.ended.asymptote
         return styled([Run(self.flow, arrays)], name)
+
+    def _repr_png_(self) -> bytes:
+        """The picture of omega, which a notebook shows for the last value of a cell."""
+        from central_path.plots import save
+
+        file = BytesIO()
+        save(self.plot(), file)
+        return file.getvalue()
 
     def __repr__(self) -> str:
         word = "agrees" if self.agrees else "disagrees"

@@ -193,9 +193,13 @@ def draw(folder: Path, names: Iterable[str] = tuple(DRAW)) -> None:
     """Write the named figures beside the folder's trajectory.npz."""
     runs = read_runs(folder / "trajectory.npz")
     for name in names:
-        figure = styled(runs, name)
-        with matplotlib.rc_context(STYLE):  # texts are laid out when they are drawn
-            figure.savefig(folder / name, dpi=DPI)
+        save(styled(runs, name), folder / name)
+
+
+def save(figure: Figure, where: Path | io.BytesIO) -> None:
+    """Write a figure as PNG, in the house's style: texts are laid out when they are drawn."""
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(where, format="png", dpi=DPI)
 
 
 def warm_up() -> None:

@@ -1,9 +1,11 @@
-"""What the programs of this project share: JAX's flags, progress on a terminal only, closing words, interrupts."""
+"""What the programs of this project share: JAX's flags, progress on a terminal only, closing words, how they end."""
 
 import os
+import signal
 import sys
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 
@@ -42,6 +44,33 @@ def say(text: str) -> None:
         print(text, flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def answer(program: str, work: Callable[[], tuple[int, str]]) -> int:
+    """Print what the work found, and return its exit code; 2 and a sentence if it refuses, 130 and one for Ctrl-C."""
+    try:
+        exit_code, text = work()
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        print(f"{program}: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted, nothing written", file=sys.stderr)
+        return INTERRUPTED
+    if text:
+        say(text)
+    return exit_code
+
+
+def run_program(main: Callable[[], int]) -> NoReturn:
+    """Run a command and end the process with its exit code; SIGTERM is handled as Ctrl-C."""
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        exit_code = main()
+    except KeyboardInterrupt:  # before the work or after it
+        exit_code = INTERRUPTED
+    if exit_code == INTERRUPTED:
+        os._exit(exit_code)  # a solve under way in its thread would be waited for
+    sys.exit(exit_code)
 
 
 def terminate(*_: Any) -> None:

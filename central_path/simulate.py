@@ -12,8 +12,6 @@ JAX is imported only when the options are known to be good and matplotlib is loa
 
 import argparse
 import gc
-import os
-import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -24,15 +22,7 @@ from central_path import records
 from central_path.inputs import Given, GivenMeans, read_input
 from central_path.options import PROGRAM, parse
 from central_path.painter import FIGURE_NAMES, Painter, painter
-from central_path.program import (
-    INTERRUPTED,
-    is_first_process,
-    join_processes,
-    on_terminal,
-    say,
-    set_up_jax,
-    terminate,
-)
+from central_path.program import answer, is_first_process, join_processes, on_terminal, run_program, set_up_jax
 from central_path.simulate_many import FILES as OF_MANY
 from central_path.simulate_many import simulate_many
 
@@ -136,32 +126,24 @@ def simulate(args: argparse.Namespace, given: Given | GivenMeans, paint: Painter
     return code, f"{table}\n\nC = {C}, N = {N}, P = {P}, level {args.level}; results in {args.output}"
 
 
+def run(args: argparse.Namespace) -> tuple[int, str]:
+    """One start or many; the exit code and the table."""
+    records.check_destination(args.output, ("summary.json", "trajectory.npz", *FIGURE_NAMES, *OF_MANY))
+    if args.ensemble:
+        code, table = simulate_many(args)
+    else:
+        given = read_input(args)
+        with painter(not args.no_plots) as paint:
+            code, table = simulate(args, given, paint)
+    return code, "" if args.quiet else table
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parse(argv)
-    try:
-        records.check_destination(args.output, ("summary.json", "trajectory.npz", *FIGURE_NAMES, *OF_MANY))
-        if args.ensemble:
-            code, table = simulate_many(args)
-        else:
-            given = read_input(args)
-            with painter(not args.no_plots) as paint:
-                code, table = simulate(args, given, paint)
-    except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted, nothing written", file=sys.stderr)
-        return INTERRUPTED
-    if table and not args.quiet:
-        say(table)
-    return code
+    return answer(PROGRAM, lambda: run(args))
 
 
 if __name__ == "__main__":
     gc.disable()  # a process that lives for one run: collecting costs its imports and traces a tenth of their time
-    signal.signal(signal.SIGTERM, terminate)
-    exit_code = main()
-    if exit_code == INTERRUPTED:
-        os._exit(exit_code)  # a solve under way in its thread would be waited for
-    sys.exit(exit_code)
+    run_program(main)

@@ -8,7 +8,6 @@ one a frame, nothing interpolated. Both begin as the same picture. Without PyTor
 """
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from jaxtyping import Float
 
 from central_path import records
 from central_path.options import Parser, checked
-from central_path.program import INTERRUPTED, on_terminal, say, set_up_jax, terminate
+from central_path.program import answer, on_terminal, run_program, set_up_jax
 from deepnet_runs import runs
 
 if TYPE_CHECKING:
@@ -150,18 +149,8 @@ def animate(args: argparse.Namespace) -> str:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parse(argv)
-    try:
-        text = animate(args)
-    except (ValueError, OSError, MemoryError) as error:
-        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted, nothing written", file=sys.stderr)
-        return INTERRUPTED
-    say(text)
-    return 0
+    return answer(PROGRAM, lambda: (0, animate(args)))
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, terminate)
-    sys.exit(main())
+    run_program(main)

@@ -6,7 +6,6 @@ Writes a file for each figure, table1.md, table1.csv and figures.json, which say
 """
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -15,7 +14,7 @@ from typing import Any
 
 from central_path import __version__, records
 from central_path.options import Parser
-from central_path.program import INTERRUPTED, on_terminal, say, terminate
+from central_path.program import answer, on_terminal, run_program
 from deepnet_runs import paper_cells as grid
 from deepnet_runs import runs
 from deepnet_runs.paper_figures import FIGURES, PaperFigure
@@ -153,18 +152,8 @@ def versions() -> dict[str, str]:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parse(argv)
-    try:
-        text = write(args)
-    except (ValueError, OSError, MemoryError) as error:
-        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted, nothing written", file=sys.stderr)
-        return INTERRUPTED
-    say(text)
-    return 0
+    return answer(PROGRAM, lambda: (0, write(args)))
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, terminate)
-    sys.exit(main())
+    run_program(main)

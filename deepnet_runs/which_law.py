@@ -18,7 +18,7 @@ import numpy as np
 
 from central_path import records
 from central_path.options import Parser, checked
-from central_path.program import on_terminal, say
+from central_path.program import answer, on_terminal, run_program
 from central_path.report import aligned
 from deepnet_runs import judgement, law_of_run, runs
 
@@ -51,7 +51,7 @@ def verdicts(entries: list[dict[str, Any]]) -> list[str]:
         numbers = [f"{entry['k']:.2f}", f"{low:.2f} to {high:.2f}", f"{entry['distance']:.2f}"]
         laws = [f"{D:.2f}" for D in entry["distances"].values()]
         head = [entry["label"], str(len(entry["runs"])), f"{epochs[0]}-{epochs[-1]}"]
-        left = f" ({entry['left_out']} runs left out)" if entry["left_out"] else ""
+        left = f" (left out: {entry['left_out']})" if entry["left_out"] else ""
         rows.append([*head, *numbers, *laws, entry["verdict"] + left])
     return aligned(rows)
 
@@ -110,6 +110,12 @@ def parser() -> Parser:
     return p
 
 
+def tables(entries: list[dict[str, Any]]) -> str:
+    """What is printed."""
+    parts = verdicts(entries), times(entries), foresight(entries), premises(entries)
+    return "\n\n".join("\n".join(lines) for lines in parts)
+
+
 def judged(args: argparse.Namespace) -> list[dict[str, Any]]:
     """The entries, written where they are asked for.
 
@@ -143,15 +149,8 @@ def judged(args: argparse.Namespace) -> list[dict[str, Any]]:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parser().parse_args(argv)
-    try:
-        entries = judged(args)
-    except (ValueError, OSError) as error:
-        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    tables = [verdicts(entries), times(entries), foresight(entries), premises(entries)]
-    say("\n\n".join("\n".join(lines) for lines in tables))
-    return 0
+    return answer(PROGRAM, lambda: (0, tables(judged(args))))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -30,6 +30,7 @@ extensions = [
     "docstrings",
     "signatures",
     "crossings",
+    "breaks",
     "borrowed",
 ]
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]

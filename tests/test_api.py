@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import io
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import central_path as cp
-from central_path import api, loss, problem, samples, simulate
+from central_path import api, loss, plots, problem, samples, simulate
 
 C, N, P = 4, 12, 9
 unchecked = inspect.unwrap  # as users call it, whose types nothing checks
@@ -65,6 +66,16 @@ def test_a_trajectory_plots_itself(what, tmp_path):
     figure.savefig(tmp_path / "figure.png")
     with pytest.raises(ValueError, match="Need a picture of omega, loss or collapse, got 'phase'"):
         unchecked(api.Trajectory.plot)(run, "phase")
+
+
+def test_a_notebook_shows_a_trajectory_as_its_picture_of_omega():
+    formats = pytest.importorskip("IPython.core.formatters")
+    run = cp.trajectory(C=C, N=N, P=P, saves=20)
+    shown, _ = formats.DisplayFormatter().format(run)
+    assert shown["text/plain"] == repr(run)
+    file = io.BytesIO()
+    plots.save(run.plot("omega"), file)
+    assert shown["image/png"] == file.getvalue()
 
 
 @pytest.mark.parametrize("counts", [(12, 12, 12, 12), (20, 6, 12, 9)])

@@ -55,6 +55,14 @@ def test_prose_is_escaped_and_formulas_stay_as_they_are():
     ]
 
 
+def test_a_property_keeps_the_words_before_its_colon():
+    lines = ["Losses, NC1: arrays (T,)."]
+    docstrings.process(None, "property", "observables", None, None, lines)
+    read = pytest.importorskip("sphinx.ext.napoleon").GoogleDocstring(lines, what="property", name="observables")
+    assert "Losses, NC1: arrays (T,)." in read.lines()
+    assert not any("type:" in line for line in read.lines())
+
+
 def test_what_an_example_prints_is_not_escaped():
     given = ["Example:", "    >>> f(x_)", "    |1_|", "", "    A_ word."]
     assert docstrings.restructured(given) == ["Example:", "    >>> f(x_)", "    |1_|", "", r"    A\_ word."]

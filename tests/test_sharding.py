@@ -10,7 +10,7 @@ import pytest
 
 SIZES = ["--C", "4", "--N", "8", "--P", "8"]
 RUN = [sys.executable, "-m", "central_path.simulate", "--flow", "all", "--no-plots", "--saves", "60"]
-EIGHT = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+EIGHT = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
 DIFFERENCE = 1e-11  # other sums, hundreds of roundings of omega; steps of the same sizes
 
 

@@ -206,9 +206,10 @@ def command(*arguments):
 
 
 SMALL_DISK = """
-import resource, runpy, signal, sys
+import os, resource, runpy, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+os.environ["JAX_PLATFORMS"] = "cpu"  # CUDA's compiler, with no room for its files, ends the process
 runpy.run_module("central_path.simulate", run_name="__main__", alter_sys=True)
 """
 

@@ -8,8 +8,6 @@ imported only when the options are known to be good.
 """
 
 import argparse
-import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from central_path import records
 from central_path.compiler import compile_quickly
-from central_path.program import INTERRUPTED, on_terminal, say, set_up_jax, terminate
+from central_path.program import answer, on_terminal, run_program, set_up_jax
 from theory_checks.options import PROGRAM, parse
 
 if TYPE_CHECKING:
@@ -55,8 +53,8 @@ def draw(outcomes: "Sequence[Outcome]", seed: int) -> tuple[dict[str, tuple[byte
     return drawn, notes
 
 
-def check(args: argparse.Namespace, claims: "Sequence[Claim]", started: float) -> int:
-    """Run, write and print; the exit code.
+def check(args: argparse.Namespace, claims: "Sequence[Claim]", started: float) -> tuple[int, str]:
+    """Run and write; the exit code and the table.
 
     Raises:
         OSError: if the results cannot be written; then none is.
@@ -72,41 +70,34 @@ def check(args: argparse.Namespace, claims: "Sequence[Claim]", started: float) -
     seconds = time.perf_counter() - started
     setting = {"seed": args.seed, "quick": args.quick, "seconds": seconds, "versions": versions()}
     with records.staging(args.output, last="claims.json") as stage:
-        text = page.page(outcomes, figures=figures, notes=notes, **setting)
-        (stage / "report.html").write_text(text, encoding="utf-8")
+        html = page.page(outcomes, figures=figures, notes=notes, **setting)
+        (stage / "report.html").write_text(html, encoding="utf-8")
         report.write_claims(stage / "claims.json", outcomes)
     for note in notes:
         print(note, file=sys.stderr)
     mode = ", quick" if args.quick else ""
-    say(f"{report.table(outcomes)}\nseed {args.seed}{mode}, {seconds:.0f} s; results in {args.output}")
-    return 0 if all(outcome.as_expected for outcome in outcomes) else 1
+    text = f"{report.table(outcomes)}\nseed {args.seed}{mode}, {seconds:.0f} s; results in {args.output}"
+    return int(not all(outcome.as_expected for outcome in outcomes)), text
+
+
+def run(args: argparse.Namespace, started: float) -> tuple[int, str]:
+    """List or check the claims that are wanted; returns the exit code and the table."""
+    if not args.list:
+        records.check_destination(args.output, FILES)
+    compile_quickly()
+    set_up_jax()
+    claims = chosen(args.claims)
+    if args.list:
+        return 0, "\n".join(claim.id for claim in claims)
+    return check(args, claims, started)
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     started = time.perf_counter()
     args = parse(argv)
-    try:
-        if not args.list:
-            records.check_destination(args.output, FILES)
-        compile_quickly()
-        set_up_jax()
-        claims = chosen(args.claims)
-        if args.list:
-            say("\n".join(claim.id for claim in claims))
-            return 0
-        return check(args, claims, started)
-    except (ValueError, OSError, MemoryError) as error:
-        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted, nothing written", file=sys.stderr)
-        return INTERRUPTED
+    return answer(PROGRAM, lambda: run(args, started))
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, terminate)
-    exit_code = main()
-    if exit_code == INTERRUPTED:
-        os._exit(exit_code)  # a solve under way in its thread would be waited for
-    sys.exit(exit_code)
+    run_program(main)

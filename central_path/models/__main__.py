@@ -8,14 +8,12 @@ when the options are known to be good.
 """
 
 import argparse
-import os
-import signal
 import sys
 import time
 
 from central_path import records
 from central_path.models.options import PROGRAM, parse
-from central_path.program import INTERRUPTED, on_terminal, say, terminate
+from central_path.program import answer, on_terminal, run_program
 
 
 def run(args: argparse.Namespace, started: float) -> tuple[int, str]:
@@ -31,6 +29,7 @@ def run(args: argparse.Namespace, started: float) -> tuple[int, str]:
     from central_path.models.judge import judge_all
     from central_path.report import versions
 
+    records.check_destination(args.output, ("models.json", *(f"{name}.png" for name in args.models)))
     names = [] if args.no_plots else [f"{name}.png" for name in args.models]
     stale = tuple(f"{name}.png" for name in catalogue.CLASSES if f"{name}.png" not in names)
     with records.staging(args.output, last="models.json", stale=stale) as stage:
@@ -50,22 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     started = time.perf_counter()
     args = parse(argv)
-    try:
-        records.check_destination(args.output, ("models.json", *(f"{name}.png" for name in args.models)))
-        code, text = run(args, started)
-    except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        print(f"{PROGRAM}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted, nothing written", file=sys.stderr)
-        return INTERRUPTED
-    say(text)
-    return code
+    return answer(PROGRAM, lambda: run(args, started))
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, terminate)
-    exit_code = main()
-    if exit_code == INTERRUPTED:
-        os._exit(exit_code)  # a solve under way in its thread would be waited for
-    sys.exit(exit_code)
+    run_program(main)

@@ -71,9 +71,12 @@ def _output(lines: list[str], i: int) -> bool:
 
 
 def process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Before napoleon, which takes what stands before a colon in the first line of a property for its type."""
+    """Before napoleon, which takes what stands before a colon in the first line of a property for its type.
+
+    A comment is that first line.
+    """
     del app, name, obj, options
-    lines[:] = [*([""] if what in ("property", "attribute") else []), *restructured(lines)]
+    lines[:] = [*(["..", ""] if what in ("property", "attribute") else []), *restructured(lines)]
 
 
 def skip(app: Any, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:

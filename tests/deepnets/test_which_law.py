@@ -98,7 +98,7 @@ def test_runs_that_cannot_be_judged_are_said_and_do_not_stop_the_others(tmp_path
     said = capsys.readouterr()
     assert said.err.count("\n") == 1
     assert f"not judged: {tmp_path / 'b'}: Need an epoch without a training error" in said.err
-    assert "(1 runs left out)" in said.out
+    assert "(left out: 1)" in said.out
 
 
 def test_the_figures_show_the_records(tmp_path):
