@@ -58,7 +58,7 @@ def answer(entries: dict[str, dict[str, Any]]) -> str:
         rows.append(
             [
                 name,
-                str(len(entry["runs"])),
+                f"{entry['follow_alone']} of {len(entry['runs'])}",
                 f"{entry['k']:.2f}",
                 f"{low:.2f} to {high:.2f}",
                 f"{min(single):.2f} to {max(single):.2f}",
@@ -67,7 +67,7 @@ def answer(entries: dict[str, dict[str, Any]]) -> str:
             ]
         )
     laws = [f"D {law}" for law in LAWS]
-    return table(["condition", "runs", "k", "95 %", "k of single runs", "D at k", *laws, "verdict"], rows)
+    return table(["condition", "follow alone", "k", "95 %", "k of single runs", "D at k", *laws, "verdict"], rows)
 
 
 def foresight(entries: dict[str, dict[str, Any]]) -> str:

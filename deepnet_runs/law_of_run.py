@@ -85,14 +85,12 @@ def check(omega: np.ndarray) -> None:
         )
 
 
-def nearest(omega: Float[np.ndarray, "T K"]) -> float:
-    """The exponent of one run."""
-    return float(GRID[np.argmin(distance(increments(omega, GRID)))])
-
-
 @dataclass(frozen=True)
 class Finding:
-    """What the runs say: the exponent k with an interval, D there and at the three laws, and a verdict."""
+    """What the runs say: the exponent k with an interval, D there and at the three laws, and a verdict.
+
+    `k_by_run` and `distance_by_run` are of each run alone: the exponent that is best for it, and D there.
+    """
 
     k: float
     interval: tuple[float, float]
@@ -100,6 +98,8 @@ class Finding:
     distances: dict[str, float]
     largest: float  # omega^2/C at the end, of the largest omega; below 1 no k can be told
     resampled: str
+    k_by_run: list[float]
+    distance_by_run: list[float]
 
     @property
     def verdict(self) -> str:
@@ -147,4 +147,6 @@ def find(runs: Sequence[Float[np.ndarray, "T K"]], *, resamples: int = 200, seed
         distances={name: float(D[np.argmin(np.abs(GRID - at))]) for name, at in LAWS.items()},
         largest=min(float(omega[-1].max() ** 2 / (omega.shape[1] + 1)) for omega in runs),
         resampled="runs" if len(runs) >= 3 else "directions",
+        k_by_run=GRID[np.argmin(by_run, axis=1)].tolist(),
+        distance_by_run=by_run.min(axis=1).tolist(),
     )

@@ -26,8 +26,10 @@ PROGRAM = "python -m deepnet_runs.which_law"
 EPILOG = f"""\
 k           the exponent of the family of laws that omega follow best, with a 95 % interval from resampling the runs (of
             fewer than three runs: the directions j).
+alone       how many of the runs follow a law of the family, each with an exponent of its own.
 D           how far the directions are out of step, in shares of their common way: at the best k and at the three laws.
-            Above {law_of_run.FOLLOWS:g} at the best k a run follows no law of the family.
+            Above {law_of_run.FOLLOWS:g} at the best k a run follows no law of the family; of several runs the one that
+            is furthest out of step counts, so that more of them agree less easily.
 time        the power p of the summed learning rate as which each law's time would pass, and R^2; gradient flow: p = 1.
 forecast    rms error of log omega forecast from the window's first epoch, the clock fitted to its first third.
 premises    at the window's end: L_LS_perp/L_LS (A1), |W mu_G + b - pi|/|pi| (A2), mean overlap of the right singular
@@ -45,12 +47,13 @@ def median(values: Sequence[float | None], form: str) -> str:
 
 def verdicts(entries: list[dict[str, Any]]) -> list[str]:
     """A line for each group: its exponent and verdict."""
-    rows = [["run", "seeds", "epochs", "k", "95 %", "D at k", *(f"D {name}" for name in law_of_run.LAWS), "verdict"]]
+    laws = [f"D {name}" for name in law_of_run.LAWS]
+    rows = [["run", "seeds", "alone", "epochs", "k", "95 %", "D at k", *laws, "verdict"]]
     for entry in entries:
         epochs, (low, high) = entry["epochs"][0], entry["interval"]
         numbers = [f"{entry['k']:.2f}", f"{low:.2f} to {high:.2f}", f"{entry['distance']:.2f}"]
         laws = [f"{D:.2f}" for D in entry["distances"].values()]
-        head = [entry["label"], str(len(entry["runs"])), f"{epochs[0]}-{epochs[-1]}"]
+        head = [entry["label"], str(len(entry["runs"])), str(entry["follow_alone"]), f"{epochs[0]}-{epochs[-1]}"]
         left = f" (left out: {entry['left_out']})" if entry["left_out"] else ""
         rows.append([*head, *numbers, *laws, entry["verdict"] + left])
     return aligned(rows)

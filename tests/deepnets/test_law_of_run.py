@@ -33,6 +33,17 @@ def test_a_run_that_follows_no_law_is_said_to_follow_none(seed):
     assert law_of_run.find([omega[::-1]]).verdict == "none"  # nothing grows
 
 
+def test_one_run_out_of_step_makes_the_group_follow_none_and_is_told_apart():
+    good = [planted(1.5, seed, 0.003) for seed in range(3)]
+    rates = np.linspace(0.2, 2, C - 1)
+    found = law_of_run.find([*good, good[0][0] * np.exp(np.linspace(0, 1, EPOCHS)[:, None] * rates)])
+    assert found.verdict == "none"
+    assert [D <= law_of_run.FOLLOWS for D in found.distance_by_run] == [True, True, True, False]
+    assert found.distance >= max(found.distance_by_run)
+    alone = law_of_run.find(good[:1])
+    assert (found.k_by_run[0], found.distance_by_run[0]) == (alone.k, alone.distance)
+
+
 def test_below_the_square_root_of_C_all_laws_agree_and_none_can_be_told():
     found = law_of_run.find([planted(0, 0, 0.003, low=1e-3, high=1e-2)])
     assert found.verdict == "cannot be told: omega^2 < C"

@@ -20,6 +20,7 @@ def made_up(name, k=1.5):
         "k": k,
         "interval": [1.4, 1.6],
         "k_by_run": [1.45, 1.25],
+        "follow_alone": 1,
         "distance": 0.1,
         "distances": dict.fromkeys(LAWS, 0.2),
         "verdict": "none",
@@ -42,7 +43,7 @@ def test_the_page_has_the_tables_of_every_condition_in_their_order():
 
 def test_numbers_stand_in_their_columns():
     page = tables.updated(PAGE, GROUPS)
-    assert "| base | 2 | 1.50 | 1.40 to 1.60 | 1.25 to 1.45 | 0.10 | 0.20 | 0.20 | 0.20 | none |" in page
+    assert "| base | 1 of 2 | 1.50 | 1.40 to 1.60 | 1.25 to 1.45 | 0.10 | 0.20 | 0.20 | 0.20 | none |" in page
     assert "| base | 0.200 | - | - | - | - | 0.500 |" in page
     assert "| base | 1.50 (0.50) | 1.50 (0.50) | 1.50 (0.50) | 0.250 | 0.250 | 0.25 | - | 0.25 |" in page
     assert tables.updated(page, GROUPS) == page
