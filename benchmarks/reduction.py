@@ -2,6 +2,7 @@
 
     python benchmarks/reduction.py
     python benchmarks/reduction.py --quick
+    python benchmarks/reduction.py --sizes 100 200 1024
 
 First whole commands at C = 1000, N = 1300, P = 2048, first time and again: seconds, peak memory, the ratio of largest
 to smallest omega at the end, the error against the law. Then the three levels from the same features: how far their
@@ -136,7 +137,14 @@ def main() -> int:
     """Measure and print; 1 if a goal is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument(
+        "--sizes", type=int, nargs=3, metavar=("C", "N", "P"), help="the three levels there, and no more"
+    )
     args = parser.parse_args()
+    if args.sizes:
+        set_up_jax(blas_threads=None)
+        levels(*args.sizes)
+        return 0
     missed = commands(["--C", "100", "--N", "1300", "--P", "512"] if args.quick else IMAGENET)
     set_up_jax(blas_threads=None)
     levels(*((10, 50, 20) if args.quick else (100, 200, 512)))

@@ -1,7 +1,7 @@
 """What XLA is told: no fusion emitters on the CPU, in the releases that leave the choice.
 
-Without them a program compiles in 40 % of the time and runs as fast. From jaxlib 0.11.2 on there is no choice, and an
-option or flag of that name ends the program.
+Without them compiling takes 60 % of the time, and programs run as fast. From jaxlib 0.11.2 on there is no choice, and
+an option or flag of that name ends the program.
 """
 
 import os

@@ -46,11 +46,15 @@ def say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def answer(program: str, work: Callable[[], tuple[int, str]]) -> int:
+def answer(
+    program: str,
+    work: Callable[[], tuple[int, str]],
+    refusals: tuple[type[Exception], ...] = (ValueError, OSError, MemoryError),
+) -> int:
     """Print what the work found, and return its exit code; 2 and a sentence if it refuses, 130 and one for Ctrl-C."""
     try:
         exit_code, text = work()
-    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+    except refusals as error:
         print(f"{program}: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

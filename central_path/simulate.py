@@ -141,7 +141,7 @@ def run(args: argparse.Namespace) -> tuple[int, str]:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parse(argv)
-    return answer(PROGRAM, lambda: run(args))
+    return answer(PROGRAM, lambda: run(args), (ValueError, OSError, MemoryError, RuntimeError))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
+import breaks
 import docstrings
 import modules
 import pytest
@@ -61,6 +62,13 @@ def test_a_property_keeps_the_words_before_its_colon():
     read = pytest.importorskip("sphinx.ext.napoleon").GoogleDocstring(lines, what="property", name="observables")
     assert "Losses, NC1: arrays (T,)." in read.lines()
     assert not any("type:" in line for line in read.lines())
+
+
+def test_names_in_tables_may_break_after_their_marks_and_nowhere_else():
+    code = '<code class="a.b"><span class="pre">tests/a_b.py</span></code>'
+    broken = '<code class="a.b"><span class="pre">tests/<wbr>a_<wbr>b.<wbr>py</span></code>'
+    cell = f"<td><p>a.b {code}, {code}</p></td>"
+    assert breaks.offered(f"<p>{code}</p>{cell}") == f"<p>{code}</p>{cell.replace(code, broken)}"
 
 
 def test_what_an_example_prints_is_not_escaped():

@@ -23,13 +23,13 @@ def run(args: argparse.Namespace, started: float) -> tuple[int, str]:
         OSError: if the results cannot be written; then none is.
         RuntimeError: if a process dies.
     """
+    records.check_destination(args.output, ("models.json", *(f"{name}.png" for name in args.models)))
     from tqdm import tqdm
 
     from central_path.models import catalogue, report
     from central_path.models.judge import judge_all
     from central_path.report import versions
 
-    records.check_destination(args.output, ("models.json", *(f"{name}.png" for name in args.models)))
     names = [] if args.no_plots else [f"{name}.png" for name in args.models]
     stale = tuple(f"{name}.png" for name in catalogue.CLASSES if f"{name}.png" not in names)
     with records.staging(args.output, last="models.json", stale=stale) as stage:
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     started = time.perf_counter()
     args = parse(argv)
-    return answer(PROGRAM, lambda: run(args, started))
+    return answer(PROGRAM, lambda: run(args, started), (ValueError, OSError, MemoryError, RuntimeError))
 
 
 if __name__ == "__main__":

@@ -98,8 +98,8 @@ class Ergen(Model):
         return (jnp.sum(error**2) + self.decay * decay) / 2
 
     def run(self, point: Point) -> Path:
-        """L-BFGS."""
-        return descend(self, point, Descent("lbfgs", 4000))
+        """L-BFGS, for long: neurons that fire alike on all examples die by a power of the steps, some of them late."""
+        return descend(self, point, Descent("lbfgs", 30_000))
 
     def measured(self, point: Point) -> dict[str, Array]:
         """Loss, logits and Gram matrices, which splitting a neuron does not change."""
