@@ -11,6 +11,7 @@ from jaxtyping import Float
 from central_path import __version__
 from central_path.experiment import FlowResult
 from central_path.flows import FLOWS
+from central_path.tables import aligned
 
 LIBRARIES = ("jax", "jaxlib", "diffrax", "equinox", "numpy")
 
@@ -65,13 +66,6 @@ def flow_arrays(flow: FlowResult) -> dict[str, np.ndarray]:
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None or not np.isfinite(value) else format(value, form)
-
-
-def aligned(rows: list[list[str]]) -> list[str]:
-    """Lines of a table whose first row names the columns."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
 
 
 def _law(flow: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from central_path import inputs, records
 from central_path.painter import FIGURE_NAMES
 from central_path.program import on_terminal, set_up_jax
+from central_path.tables import aligned
 
 if TYPE_CHECKING:
     from central_path.ensemble import EnsembleResult
@@ -52,7 +53,6 @@ def flow_arrays(flow: "EnsembleResult") -> dict[str, np.ndarray]:
 
 def table(flows: dict[str, dict[str, Any]], S: int) -> str:
     """The closing table: quantiles over the starts."""
-    from central_path.report import aligned
 
     def three(values: dict[str, float] | None, names: tuple[str, ...], form: str) -> list[str]:
         return ["-"] * len(names) if values is None else [format(values[name], form) for name in names]

@@ -15,7 +15,7 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from central_path.report import aligned
+from central_path.tables import aligned
 from deepnet_runs import options, records, train
 from deepnet_runs.conditions import CONDITIONS
 from deepnet_runs.recipes import CLASSES, PUBLISHED_MSE

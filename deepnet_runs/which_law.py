@@ -19,7 +19,7 @@ import numpy as np
 from central_path import records
 from central_path.options import Parser, checked
 from central_path.program import answer, on_terminal, run_program
-from central_path.report import aligned
+from central_path.tables import aligned
 from deepnet_runs import judgement, law_of_run, runs
 
 PROGRAM = "python -m deepnet_runs.which_law"

@@ -38,6 +38,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "compiler",
         "experiment",
         "ensemble",
+        "tables",
         "report",
         "records",
         "inputs",
@@ -71,9 +72,12 @@ def test_every_module_is_in_the_order():
     assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"} == set(ORDER)
 
 
-@pytest.mark.parametrize("module", ["simulate", "plots"])
+LIGHT = ("central_path.simulate", "central_path.plots", "deepnet_runs.which_law", "deepnet_runs.figures")
+
+
+@pytest.mark.parametrize("module", [*LIGHT, "deepnet_runs.grid"])
 def test_starting_a_program_imports_no_jax_and_the_mathematics_no_matplotlib_or_torch(module):
-    code = f"import sys, central_path.{module}; print(sorted({{'jax', 'torch'}} & set(sys.modules)))"
+    code = f"import sys, {module}; print(sorted({{'jax', 'torch'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
