@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from central_path.flows import FLOWS
 from central_path.laws import Law
 from theory_checks import instances, paths
 from theory_checks.paths import PATH_REASON, PATH_TOLERANCE, Path
@@ -108,7 +109,7 @@ def _package_law(path: Path, wrong: int) -> Iterator[Finding]:
 def law_of_the_renormalized_flow(draw: Draw) -> Iterator[Finding]:
     """Features integrated with the oblique projection, against the law by hand and the package's."""
     for H in starts(draw):
-        path = paths.follow(H, 1)
+        path = paths.follow(H, FLOWS["renormalized"])
         size = max(1.0, float(np.max(clock(path))))
         a, b, fault = clock(path), elapsed_by_hand(1, path), elapsed_by_hand(0, path)
         yield on_path("C^2 N log w + (CN/2) w^2 = a + t", a, b, path, fault=fault, scale=size)
@@ -126,7 +127,7 @@ def law_of_the_renormalized_flow(draw: Draw) -> Iterator[Finding]:
 def law_of_the_unnormalized_flow(draw: Draw) -> Iterator[Finding]:
     """Features integrated without projection, against the exponential and the package's law."""
     for H in starts(draw):
-        path = paths.follow(H, 2)
+        path = paths.follow(H, FLOWS["unnormalized"])
         C, N = sizes(path)
         grown = np.log(path.omega / path.omega[:1])
         expected, wrong = (np.broadcast_to(path.ts[:, None] / rate, grown.shape) for rate in (C**2 * N, C * N))

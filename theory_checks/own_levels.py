@@ -1,8 +1,9 @@
 """From features to class means to singular values, and what the bias does.
 
 The three levels of `central_path.flows` describe one motion: at features X (Sigma_W = I, or Sigma_T = I for k = 2) the
-class means of the features' velocity are the velocity of the class means, and the velocity of the singular values, by
-forward differentiation of the SNR matrix along the features' velocity, is the rate of the law.
+class means of the features' velocity are the velocity of the class means, the features' Sigma_W is the one that the
+class means imply, and the velocity of the singular values, by forward differentiation of the SNR matrix along the
+features' velocity, is the rate of the law.
 
 Without the bias the loss on features of mean zero is greater by 1/(2C), and the set of mean zero is unstable: a common
 shift m of all features grows at rate m^T Sigma_T^(-1) m/(|m|^2 C^2 N), where m is orthogonal to Sigma_T^(-1) Mbar.
@@ -16,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from central_path.flows import LEVELS, basis_of_span, field, start
+from central_path.flows import LEVELS, basis_of_span, field, start, within_covariance_of_means
 from central_path.loss import central_path_loss
-from central_path.problem import class_means, covariance
+from central_path.problem import class_means, covariance, deviations
 from theory_checks import compiled, definitions, paths
 from theory_checks.own_laws import SOURCE, starts
 from theory_checks.registry import EPS, Draw, Finding, claim, identity
@@ -29,7 +30,7 @@ LEVELS_REASON = "1000 eps, times 1 + omega^2/C by which the two parts of the gra
 
 @jax.jit
 def _levels(X, k):
-    """Starts and velocities of class means and of omega, each by features and by its own level."""
+    """Starts and velocities of class means and of omega, and Sigma_W, each by features and by its own level."""
     N = X.shape[2]
     begin = {level: start(X, k, level) for level in LEVELS}
     basis = basis_of_span(class_means(X))  # in which the level of means counts
@@ -38,7 +39,8 @@ def _levels(X, k):
     omega, d_omega = jax.jvp(paths.omega_of, (X,), (velocity["features"],))
     lifted, own = basis @ begin["means"], basis @ velocity["means"]
     means = class_means(X), lifted, class_means(velocity["features"]), own
-    return means, (omega, begin["spectrum"], d_omega, velocity["spectrum"])
+    Sigma_W = basis.T @ covariance(deviations(X)) @ basis, within_covariance_of_means(begin["means"], k)
+    return (means, (omega, begin["spectrum"], d_omega, velocity["spectrum"])), Sigma_W
 
 
 @claim(
@@ -47,20 +49,22 @@ def _levels(X, k):
     statement="For k = 0, 1, 2 the class means move by themselves, and so does every singular value: the velocity of "
     "the features has the class means and the singular values that the levels `means` and `spectrum` compute.",
     assumptions="Sigma_W = I for k = 0, 1; Sigma_T = I for k = 2.",
-    fault="the field of another flow; a start off by 1 %.",
+    fault="the field or Sigma_W of another flow; a start off by 1 %.",
 )
 def levels(draw: Draw) -> Iterator[Finding]:
     """The fields at one point, for the three flows."""
     for H in starts(draw):
         X = np.asarray(paths.renormalized(H))
-        found = [[[np.asarray(a) for a in level] for level in _levels(X, np.int32(k))] for k in (0, 1, 2)]
-        for k, levels in enumerate(found):
+        found = [jax.tree.map(np.asarray, _levels(X, np.int32(k))) for k in (0, 1, 2)]
+        for k, (levels, (Sigma_W, implied)) in enumerate(found):
             largest_omega = float(np.max(levels[1][0]))
             how = {"tolerance": 1000 * EPS, "reason": LEVELS_REASON, "condition": 1 + largest_omega**2 / X.shape[1]}
             for i, (name, (seen, begin, velocity, own)) in enumerate(zip(("means", "spectrum"), levels, strict=True)):
-                other = found[(k + 1) % 3][i]
+                other = found[(k + 1) % 3][0][i]
                 yield identity(f"start of the features, at level {name}", seen, begin, fault=1.01 * begin, **how)
                 yield identity(f"velocity of the features, at level {name}", velocity, own, fault=other[3], **how)
+            wrong = found[2 if k < 2 else 0][1][1]
+            yield identity("Sigma_W of the features, at level means", Sigma_W, implied, fault=wrong, **how)
 
 
 def _loss_without_bias(X):
