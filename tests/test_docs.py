@@ -5,6 +5,8 @@ import doctest
 import inspect
 import re
 import shlex
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import breaks
@@ -59,9 +61,11 @@ def test_prose_is_escaped_and_formulas_stay_as_they_are():
 def test_a_property_keeps_the_words_before_its_colon():
     lines = ["Losses, NC1: arrays (T,)."]
     docstrings.process(None, "property", "observables", None, None, lines)
-    read = pytest.importorskip("sphinx.ext.napoleon").GoogleDocstring(lines, what="property", name="observables")
-    assert "Losses, NC1: arrays (T,)." in read.lines()
-    assert not any("type:" in line for line in read.lines())
+    assert lines == ["..", "", "Losses, NC1: arrays (T,)."]
+    if find_spec("sphinx"):  # of the extra `docs`
+        read = import_module("sphinx.ext.napoleon").GoogleDocstring(lines, what="property", name="observables").lines()
+        assert "Losses, NC1: arrays (T,)." in read
+        assert not any("type:" in line for line in read)
 
 
 def test_names_in_tables_may_break_after_their_marks_and_nowhere_else():
