@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from exact_law import ExactLaw
 from mpmath import mpf
 
 from central_path.laws import Constants, Law
@@ -55,53 +56,6 @@ def full(value):
 def sixty_digits():
     with mpmath.workdps(60):
         yield
-
-
-class ExactLaw:
-    """T = t/(C^2 N) as a function of growth, and its slope: integral from 0 to y of (1 + x e^(2v))^m dv."""
-
-    def __init__(self, m, C, wrong=1):
-        self.m, self.C, self.wrong = mpf(m), C, wrong
-        self.integer = self.m == int(self.m)
-
-    def _below(self, u):
-        """Integral of ((1 + s)^m - 1)/s from 0 to u, all of it for an integer m, for u <= 1/2 otherwise."""
-        total, term, n = mpf(0), mpf(1), 0
-        while n < self.m if self.integer else abs(term) > mpf(10) ** -70:
-            term *= (self.m - n) / (n + 1) * u
-            n += 1
-            total += (self.wrong if n == 1 else 1) * term / n
-        return total
-
-    def _above(self, u):
-        """The same but for a constant, plus log u, for u >= 1/2: a series in 1/w."""
-        w = 1 + u
-        return w**self.m / self.m * mpmath.hyp2f1(1, -self.m, 1 - self.m, 1 / w)
-
-    def integral(self, x, y):
-        end, half = x * mpmath.exp(2 * y), mpf(1) / 2
-        if self.integer:
-            return y + (self._below(end) - self._below(x)) / 2
-        result = mpf(0)
-        if x < half:
-            middle = min(end, half)
-            result += mpmath.log(middle / x) if end > half else 2 * y
-            result += self._below(middle) - self._below(x)
-        if end > half:
-            result += self._above(end) - self._above(max(x, half))
-        return result / 2
-
-    def growth(self, T, omega0, guess):
-        """The root by Newton's method; convex and increasing, so that any guess will do."""
-        x, y = mpf(omega0) ** 2 / self.C, mpf(guess)
-        for _ in range(100):
-            end = x * mpmath.exp(2 * y)
-            slope = (1 + end) ** self.m + (self.wrong - 1) * self.m * end
-            step = (self.integral(x, y) - T) / slope
-            y = max(y - step, mpf(0))
-            if abs(step) < mpf(10) ** -22 * max(y, 1):
-                return y
-        raise AssertionError("no convergence")
 
 
 def draw(seed, k, C=C, N=N):
@@ -293,57 +247,6 @@ def test_all_laws_coincide_while_omega_squared_is_far_below_C(k):
     np.testing.assert_allclose(y, 100.0 / (C**2 * N), rtol=1e-10)
 
 
-@pytest.mark.parametrize("k", [2.1, 3, float("nan"), float("inf")])
-def test_a_law_beyond_k_2_is_refused(k):
-    with pytest.raises(ValueError, match="Need k <= 2, got k ="):
-        Law(k, C, N)
-
-
-@pytest.mark.parametrize(("C", "N"), [(1, 5), (3, 0)])
-def test_a_law_without_classes_or_examples_is_refused(C, N):
-    with pytest.raises(ValueError, match="Need C >= 2 and N >= 1"):
-        Law(0, C, N)
-
-
-REFUSED = [
-    (1.0, 0.0, "Need omega0"),
-    (1.0, -1.0, "Need omega0"),
-    (1.0, 1e200, "Need omega0"),
-    (1.0, float("nan"), "Need omega0"),
-    (-1.0, 1.0, "Need finite t >= 0"),
-    (float("nan"), 1.0, "Need finite t >= 0"),
-    (float("inf"), 1.0, "Need finite t >= 0"),
-]
-
-
-@pytest.mark.parametrize(("t", "omega0", "message"), REFUSED)
-@pytest.mark.parametrize("method", ["omega", "growth"])
-def test_times_and_starts_without_a_law_are_refused(method, t, omega0, message):
-    call = getattr(Law(0, C, N), method)
-    with pytest.raises(ValueError, match=message):
-        call(t, omega0)
-    with pytest.raises(ValueError, match=message):
-        call(np.array([1.0, t]), np.array([1.0, omega0]))  # one bad value among good ones
-
-
-@pytest.mark.parametrize(("t", "omega0", "message"), REFUSED)
-def test_times_and_starts_without_a_law_are_refused_inside_jit(t, omega0, message):
-    with pytest.raises(RuntimeError, match=message):
-        omega(law_of(0), full(t), full(omega0))
-
-
-def test_what_only_polynomials_or_power_laws_have_is_refused_elsewhere():
-    with pytest.raises(ValueError, match=r"Need k = 0, 1 or 2 .* got k = 0\.5"):
-        _ = Law(0.5, C, N).constants
-    for call in (lambda law: law.asymptote(1.0), lambda law: law.exponent):
-        with pytest.raises(ValueError, match="Need k < 2 for a power law, got k = 2"):
-            call(Law(2, C, N))
-    with pytest.raises(ValueError, match="Need omega from"):
-        Law(0, C, N).forward(0.0)
-    with pytest.raises(ValueError, match="Need finite growth >= 0"):
-        Law(0, C, N).elapsed(1.0, -0.1)
-
-
 @pytest.mark.parametrize("k", [0, 1, 2])
 @pytest.mark.parametrize("t", [1e-3, 1e4, 1e16, 1e24])
 def test_the_derivative_of_omega_in_its_start_is_the_ratio_of_rates_however_large_the_growth(k, t):
@@ -352,11 +255,3 @@ def test_the_derivative_of_omega_in_its_start_is_the_ratio_of_rates_however_larg
     expected = law.rate(law.omega(t, omega0)) / law.rate(omega0)  # omega runs along one orbit
     derivative = jax.grad(law.omega, argnums=1)(t, omega0)
     np.testing.assert_allclose(derivative, expected, rtol=1e-12, atol=0)  # log(growth) times rounding
-
-
-@pytest.mark.parametrize("k", [3.0, float("nan")])
-def test_an_array_k_beyond_2_is_refused(k):
-    with pytest.raises(ValueError, match="Need k <= 2"):
-        Law(jnp.asarray(k), 4, 12)
-    with pytest.raises(ValueError, match="Need k < 2"):
-        _ = Law(jnp.asarray(2.0), 4, 12).exponent

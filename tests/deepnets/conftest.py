@@ -1,5 +1,7 @@
 """Both kinds of device; without torch the folder is skipped."""
 
+import urllib.error
+import urllib.request
 from importlib.util import find_spec
 from typing import Any
 
@@ -40,3 +42,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     code, rows = short(folder, "--save-features", "--seed", "3", epochs=3)
     assert code == 0
     return folder, rows
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every download fails."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise urllib.error.URLError("no network in tests")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 
+from deepnet_runs import runs
+from deepnet_runs.paper_cells import cells
 from deepnet_runs.recipes import PUBLISHED_MSE, measured_epochs, recipe
 
 EPOCHS = 30
@@ -59,3 +61,8 @@ def paper_grid(folder, *, seeds=2, epochs=EPOCHS):
                 name = f"{dataset}-{network}-{loss}-{seed}"
                 write(folder / name, network, dataset=dataset, loss=loss, seed=seed, made=made, epochs=epochs)
     return folder
+
+
+def read(*folders):
+    """The cells of runs in and below folders, as the figures take them."""
+    return cells([runs.read(folder) for folder in runs.within(folders)])[0]
