@@ -19,16 +19,9 @@ from readme_tables import between
 from deepnet_runs.conditions import USUAL
 from deepnet_runs.judgement import AXES
 from deepnet_runs.law_of_run import LAWS
-from deepnet_runs.which_law import median
+from deepnet_runs.which_law import at_end, median, power
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "real_networks.md"
-PREMISES = {
-    "loss_ls_perp_over_loss_ls": ".3f",
-    "mean_output_gap": ".3f",
-    "overlap_V": ".2f",
-    "angle_U": ".0f",
-    "overlap_E": ".2f",
-}
 
 
 def by_condition(groups: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -82,16 +75,10 @@ def foresight(entries: dict[str, dict[str, Any]]) -> str:
 
 def premises(entries: dict[str, dict[str, Any]]) -> str:
     """The time that each law implies, and the premises at the windows' ends: medians over the runs."""
-    rows = []
-    for name, entry in entries.items():
-        cells = []
-        for law in LAWS:
-            powers = [power for power in entry["clocks"][law]["lr_sum"] if power]
-            p, R2 = (median([power[key] for power in powers], ".2f") for key in ("exponent", "R2"))
-            cells.append(f"{p} ({R2})")
-        ends = [[one[key][-1] for one in entry["premises"] if one[key]] for key in PREMISES]
-        cells += [median(values, form) for values, form in zip(ends, PREMISES.values(), strict=True)]
-        rows.append([name, *cells])
+    rows = [
+        [name, *("{} ({})".format(*power(entry, law)) for law in LAWS), *at_end(entry)]
+        for name, entry in entries.items()
+    ]
     laws = [f"p {law}" for law in LAWS]
     return table(["condition", *laws, "L_LS_perp/L_LS", "A2", "overlap V", "angle U", "overlap E"], rows)
 

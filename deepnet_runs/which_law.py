@@ -36,6 +36,13 @@ premises    at the window's end: L_LS_perp/L_LS (A1), |W mu_G + b - pi|/|pi| (A2
             vectors with those at its begin, largest angle of the left ones, share of E's row space that is still the
             same (the last two of runs with saved features).
 exit codes  0: judged; 2: unusable arguments or records, and nothing is written."""
+PREMISES = {  # key of a group's premises: its column, and its format
+    "loss_ls_perp_over_loss_ls": ("A1", ".3f"),
+    "mean_output_gap": ("A2", ".3f"),
+    "overlap_V": ("overlap V", ".2f"),
+    "angle_U": ("angle U (deg)", ".0f"),
+    "overlap_E": ("overlap E", ".2f"),
+}
 EPOCH = checked(int, lambda n: n >= 1, "an epoch from 1 on")
 
 
@@ -43,6 +50,20 @@ def median(values: Sequence[float | None], form: str) -> str:
     """The median over the runs that have one, or a dash."""
     there = [value for value in values if value is not None and not np.isnan(value)]
     return format(float(np.median(there)), form) if there else "-"
+
+
+def power(entry: dict[str, Any], law: str) -> tuple[str, str]:
+    """Power of the summed learning rate as which a law's time would go by, and R^2: medians over the runs."""
+    there = [found for found in entry["clocks"][law]["lr_sum"] if found]
+    p, R2 = (median([found[key] for found in there], ".2f") for key in ("exponent", "R2"))
+    return p, R2
+
+
+def at_end(entry: dict[str, Any]) -> list[str]:
+    """The `PREMISES` at the windows' ends: medians over the runs."""
+    return [
+        median([one[key][-1] for one in entry["premises"] if one[key]], form) for key, (_, form) in PREMISES.items()
+    ]
 
 
 def verdicts(entries: list[dict[str, Any]]) -> list[str]:
@@ -64,11 +85,7 @@ def times(entries: list[dict[str, Any]]) -> list[str]:
     names = [*law_of_run.LAWS, "own"]
     rows = [["time (p / R^2)", *(f"{name} k" if name == "own" else name for name in names)]]
     for entry in entries:
-        cells = []
-        for name in names:
-            powers = [power for power in entry["clocks"][name]["lr_sum"] if power]
-            cells.append(" / ".join(median([power[key] for power in powers], ".2f") for key in ("exponent", "R2")))
-        rows.append([entry["label"], *cells])
+        rows.append([entry["label"], *(" / ".join(power(entry, name)) for name in names)])
     return aligned(rows)
 
 
@@ -86,18 +103,8 @@ def foresight(entries: list[dict[str, Any]]) -> list[str]:
 
 def premises(entries: list[dict[str, Any]]) -> list[str]:
     """A line for each group: how near the end of its window is to what the laws assume."""
-    heads = {
-        "loss_ls_perp_over_loss_ls": ("A1", ".3f"),
-        "mean_output_gap": ("A2", ".3f"),
-        "overlap_V": ("overlap V", ".2f"),
-        "angle_U": ("angle U (deg)", ".0f"),
-        "overlap_E": ("overlap E", ".2f"),
-    }
-    rows = [["premises", *(head for head, _ in heads.values())]]
-    for entry in entries:
-        ends = {key: [one[key][-1] for one in entry["premises"] if one[key]] for key in heads}
-        rows.append([entry["label"], *(median(ends[key], form) for key, (_, form) in heads.items())])
-    return aligned(rows)
+    heads = [head for head, _ in PREMISES.values()]
+    return aligned([["premises", *heads], *([entry["label"], *at_end(entry)] for entry in entries)])
 
 
 def parser() -> Parser:

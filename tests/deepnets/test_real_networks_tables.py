@@ -8,6 +8,7 @@ import real_networks_tables as tables
 
 from deepnet_runs.conditions import USUAL
 from deepnet_runs.law_of_run import LAWS
+from deepnet_runs.which_law import PREMISES
 
 PAGE = tables.PAGE.read_text(encoding="utf-8")
 
@@ -26,7 +27,7 @@ def made_up(name, k=1.5):
         "verdict": "none",
         "forecast_errors": {"constant": [0.1, None, 0.3], "own, summed learning rate": [0.5]},
         "clocks": {law: {"lr_sum": [power, None]} for law in LAWS},
-        "premises": [{key: None if key == "angle_U" else [0.0, 0.25] for key in tables.PREMISES}] * 2,
+        "premises": [{key: None if key == "angle_U" else [0.0, 0.25] for key in PREMISES}] * 2,
     }
 
 
