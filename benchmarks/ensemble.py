@@ -1,4 +1,4 @@
-"""Many starts by one compiled call, beside a loop over SciPy's solve_ivp.
+"""Many starts by one compiled program, beside a loop over SciPy's solve_ivp.
 
     python benchmarks/ensemble.py
     python benchmarks/ensemble.py --starts 1000 --loop 50 --C 10 --N 50 --P 20
@@ -55,6 +55,7 @@ def main() -> int:
     args = parser.parse_args()
     set_up_jax()
     from central_path import ensemble, experiment, samples
+    from central_path.horizon import horizon
     from central_path.laws import Law
 
     C, N, P = args.C, args.N, args.P
@@ -73,17 +74,17 @@ def main() -> int:
 
     result, first = ours()
     law = Law(0, C, N)
-    _, scales = ensemble.horizons(law, gathered.omega0, None)
-    power, t_max = 4.0, result.ts[-1]
+    t_max = result.ts[-1]
+    clocks = [horizon(law, omega0, t_max) for omega0 in gathered.omega0[: args.loop]]
 
     def loop(in_clock: bool):
         worst, begin = 0.0, time.perf_counter()
-        for X, omega0, scale in zip(gathered.X[: args.loop], gathered.omega0, scales, strict=False):
+        for X, omega0, (_, scale, power) in zip(gathered.X, gathered.omega0, clocks, strict=False):
             b = np.expm1(np.log1p(t_max / scale) / power)
             clock = None
             if in_clock:
                 s = np.clip(np.expm1(np.log1p(result.ts / scale) / power) / b, 0, 1)
-                clock = (lambda s, b=b, scale=scale: scale * power * b * (1 + b * s) ** (power - 1), s)
+                clock = (lambda s, b=b, scale=scale, power=power: scale * power * b * (1 + b * s) ** (power - 1), s)
             omega = by_scipy(X, result.ts, C, N, clock)
             worst = max(worst, float(np.max(np.abs(omega / law.omega(result.ts[:, None], omega0) - 1))))
         return worst, (time.perf_counter() - begin) / args.loop

@@ -1,26 +1,30 @@
 """Many starts of one size, integrated by one compiled program, each held against its own law.
 
-The starts are mapped over in groups that fit the processor's cache, `vmap` within a group. All are observed at the same
-times, up to the longest horizon among them (the shortest for `unnormalized`, whose horizon float64 sets), and omega is
-all that is observed.
+They go in groups of a size that fits the processor's cache. A group is one system for the solver: its field is that of
+one start under `vmap`, and all take the same steps, as short as the start that needs the shortest. All groups are
+observed at the same times, up to the longest horizon among the starts (the shortest for `unnormalized`, whose horizon
+float64 sets), and omega is all that is observed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import diffrax
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from central_path.ahead import one_ahead
 from central_path.compiler import COMPILER_OPTIONS
-from central_path.experiment import Start, interruptible, state_tolerances
-from central_path.flows import FLOWS, start
-from central_path.horizon import Horizon, horizon, time_to_ratio
+from central_path.experiment import Start, state_tolerances
+from central_path.flows import FLOWS, field, start
+from central_path.horizon import horizon, time_to_ratio
 from central_path.laws import Law
-from central_path.observables import OBSERVE_OMEGA
-from central_path.solve import Clock, solve
+from central_path.observables import omega_of_features, omega_of_means
+from central_path.solve import Clock, integrate, root_mean_square
 
 GROUP = 50
 COLLAPSED = 1.01  # max omega / min omega
@@ -68,74 +72,101 @@ def gather(starts: Iterable[Start], level: str) -> Ensemble:
     return Ensemble(np.stack(X), np.stack(omega0), N[0])
 
 
-@partial(jax.jit, static_argnames=("N", "level"), compiler_options=COMPILER_OPTIONS)
+def _largest_root_mean_square(states: Array) -> Array:
+    """Over the starts of a group, the first axis, so that each keeps the tolerances."""
+    return jnp.max(jax.vmap(root_mean_square)(states))
+
+
 def _integrate(
     X: Float[Array, "S P C *N"],
     k: Int[Array, ""],
-    t_max: Float[Array, ""],
-    scales: Float[Array, " S"],
-    power: Float[Array, ""],
     ts: Float[Array, " T"],
-    rtol: Float[Array, " S"],
-    atol: Float[Array, " S"],
+    t_max: Float[Array, ""],
+    scale: Float[Array, ""],
+    power: Float[Array, ""],
+    rtol: Float[Array, ""],
+    atol: Float[Array, ""],
     *,
     N: int,
     level: str,
-) -> tuple[Float[Array, "S T K"], Int[Array, " S"], Bool[Array, " S"]]:
-    """Omega, accepted steps, and whether the solver reached the end.
+) -> tuple[Float[Array, "T S ..."], Int[Array, ""], Bool[Array, ""]]:
+    """What is kept of a group (of features their omega, else the states), its steps, and whether it reached the end."""
+    each = partial(jax.vmap, in_axes=(0, None))
+    keep = each(omega_of_features) if level == "features" else lambda states, k: states
+    seen = integrate(
+        each(lambda state, k: field(state, k, level=level, N=N)),
+        each(lambda X, k: start(X, k, level))(X, k),
+        k,
+        Clock(t_max, scale, power),
+        observe=lambda states, k: {"kept": keep(states, k)},
+        ts=ts,
+        rtol=rtol,
+        atol=atol,
+        norm=_largest_root_mean_square,
+    )
+    return seen.ys["kept"], seen.stats["num_accepted_steps"], seen.result == diffrax.RESULTS.successful
 
-    Small states are kept and looked at afterwards: within the solver all starts of a group look where one does.
+
+@lru_cache(maxsize=16)
+def _program(shape: tuple[int, ...], N: int, level: str, saves: int) -> jax.stages.Compiled:
+    number, whole = jax.ShapeDtypeStruct((), float), jax.ShapeDtypeStruct((), np.int32)
+    X, ts = (jax.ShapeDtypeStruct(sizes, float) for sizes in (shape, (saves,)))
+    lowered = jax.jit(partial(_integrate, N=N, level=level)).lower(X, whole, ts, *5 * [number])
+    return lowered.compile(COMPILER_OPTIONS)
+
+
+def groups(S: int) -> Int[np.ndarray, "groups size"]:
+    """The numbers of S starts in groups of one size, the last filled up with the last start."""
+    number = -(-S // GROUP)
+    size = -(-S // number)
+    return np.minimum(np.arange(number * size), S - 1).reshape(number, size)
+
+
+def _follow(
+    ensemble: Ensemble, traced: tuple[Any, ...], *, level: str, advance: Callable[[int], object]
+) -> tuple[Float[np.ndarray, "S T K"], Int[np.ndarray, " S"], Bool[np.ndarray, " S"]]:
+    """Omega, steps and success of every start, from what `_integrate` is given beside them.
+
+    A group is integrated while the singular values of the one before are taken.
     """
-    look = OBSERVE_OMEGA[level]
-
-    def keep(state, k):
-        return look(state, k) if level == "features" else {"state": state}
-
-    def one(member):
-        X, scale, rtol, atol = member
-        options = {"level": level, "N": N, "ts": ts, "rtol": rtol, "atol": atol, "observe": keep}
-        seen = solve(start(X, k, level), k, Clock(t_max, scale, power), **options)
-        ys = seen.ys if level == "features" else jax.vmap(lambda state: look(state, k))(seen.ys["state"])
-        return ys["omega"], seen.stats["num_accepted_steps"], seen.result == diffrax.RESULTS.successful
-
-    return jax.lax.map(one, (X, scales, rtol, atol), batch_size=GROUP)
-
-
-def horizons(law: Law, omega0: Float[np.ndarray, "S K"], t_max: float | None) -> tuple[Horizon, np.ndarray]:
-    """The horizon of all, and the scales (S,) of the clocks.
-
-    Raises:
-        ValueError: as `horizon.horizon`.
-    """
-    each = [horizon(law, omega, t_max) for omega in omega0]
-    scales = np.array([one.scale for one in each])
-    longest = (min if law.k == 2 else max)(one.t_max for one in each)
-    if law.k == 2:
-        return Horizon(longest, longest, each[0].power), np.full(len(each), longest)
-    return Horizon(longest, scales.min(), each[0].power), scales
+    k, ts, *_ = traced
+    S, K = ensemble.omega0.shape
+    omega, steps, successful = np.empty((S, len(ts), K)), np.empty(S, int), np.empty(S, bool)
+    members = groups(S)
+    program = _program((members.shape[1], *ensemble.X.shape[1:]), ensemble.N, level, len(ts))
+    solved = one_ahead(lambda group: jax.block_until_ready(program(ensemble.X[group], *traced)), members)
+    for group, (kept, *stats) in zip(members, solved, strict=True):
+        kept = np.swapaxes(np.asarray(kept), 0, 1)
+        omega[group] = omega_of_means(kept, int(k)) if level == "means" else kept
+        steps[group], successful[group] = stats
+        advance(int(group[-1] - group[0]) + 1)
+    return omega, steps, successful
 
 
 def run_flow(
-    name: str, ensemble: Ensemble, *, level: str, t_max: float | None, saves: int, rtol: float, atol: float
+    name: str,
+    ensemble: Ensemble,
+    *,
+    level: str,
+    t_max: float | None,
+    saves: int,
+    rtol: float,
+    atol: float,
+    advance: Callable[[int], object] = lambda number: None,
 ) -> EnsembleResult:
-    """Integrate one flow of every start, and compare it with its law.
+    """Integrate one flow of every start, and compare it with its law; `advance` is told how many more are integrated.
 
     Raises:
         ValueError: as `horizon.horizon`.
     """
     law = Law(FLOWS[name], ensemble.omega0.shape[1] + 1, ensemble.N)
-    common, scales = horizons(law, ensemble.omega0, t_max)
-    tolerances = np.array(
-        [state_tolerances(rtol, atol, law, omega0, common.t_max, level=level) for omega0 in ensemble.omega0]
-    )
-    clocks = np.float64(common.t_max), scales, np.float64(common.power)
-    ts = common.times(saves)
-    arguments = ensemble.X, np.int32(law.k), *clocks, ts, *tolerances.T
-    found = interruptible(lambda: _integrate(*arguments, N=ensemble.N, level=level))
-    omega, steps, successful = map(np.asarray, found)
-    log_law = np.log(ensemble.omega0)[:, None, :] + np.asarray(
-        law.growth(ts[None, :, None], ensemble.omega0[:, None, :])
-    )
+    chosen = horizon(law, ensemble.omega0, t_max)
+    ts = chosen.times(saves)
+    tolerances = state_tolerances(rtol, atol, law, ensemble.omega0, chosen.t_max, level=level)
+    traced = np.int32(law.k), ts, *map(np.float64, (*chosen, *tolerances))
+    omega, steps, successful = _follow(ensemble, traced, level=level, advance=advance)
+    growth = np.asarray(law.growth(ts[None, :, None], ensemble.omega0[:, None, :]))
+    log_law = np.log(ensemble.omega0)[:, None, :] + growth
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.max(np.abs(np.expm1(np.log(omega) - log_law)), axis=(1, 2))
     return EnsembleResult(
@@ -145,7 +176,7 @@ def run_flow(
         omega=omega,
         max_relative_error=error,
         time_to_collapse=time_to_collapse(ts, omega),
-        time_to_collapse_law=np.array([time_to_ratio(law, o.min(), o.max(), COLLAPSED) for o in ensemble.omega0]),
+        time_to_collapse_law=time_to_ratio(law, ensemble.omega0.min(axis=1), ensemble.omega0.max(axis=1), COLLAPSED),
         steps=steps,
         successful=successful & np.isfinite(error),
     )
@@ -156,16 +187,17 @@ def time_to_collapse(ts: Float[np.ndarray, " T"], omega: Float[np.ndarray, "S T 
 
     0 where it is so from the start, NaN where it does not fall so far.
     """
-    apart = omega.max(axis=2) / omega.min(axis=2) - 1
+    with np.errstate(invalid="ignore"):
+        distance = omega.max(axis=2) / omega.min(axis=2) - 1
     found = np.full(len(omega), np.nan)
-    for i, distance in enumerate(apart):
-        below = np.flatnonzero(distance <= COLLAPSED - 1)
+    for i, apart in enumerate(distance):
+        below = np.flatnonzero(apart <= COLLAPSED - 1)
         if not len(below):
             continue
         j = below[0]
         if j <= 1:  # before the first time that has a logarithm
             found[i] = ts[j]
             continue
-        (x0, x1), (y0, y1) = np.log(ts[j - 1 : j + 1]), np.log(distance[j - 1 : j + 1])
+        (x0, x1), (y0, y1) = np.log(ts[j - 1 : j + 1]), np.log(apart[j - 1 : j + 1])
         found[i] = np.exp(x0 + (x1 - x0) * (np.log(COLLAPSED - 1) - y0) / (y1 - y0))
     return found

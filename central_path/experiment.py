@@ -197,9 +197,9 @@ def start_of_means(M: Float[np.ndarray, "r C"], N: int) -> Start:
 
 
 def state_tolerances(
-    rtol: float, atol: float, law: Law, omega0: Float[np.ndarray, " K"], t_max: float, *, level: str
+    rtol: float, atol: float, law: Law, omega0: Float[np.ndarray, "*starts K"], t_max: float, *, level: str
 ) -> tuple[float, float]:
-    """Tolerances of the state for given tolerances of every omega.
+    """Tolerances of the state for given tolerances of every omega, of all starts.
 
     The state of `spectrum` is omega, and small omega need a small atol alone. Above it the smallest omega is one part
     in 1/omega of a state of order 1, and for k = 2, where the means approach a sphere, an error of the state is one of

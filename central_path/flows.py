@@ -52,30 +52,27 @@ def within_covariance_of_means(M: Float[Array, "P C"], k: Exponent) -> Float[Arr
 def means_field(M: Float[Array, "P C"], k: Exponent, *, N: int) -> Float[Array, "P C"]:
     """dM/dt from the means alone, in closed form.
 
-    With G = Mbar^T Mbar and K = C I + G it is, times N,
+    With G = Mbar Mbar^T and K = C I + G it is, times N,
 
-    k = 0: Mbar K^(-2), which is -grad_M L_LS at Sigma_W = I;
-    k = 1: Mbar K^(-1)/C, the same plus Mbar K^(-2) G/C, which is Proposition 4's -S M;
-    k = 2: Mbar (I - G/C)/C^2, which is -grad_M L_LS at Sigma_W = I - Mbar Mbar^T/C, where Sigma_T = I.
-
-    As Mbar 1 = 0, K may have any eigenvalue on 1: that of G's size keeps rounding along 1 as small as elsewhere.
+    k = 0: K^(-2) Mbar, which is -grad_M L_LS at Sigma_W = I;
+    k = 1: K^(-1) Mbar/C, the same plus G K^(-2) Mbar/C, which is Proposition 4's -S M;
+    k = 2: (I - G/C) Mbar/C^2, which is -grad_M L_LS at Sigma_W = I - G/C, where Sigma_T = I.
     """
-    C = M.shape[1]
+    P, C = M.shape
     Mbar = M - jnp.mean(M, axis=1, keepdims=True)
-    G = Mbar.T @ Mbar
+    G = Mbar @ Mbar.T
 
-    def times_inverse(M: Float[Array, "P C"], powers: int) -> Float[Array, "P C"]:
-        along_one = jnp.trace(G) / (C * (C - 1))  # of each entry of 1 1^T
-        factor = jax.scipy.linalg.cho_factor(C * jnp.eye(C, dtype=M.dtype) + G + along_one)
-        columns = M.T
+    def inverse_times(powers: int) -> Float[Array, "P C"]:
+        factor = jax.scipy.linalg.cho_factor(C * jnp.eye(P, dtype=M.dtype) + G, lower=True)
+        columns = Mbar
         for _ in range(powers):
             columns = jax.scipy.linalg.cho_solve(factor, columns)
-        return columns.T
+        return columns
 
     branches = (
-        lambda: times_inverse(Mbar, 2),
-        lambda: times_inverse(Mbar, 1) / C,
-        lambda: (Mbar - Mbar @ G / C) / C**2,
+        lambda: inverse_times(2),
+        lambda: inverse_times(1) / C,
+        lambda: (Mbar - G @ Mbar / C) / C**2,
     )
     return jax.lax.switch(k, branches) / N
 

@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float
 
 from central_path.laws import Law
 
@@ -35,27 +35,32 @@ class Horizon(NamedTuple):
         return np.concatenate([[0.0], np.geomspace(first, self.t_max, saves - 1) if saves > 2 else [self.t_max]])
 
 
-def _difference(law: Law, low: float, high: float) -> float:
+def _difference(
+    law: Law, low: Float[ArrayLike, "*#starts"], high: Float[ArrayLike, "*#starts"]
+) -> Float[ArrayLike, "*starts"]:
     """F(high) - F(low)."""
+    low, high = np.asarray(low), np.asarray(high)
     c1, c2, c3 = law.constants
-    return c1 * math.log(high / low) + (high - low) * (high + low) * (c2 + c3 * (high**2 + low**2))
+    return c1 * np.log(high / low) + (high - low) * (high + low) * (c2 + c3 * (high**2 + low**2))
 
 
-def time_to_ratio(law: Law, low: float, high: float, ratio: float) -> float:
+def time_to_ratio(
+    law: Law, low: Float[ArrayLike, "*#starts"], high: Float[ArrayLike, "*#starts"], ratio: float
+) -> Float[np.ndarray, "*starts"]:
     """When omega that start at low and high have come within a ratio of each other, by their law; 0 if they are.
 
     Infinite for k = 2, where ratios stay.
     """
-    if high <= ratio * low:
-        return 0.0
+    within = np.asarray(high) <= ratio * np.asarray(low)
     if law.k == 2:
-        return math.inf
+        return np.where(within, 0.0, np.inf)
+    low, high = np.asarray(low), np.maximum(high, ratio * np.asarray(low))
     c1, c2, c3 = law.constants
-    a, b, c = c3 * (ratio**4 - 1), c2 * (ratio**2 - 1), c1 * math.log(ratio) - _difference(law, low, high)
-    return _difference(law, low, math.sqrt(-2 * c / (b + math.sqrt(b**2 - 4 * a * c))))
+    a, b, c = c3 * (ratio**4 - 1), c2 * (ratio**2 - 1), c1 * np.log(ratio) - _difference(law, low, high)
+    return np.where(within, 0.0, _difference(law, low, np.sqrt(-2 * c / (b + np.sqrt(b**2 - 4 * a * c)))))
 
 
-def default_t_max(law: Law, omega0: Float[np.ndarray, " K"]) -> float:
+def default_t_max(law: Law, omega0: Float[np.ndarray, "*starts K"]) -> Float[ArrayLike, "*starts"]:
     """The horizon described above.
 
     Where all omega are within 1 % from the start (C = 2, say), the time of tenfold growth of the smallest.
@@ -63,27 +68,30 @@ def default_t_max(law: Law, omega0: Float[np.ndarray, " K"]) -> float:
     Raises:
         ValueError: if an omega of the `unnormalized` flow is 2e4 or more from the start.
     """
-    low, high = float(np.min(omega0)), float(np.max(omega0))
+    low, high = np.min(omega0, axis=-1), np.max(omega0, axis=-1)
     if law.k == 2:
-        if high >= LARGEST_UNNORMALIZED:
+        if np.max(high) >= LARGEST_UNNORMALIZED:
             raise ValueError(
-                f"Need omega < {LARGEST_UNNORMALIZED:g} for the unnormalized flow, got {high:g}: "
+                f"Need omega < {LARGEST_UNNORMALIZED:g} for the unnormalized flow, got {np.max(high):g}: "
                 "float64 cannot follow it further; give --t-max to try."
             )
-        return law.constants.c1 * min(TENFOLD, math.log(LARGEST_UNNORMALIZED / high))
-    return time_to_ratio(law, low, high, RATIO) or _difference(law, low, 10 * low)
+        return law.constants.c1 * np.minimum(TENFOLD, np.log(LARGEST_UNNORMALIZED / high))
+    t_max = time_to_ratio(law, low, high, RATIO)
+    return np.where(t_max > 0, t_max, _difference(law, low, 10 * low))
 
 
-def horizon(law: Law, omega0: Float[np.ndarray, " K"], t_max: float | None = None) -> Horizon:
+def horizon(law: Law, omega0: Float[np.ndarray, "*starts K"], t_max: float | None = None) -> Horizon:
     """Default or given horizon, and its clock.
 
     The clock begins where the first omega begins to grow, and runs with the law's power of t; for `unnormalized` it is
-    linear.
+    linear. Of several starts, to be observed at the same times, the longest horizon; for `unnormalized`, where float64
+    sets it, the shortest.
 
     Raises:
         ValueError: as `default_t_max`.
     """
-    t_max = default_t_max(law, omega0) if t_max is None else t_max
+    if t_max is None:
+        t_max = float((np.min if law.k == 2 else np.max)(default_t_max(law, omega0)))
     if law.k == 2:
         return Horizon(t_max, t_max, 1.0)
     power = 1 / float(law.exponent)

@@ -6,6 +6,7 @@ the losses and nc1. All collapse metrics are of the flow's own features with the
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from central_path.collapse import ncc_mismatch, of_moments
@@ -14,7 +15,6 @@ from central_path.loss import central_path_classifier, spectral_losses
 from central_path.problem import (
     Moments,
     class_means,
-    contrasts,
     covariance,
     deviations,
     moments,
@@ -67,23 +67,19 @@ def of_features(X: Float[Array, "P C N"], k: Exponent) -> dict[str, Array]:
 OBSERVE = {"features": of_features, "means": of_means, "spectrum": of_spectrum}
 
 
-def omega_of_means(M: Float[Array, "P C"], k: Exponent) -> dict[str, Array]:
-    """The omega of the level `means`: singular values s of M, for k = 2, where Sigma_T = I, s/(1 - s^2/C)^(1/2)."""
-    C = M.shape[1]
-    s = jnp.linalg.svd(M @ contrasts(C), compute_uv=False)
-    return {"omega": jnp.where(k == 2, s / jnp.sqrt(1 - s**2 / C), s)}
-
-
-def omega_of_features(X: Float[Array, "P C N"], k: Exponent) -> dict[str, Array]:
+def omega_of_features(X: Float[Array, "P C N"], k: Exponent) -> Float[Array, " K"]:
     """The omega of the level `features`."""
     del k
-    return {"omega": snr_singular_values(class_means(X), covariance(deviations(X)))}
+    return snr_singular_values(class_means(X), covariance(deviations(X)))
 
 
-def omega_of_spectrum(omega: Float[Array, " K"], k: Exponent) -> dict[str, Array]:
-    """The omega of the level `spectrum`."""
-    del k
-    return {"omega": omega}
+def omega_of_means(M: Float[np.ndarray, "*many P C"], k: int) -> Float[np.ndarray, "*many K"]:
+    """The omega of the level `means`: singular values s of M, for k = 2, where Sigma_T = I, s/(1 - s^2/C)^(1/2).
 
-
-OBSERVE_OMEGA = {"features": omega_of_features, "means": omega_of_means, "spectrum": omega_of_spectrum}
+    NaN for means that are not finite, or for k = 2 off the sphere.
+    """
+    C = M.shape[-1]
+    finite = np.asarray(np.isfinite(M).all(axis=(-2, -1)))
+    s = np.linalg.svd(np.where(finite[..., None, None], M, 0.0), compute_uv=False)[..., : C - 1]  # M 1 = 0 leaves a 0
+    with np.errstate(invalid="ignore"):
+        return np.where(finite[..., None], s / np.sqrt(1 - s**2 / C) if k == 2 else s, np.nan)

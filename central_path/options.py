@@ -83,7 +83,7 @@ def parser() -> Parser:
     start.add_argument(
         "--seed", type=SEED, default=0, metavar="INT", help="of random features and --balance (default 0)"
     )
-    many = "this many random starts, of seeds SEED, SEED + 1, ..., in one compiled call; omega alone is observed"
+    many = "this many random starts, of seeds SEED, SEED + 1, ..., by one compiled program; omega alone is observed"
     start.add_argument("--ensemble", type=ENSEMBLE, metavar="S", help=many)
     flow = p.add_argument_group("flow")
     default_flows = "repeatable (default riemannian and renormalized)"

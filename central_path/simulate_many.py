@@ -81,20 +81,14 @@ def simulate_many(args: argparse.Namespace) -> tuple[int, str]:
 
     sizes = {"C": args.C, "N": args.N, "P": args.P}
     inputs.say_what_is_not_made(**sizes, level=args.level)
-    silent = args.quiet or not on_terminal()
-    seeds = tqdm(
-        range(args.seed, args.seed + args.ensemble),
-        "starts",
-        unit="start",
-        file=sys.stderr,
-        leave=False,
-        disable=silent,
-    )
+    bar: dict[str, Any] = {"unit": "start", "file": sys.stderr, "leave": False}
+    bar["disable"] = args.quiet or not on_terminal()
+    seeds = tqdm(range(args.seed, args.seed + args.ensemble), "drawn", **bar)
     starts = (inputs.random_start(**sizes, level=args.level, seed=seed).start() for seed in seeds)
     gathered = ensemble.gather(starts, args.level)
     options = {key: getattr(args, key) for key in ("level", "t_max", "saves", "rtol", "atol")}
-    names = tqdm(args.flow, "flows", unit="flow", file=sys.stderr, leave=False, disable=silent)
-    flows = [ensemble.run_flow(name, gathered, **options) for name in names]
+    with tqdm(total=args.ensemble * len(args.flow), desc="integrated", **bar) as progress:
+        flows = [ensemble.run_flow(name, gathered, **options, advance=progress.update) for name in args.flow]
 
     summary: dict[str, Any] = sizes | {"ensemble": args.ensemble}
     summary |= {key: getattr(args, key) for key in ("seed", "level", "rtol", "atol", "t_max", "tolerance", "saves")}

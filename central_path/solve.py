@@ -85,12 +85,13 @@ def integrate(
     ts: Float[Array, " T"],
     rtol: float | Float[Array, ""],
     atol: float | Float[Array, ""],
+    norm: Callable[[Any], Array] = root_mean_square,
     progress_meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Trajectory:
     """Integrate d state/dt = vector_field(state, args), observing observe(state, args) at times ts from 0 to t_max.
 
-    By Dormand & Prince's method of order 8, with step sizes from rtol and atol. Compile it with `jax.jit` or
-    `equinox.filter_jit`.
+    By Dormand & Prince's method of order 8, with step sizes that keep the norm of a step's error, measured in units of
+    rtol and atol, below 1. Compile it with `jax.jit` or `equinox.filter_jit`.
 
     Raises:
         ValueError: without float64.
@@ -116,7 +117,7 @@ def integrate(
         y0=state,
         args=(args, clock),
         saveat=diffrax.SaveAt(subs=diffrax.SubSaveAt(ts=clock.inverse(ts), fn=save)),
-        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, norm=root_mean_square),
+        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, norm=norm),
         max_steps=MAX_STEPS,
         adjoint=diffrax.ForwardMode(),
         progress_meter=diffrax.NoProgressMeter() if progress_meter is None else progress_meter,
@@ -135,12 +136,9 @@ def solve(
     ts: Float[Array, " T"],
     rtol: float | Float[Array, ""],
     atol: float | Float[Array, ""],
-    observe: Callable[[Array, Exponent], dict[str, Array]] | None = None,
     progress_meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Trajectory:
     """Integrate flow k from a state of the level (see `flows.start`), with the level's observables, by `integrate`.
-
-    Another `observe` looks at less.
 
     k, the clock, the times and the tolerances may be traced, so one compiled program runs all flows.
 
@@ -154,7 +152,7 @@ def solve(
         state,
         k,
         clock,
-        observe=observe or OBSERVE[level],
+        observe=OBSERVE[level],
         ts=ts,
         rtol=rtol,
         atol=atol,

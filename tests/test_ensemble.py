@@ -37,10 +37,40 @@ def test_the_number_of_starts_need_not_fill_its_groups(monkeypatch):
     gathered = ensemble.gather(starts("means", 7), "means")
     whole = ensemble.run_flow("riemannian", gathered, level="means", **OPTIONS)
     monkeypatch.setattr(ensemble, "GROUP", 3)
-    ensemble._integrate.clear_cache()
     in_threes = ensemble.run_flow("riemannian", gathered, level="means", **OPTIONS)
-    ensemble._integrate.clear_cache()
     np.testing.assert_allclose(in_threes.omega, whole.omega, rtol=1e-7)
+
+
+def test_groups_are_of_one_size_and_miss_no_start():
+    for S in (1, 2, 49, 50, 51, 100, 1001):
+        members = ensemble.groups(S)
+        assert members.shape[1] <= ensemble.GROUP
+        assert members.size - S < len(members)
+        np.testing.assert_array_equal(np.unique(members), np.arange(S))
+
+
+def test_steps_are_as_short_as_one_start_of_a_group_needs(monkeypatch):
+    begun = starts("means", 40)
+    easy = [experiment.Start(begun[0].X * 1e3, begun[0].omega0 * 1e3, N)] * 39  # which moves by 1e-9 in this time
+    together = ensemble.gather([begun[1], *easy], "means")
+    options = OPTIONS | {"t_max": 1e3, "rtol": 1e-6, "atol": 1e-6}
+    alone = ensemble.run_flow("riemannian", ensemble.gather([begun[1]], "means"), level="means", **options)
+    both = ensemble.run_flow("riemannian", together, level="means", **options)
+    assert both.max_relative_error[0] <= 2 * alone.max_relative_error[0]
+    monkeypatch.setattr(ensemble, "_largest_root_mean_square", ensemble.root_mean_square)  # planted: over all starts
+    ensemble._program.cache_clear()
+    both = ensemble.run_flow("riemannian", together, level="means", **options)
+    ensemble._program.cache_clear()
+    assert both.max_relative_error[0] > 2 * alone.max_relative_error[0]
+
+
+def test_a_solve_that_does_not_reach_its_end_is_no_success_and_progress_counts_every_start():
+    gathered = ensemble.gather(starts("means", 7), "means")
+    told = []
+    options = OPTIONS | {"rtol": 0.0, "atol": 0.0}  # which no step keeps
+    result = ensemble.run_flow("riemannian", gathered, level="means", **options, advance=told.append)
+    assert sum(told) == 7
+    assert not result.successful.any()
 
 
 def test_times_to_collapse_are_those_of_the_law():

@@ -54,3 +54,15 @@ def test_any_horizon_has_increasing_times_from_0_to_its_end(k, saves, t_max):
     ts = horizon(Law(k, 4, 10), OMEGA0, t_max).times(saves)
     assert (len(ts), ts[0], ts[-1]) == (saves, 0.0, t_max)
     assert (np.diff(ts) > 0).all()
+
+
+@pytest.mark.parametrize("k", [0, 1, 2])
+def test_several_starts_share_the_longest_horizon_and_the_first_clock_or_what_float64_leaves(k):
+    law, omega0 = Law(k, 4, 10), np.stack([OMEGA0, 2 * OMEGA0, [5.0, 4.999, 4.998], 700 * OMEGA0])
+    each = [horizon(law, one) for one in omega0]
+    np.testing.assert_allclose(default_t_max(law, omega0), [one.t_max for one in each], rtol=1e-15)
+    shared = horizon(law, omega0)
+    assert shared.t_max == (min if k == 2 else max)(one.t_max for one in each)
+    assert shared.scale == min(one.scale for one in each)
+    assert shared.power == each[0].power
+    assert horizon(law, omega0, 5.0).t_max == 5.0

@@ -37,6 +37,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "sharding",
         "compiler",
         "experiment",
+        "ahead",
         "ensemble",
         "tables",
         "report",
