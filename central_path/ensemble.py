@@ -9,24 +9,27 @@ float64 sets), and omega is all that is observed.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
 
 import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+from threadpoolctl import threadpool_limits
 
 from central_path.ahead import one_ahead
 from central_path.compiler import COMPILER_OPTIONS
-from central_path.experiment import Start, state_tolerances
+from central_path.experiment import Start, interruptible, state_tolerances
 from central_path.flows import FLOWS, field, start
-from central_path.horizon import horizon, time_to_ratio
+from central_path.horizon import Horizon, horizon, time_to_ratio
 from central_path.laws import Law
 from central_path.observables import omega_of_features, omega_of_means
 from central_path.solve import Clock, integrate, root_mean_square
 
-GROUP = 50
+GROUP = 50  # starts at most
+MEMORY = 2**29  # bytes that a group may take, if it has more than one start
+STAGES = 20  # states that the solver holds
+PIECE = 2**22  # bytes of states whose singular values are taken in one call
 COLLAPSED = 1.01  # max omega / min omega
 
 
@@ -44,7 +47,8 @@ class EnsembleResult:
     """A flow of S starts over times `ts` (T,): omega (S, T, C-1), and for each start what is asked of it.
 
     `time_to_collapse` is when max omega/min omega falls to 1.01, NaN where it does not, and `time_to_collapse_law` the
-    same by the law, in closed form. Infinite or NaN entries of omega belong to times that the solver did not reach.
+    same by the law, in closed form. `steps` and `successful` are those of a start's group, which is integrated as one.
+    Infinite or NaN entries of omega belong to times that the solver did not reach.
     """
 
     name: str
@@ -111,35 +115,66 @@ def _integrate(
 def _program(shape: tuple[int, ...], N: int, level: str, saves: int) -> jax.stages.Compiled:
     number, whole = jax.ShapeDtypeStruct((), float), jax.ShapeDtypeStruct((), np.int32)
     X, ts = (jax.ShapeDtypeStruct(sizes, float) for sizes in (shape, (saves,)))
-    lowered = jax.jit(partial(_integrate, N=N, level=level)).lower(X, whole, ts, *5 * [number])
-    return lowered.compile(COMPILER_OPTIONS)
+    traced = X, whole, ts, *5 * [number]
+    program = jax.jit(partial(_integrate, N=N, level=level))
+    return interruptible(lambda: program.lower(*traced).compile(COMPILER_OPTIONS))
 
 
-def groups(S: int) -> Int[np.ndarray, "groups size"]:
-    """The numbers of S starts in groups of one size, the last filled up with the last start."""
-    number = -(-S // GROUP)
+def groups(ensemble: Ensemble, saves: int) -> Int[np.ndarray, "groups size"]:
+    """The numbers of the starts in groups of one size, the last filled up with the last start.
+
+    In the order of their smallest omega, so that those that need short steps are together.
+    """
+    S = len(ensemble.X)
+    each = ensemble.X[0].nbytes * (STAGES + saves)  # of means every state is kept, too
+    number = -(-S // max(1, min(GROUP, MEMORY // each)))
     size = -(-S // number)
-    return np.minimum(np.arange(number * size), S - 1).reshape(number, size)
+    order = np.argsort(-ensemble.omega0.min(axis=1), stable=True)
+    return order[np.minimum(np.arange(number * size), S - 1)].reshape(number, size)
+
+
+def _omega_of_kept(kept: np.ndarray, k: int, level: str) -> Float[np.ndarray, "T S K"]:
+    """From what `_integrate` keeps; piece by piece, between which Ctrl-C gets through."""
+    if level != "means":
+        return kept
+    states = kept.reshape(-1, *kept.shape[2:])
+    pieces = np.array_split(states, min(len(states), 1 + kept.nbytes // PIECE))
+    return np.concatenate([omega_of_means(piece, k) for piece in pieces]).reshape(*kept.shape[:2], -1)
 
 
 def _follow(
-    ensemble: Ensemble, traced: tuple[Any, ...], *, level: str, advance: Callable[[int], object]
+    ensemble: Ensemble,
+    law: Law,
+    chosen: Horizon,
+    ts: Float[np.ndarray, " T"],
+    *,
+    level: str,
+    rtol: float,
+    atol: float,
+    advance: Callable[[int], object],
 ) -> tuple[Float[np.ndarray, "S T K"], Int[np.ndarray, " S"], Bool[np.ndarray, " S"]]:
-    """Omega, steps and success of every start, from what `_integrate` is given beside them.
+    """Omega, steps and success of every start.
 
-    A group is integrated while the singular values of the one before are taken.
+    A group is integrated while the singular values of the one before are taken: by NumPy, for two of XLA's programs
+    with batches of LAPACK calls wait for each other for ever; on one thread, for a second only waits.
     """
-    k, ts, *_ = traced
     S, K = ensemble.omega0.shape
     omega, steps, successful = np.empty((S, len(ts), K)), np.empty(S, int), np.empty(S, bool)
-    members = groups(S)
+    members = groups(ensemble, len(ts))
     program = _program((members.shape[1], *ensemble.X.shape[1:]), ensemble.N, level, len(ts))
-    solved = one_ahead(lambda group: jax.block_until_ready(program(ensemble.X[group], *traced)), members)
-    for group, (kept, *stats) in zip(members, solved, strict=True):
-        kept = np.swapaxes(np.asarray(kept), 0, 1)
-        omega[group] = omega_of_means(kept, int(k)) if level == "means" else kept
-        steps[group], successful[group] = stats
-        advance(int(group[-1] - group[0]) + 1)
+
+    def solve(group: Int[np.ndarray, " size"]) -> tuple[Array, ...]:
+        omega0 = ensemble.omega0[group]
+        clock = horizon(law, omega0, chosen.t_max)
+        tolerances = state_tolerances(rtol, atol, law, omega0, chosen.t_max, level=level)
+        numbers = map(np.float64, (*clock, *tolerances))
+        return jax.block_until_ready(program(ensemble.X[group], np.int32(law.k), ts, *numbers))
+
+    with threadpool_limits(1, user_api="blas"):
+        for group, (kept, *stats) in zip(members, one_ahead(solve, members), strict=True):
+            omega[group] = np.swapaxes(_omega_of_kept(np.asarray(kept), int(law.k), level), 0, 1)
+            steps[group], successful[group] = stats
+            advance(len(np.unique(group)))
     return omega, steps, successful
 
 
@@ -162,9 +197,8 @@ def run_flow(
     law = Law(FLOWS[name], ensemble.omega0.shape[1] + 1, ensemble.N)
     chosen = horizon(law, ensemble.omega0, t_max)
     ts = chosen.times(saves)
-    tolerances = state_tolerances(rtol, atol, law, ensemble.omega0, chosen.t_max, level=level)
-    traced = np.int32(law.k), ts, *map(np.float64, (*chosen, *tolerances))
-    omega, steps, successful = _follow(ensemble, traced, level=level, advance=advance)
+    options = {"level": level, "rtol": rtol, "atol": atol, "advance": advance}
+    omega, steps, successful = _follow(ensemble, law, chosen, ts, **options)
     growth = np.asarray(law.growth(ts[None, :, None], ensemble.omega0[:, None, :]))
     log_law = np.log(ensemble.omega0)[:, None, :] + growth
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from central_path.plots import DPI, STYLE, Run, read_runs
+from central_path.plots import DPI, STYLE, Run, decades_only, read_runs
 
 BANDS = ((0.0, 1.0, 0.12), (0.05, 0.95, 0.25), (0.25, 0.75, 0.4))  # from, to, opacity
 BLUE, ORANGE = "#0072B2", "#D55E00"
@@ -48,5 +48,6 @@ def draw(folder: Path) -> None:
         axes = figure.subplots(2, len(runs), squeeze=False, sharex="col")
         for i, run in enumerate(runs):
             _draw_flow(run, axes[0, i], axes[1, i])
+        decades_only(list(axes.flat))
         figure.supxlabel("lines: medians; bands: 50, 90 and 100 % of the starts", fontsize=8)
         figure.savefig(folder / "ensemble.png", dpi=DPI)

@@ -54,7 +54,8 @@ def time_to_ratio(
     within = np.asarray(high) <= ratio * np.asarray(low)
     if law.k == 2:
         return np.where(within, 0.0, np.inf)
-    low, high = np.asarray(low), np.maximum(high, ratio * np.asarray(low))
+    low = np.asarray(low)
+    high = np.where(within, 2 * ratio * low, high)
     c1, c2, c3 = law.constants
     a, b, c = c3 * (ratio**4 - 1), c2 * (ratio**2 - 1), c1 * np.log(ratio) - _difference(law, low, high)
     return np.where(within, 0.0, _difference(law, low, np.sqrt(-2 * c / (b + np.sqrt(b**2 - 4 * a * c)))))
@@ -66,7 +67,7 @@ def default_t_max(law: Law, omega0: Float[np.ndarray, "*starts K"]) -> Float[Arr
     Where all omega are within 1 % from the start (C = 2, say), the time of tenfold growth of the smallest.
 
     Raises:
-        ValueError: if an omega of the `unnormalized` flow is 2e4 or more from the start.
+        ValueError: if an omega of the `unnormalized` flow is 2e4 or more from the start, or a horizon beyond float64.
     """
     low, high = np.min(omega0, axis=-1), np.max(omega0, axis=-1)
     if law.k == 2:
@@ -76,8 +77,14 @@ def default_t_max(law: Law, omega0: Float[np.ndarray, "*starts K"]) -> Float[Arr
                 "float64 cannot follow it further; give --t-max to try."
             )
         return law.constants.c1 * np.minimum(TENFOLD, np.log(LARGEST_UNNORMALIZED / high))
-    t_max = time_to_ratio(law, low, high, RATIO)
-    return np.where(t_max > 0, t_max, _difference(law, low, 10 * low))
+    with np.errstate(over="ignore", invalid="ignore"):
+        t_max = time_to_ratio(law, low, high, RATIO)
+        t_max = np.where(t_max > 0, t_max, _difference(law, low, 10 * low))
+    if not np.all(np.isfinite(t_max)):
+        raise ValueError(
+            f"Need omega whose law fits float64 for a default horizon, got {np.max(high):g}: give --t-max to try."
+        )
+    return t_max
 
 
 def horizon(law: Law, omega0: Float[np.ndarray, "*starts K"], t_max: float | None = None) -> Horizon:

@@ -9,6 +9,7 @@ colour-blind-safe and line styles differ, so that the figures read in grey too.
 
 import gc
 import io
+import math
 import sys
 import zipfile
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 
 DPI = 160
 ROUNDING = 1e-17  # what is below it is rounding, and would take the room of the rest
@@ -114,6 +115,9 @@ def decades_only(axes: list[Axes]) -> None:
         low, high = scale.get_view_interval()
         if scale.get_scale() == "log" and high >= 1e3 * low:
             scale.set_minor_locator(NullLocator())
+        if scale.get_scale() == "log" and high > 1e200:  # matplotlib's own ticks can lie beyond float64
+            first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+            scale.set_major_locator(FixedLocator([10.0 ** round(x) for x in np.linspace(first, last, 5)]))
 
 
 def draw_omega(runs: list[Run]) -> Figure:

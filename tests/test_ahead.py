@@ -23,23 +23,33 @@ def test_results_come_in_order_and_the_next_call_runs_while_one_is_used():
     assert list(one_ahead(call, [])) == []
 
 
-def test_an_exception_comes_through_and_ends_the_calls():
-    called = []
+def workers():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+
+
+def test_an_exception_comes_through_and_the_thread_ends():
+    before = workers()
 
     def call(i):
-        called.append(i)
         if i == 1:
             raise ValueError("need something else")
         return i
 
     with pytest.raises(ValueError, match="something else"):
         list(one_ahead(call, range(5)))
-    assert max(called) <= 2
+    for thread in set(workers()) - set(before):
+        thread.join(30)
+    assert set(workers()) <= set(before)
 
 
-def test_who_leaves_early_starts_no_more_calls():
+def test_who_leaves_early_leaves_no_thread():
+    before = workers()
     called = []
     results = one_ahead(called.append, range(100))
     next(results)
+    assert set(workers()) > set(before)
     results.close()
+    for thread in set(workers()) - set(before):
+        thread.join(30)
+    assert set(workers()) <= set(before)
     assert len(called) <= 2

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 from central_path import ensemble, experiment, inputs, simulate
 from central_path.flows import FLOWS, LEVELS
@@ -41,12 +42,63 @@ def test_the_number_of_starts_need_not_fill_its_groups(monkeypatch):
     np.testing.assert_allclose(in_threes.omega, whole.omega, rtol=1e-7)
 
 
-def test_groups_are_of_one_size_and_miss_no_start():
-    for S in (1, 2, 49, 50, 51, 100, 1001):
-        members = ensemble.groups(S)
-        assert members.shape[1] <= ensemble.GROUP
-        assert members.size - S < len(members)
-        np.testing.assert_array_equal(np.unique(members), np.arange(S))
+def made_up(S, shape):
+    omega0 = np.random.default_rng(0).uniform(0.1, 9.0, (S, 3))
+    return ensemble.Ensemble(np.broadcast_to(0.0, (S, *shape)), omega0, N)
+
+
+@pytest.mark.parametrize("S", [1, 2, 49, 50, 51, 100, 1001])
+def test_groups_are_of_one_size_and_miss_no_start(S):
+    gathered = made_up(S, (3, C))
+    members = ensemble.groups(gathered, saves=50)
+    assert members.shape[1] <= ensemble.GROUP
+    assert members.size - S < len(members)
+    np.testing.assert_array_equal(np.unique(members), np.arange(S))
+    assert (np.diff(gathered.omega0.min(axis=1)[members.ravel()]) <= 0).all()  # the hard ones last
+
+
+def test_groups_of_large_states_are_smaller():
+    assert ensemble.groups(made_up(60, (99, 100)), saves=50).shape == (2, 30)
+    assert ensemble.groups(made_up(60, (999, 1000)), saves=50).shape == (60, 1)
+
+
+def test_a_hard_start_costs_its_own_group_alone(monkeypatch):
+    begun = starts("means", 6)
+    options = {"level": "means", **OPTIONS, "t_max": 1e5}
+    monkeypatch.setattr(ensemble, "GROUP", 3)
+    before = ensemble.run_flow("riemannian", ensemble.gather(begun, "means"), **options)
+    U, omega0, Vt = np.linalg.svd(begun[0].X.mean(axis=2) if begun[0].X.ndim == 3 else begun[0].X, full_matrices=False)
+    hard = omega0[:3] * [1, 1, 1e-4]
+    hard = experiment.Start((U[:, :3] * hard) @ Vt[:3], hard, N)
+    after = ensemble.run_flow("riemannian", ensemble.gather([hard, *begun[1:]], "means"), **options)
+    assert after.agrees(1e-6).all()
+    assert after.steps[0] > 2 * before.steps.max()
+    assert np.sum(after.steps == after.steps[0]) == 3
+    assert after.steps.min() <= before.steps.max()
+
+
+def test_singular_values_are_taken_piece_by_piece(monkeypatch):
+    gathered = ensemble.gather(starts("means"), "means")
+    whole = ensemble.run_flow("riemannian", gathered, level="means", **OPTIONS)
+    sizes = []
+    one_call = ensemble.omega_of_means
+    monkeypatch.setattr(ensemble, "omega_of_means", lambda M, k: [sizes.append(len(M)), one_call(M, k)][1])
+    monkeypatch.setattr(ensemble, "PIECE", 1000)
+    in_pieces = ensemble.run_flow("riemannian", gathered, level="means", **OPTIONS)
+    assert len(sizes) > 10
+    assert sum(sizes) == K * OPTIONS["saves"]
+    np.testing.assert_array_equal(in_pieces.omega, whole.omega)
+
+
+def test_small_matrices_are_left_to_one_thread():
+    threads = []
+
+    def look(number):
+        threads.extend(pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas")
+
+    ensemble.run_flow("riemannian", ensemble.gather(starts("means"), "means"), level="means", **OPTIONS, advance=look)
+    assert threads
+    assert set(threads) == {1}
 
 
 def test_steps_are_as_short_as_one_start_of_a_group_needs(monkeypatch):
@@ -64,8 +116,9 @@ def test_steps_are_as_short_as_one_start_of_a_group_needs(monkeypatch):
     assert both.max_relative_error[0] > 2 * alone.max_relative_error[0]
 
 
-def test_a_solve_that_does_not_reach_its_end_is_no_success_and_progress_counts_every_start():
+def test_a_solve_that_does_not_reach_its_end_is_no_success_and_progress_counts_every_start(monkeypatch):
     gathered = ensemble.gather(starts("means", 7), "means")
+    monkeypatch.setattr(ensemble, "GROUP", 3)  # so that the last is filled up
     told = []
     options = OPTIONS | {"rtol": 0.0, "atol": 0.0}  # which no step keeps
     result = ensemble.run_flow("riemannian", gathered, level="means", **options, advance=told.append)
@@ -107,6 +160,13 @@ def test_the_program_writes_quantiles_arrays_and_a_figure(tmp_path, capsys):
     assert simulate.main([*SMALL, "--no-plots", "--tolerance", "1e-14", "--output", str(out)]) == 1
     assert json.loads((out / "summary.json").read_text())["flows"]["riemannian"]["disagreeing_seeds"]
     assert {path.name for path in out.iterdir()} == {"summary.json", "ensemble.npz"}
+
+
+@pytest.mark.parametrize(("many", "figure"), [(["--ensemble", "5"], "ensemble.png"), ([], "omega.png")])
+def test_the_longest_horizon_has_a_figure(tmp_path, many, figure):
+    run = ["--C", "4", "--N", "6", "--level", "spectrum", "--flow", "riemannian", "--quiet", *many]
+    assert simulate.main([*run, "--t-max", "1e280", "--output", str(tmp_path)]) in (0, 1)
+    assert (tmp_path / figure).stat().st_size > 0
 
 
 @pytest.mark.parametrize(

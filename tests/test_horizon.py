@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from central_path.flows import FLOWS
-from central_path.horizon import default_t_max, horizon
+from central_path.horizon import default_t_max, horizon, time_to_ratio
 from central_path.laws import Law
 
 OMEGA0 = np.array([7.0, 3.0, 0.4])
@@ -66,3 +66,12 @@ def test_several_starts_share_the_longest_horizon_and_the_first_clock_or_what_fl
     assert shared.scale == min(one.scale for one in each)
     assert shared.power == each[0].power
     assert horizon(law, omega0, 5.0).t_max == 5.0
+
+
+@pytest.mark.parametrize("k", [0, 1])
+def test_the_smallest_omega_have_a_horizon_without_a_warning_and_the_largest_a_clear_refusal(k):
+    law = Law(k, 2, 10)
+    assert np.isfinite(default_t_max(law, np.array([1e-80]))).all()
+    assert time_to_ratio(law, 1e-80, 1e-80, 1.01) == 0
+    with pytest.raises(ValueError, match="give --t-max"):
+        default_t_max(Law(0, 3, 10), np.array([1e80, 1e79]))
