@@ -7,7 +7,7 @@ which such growth is a straight line,
 
 linear up to about `scale`, the time at which growth begins, and a power beyond. A method of order 8 needs a third to a
 half of the steps that it needs in t, and interpolates better between them. The clock is only a change of variable:
-any scale and power give the same trajectory, with other steps. Only observables are kept, never states.
+any scale and power give the same trajectory, with other steps. Only what is observed is kept.
 """
 
 from collections.abc import Callable
