@@ -3,12 +3,9 @@
     L(W, H, b) = 1/2 ||W H + b 1^T - Y||^2,   W' = R H^T,  H' = W^T R,  b' = R 1,   R = Y - W H - b 1^T
 
 with W (C, P), H (P, CN), b (C,), or without b. Four phases: b goes to 1/C at rate CN; about (0, 0, 1/C) the flow is
-linear, with Yx = Y - 11^T/C (Yx = Y without bias), growth sqrt(N) in the subspace
-
-    S = {H = W^T Yx / sqrt(N)}, with bias also 1^T W = 0     (NC1 and NC3 hold there)
-
-and rates -sqrt(N) and 0 outside, so that the angle to S falls as e^(-sqrt(N) t); in S each nonzero eigenvalue s of
-W W^T then obeys s' = 2 sqrt(N) s (1 - s/sqrt(N)), which brings NC2 at rate 2 sqrt(N). The end is a Simplex ETF,
+linear and turns (W, H) into the subspace S of NC1 and NC3, at an angle that falls as e^(-sqrt(N) t)
+(`central_path.models.linear_flow`); in S each nonzero eigenvalue s of W W^T then obeys
+s' = 2 sqrt(N) s (1 - s/sqrt(N)), which brings NC2 at rate 2 sqrt(N). The end is a Simplex ETF,
 
     W W^T = sqrt(N) (I - 11^T/C),  H = N^(-1/2) W^T (x) 1_N^T,  b = 1/C       (without bias W W^T = sqrt(N) I)
 
@@ -30,6 +27,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from central_path.models.frames import centring, labels_of
+from central_path.models.linear_flow import LinearFlow
 from central_path.models.model import VALUE, Fact, Layer, Line, Model, Panel, Path, Point, random_point
 from central_path.models.optimise import downhill, flow
 
@@ -68,32 +66,22 @@ class Mixon(Model):
         return labels_of(self.C, self.N)
 
     @property
-    def rate(self) -> float:
-        """sqrt(N), of the linear growth."""
-        return float(np.sqrt(self.N))
-
-    @property
     def frame(self) -> np.ndarray:
         """What the end state's Gram matrices are multiples of."""
         return centring(self.C) if self.bias else np.eye(self.C)
 
     @property
-    def targets(self) -> np.ndarray:
-        """Yx, what the linear flow sees of Y."""
-        return np.repeat(self.frame, self.N, axis=1)
+    def linear(self) -> LinearFlow:
+        """The flow about the equilibrium that a small start escapes from."""
+        return LinearFlow(self.frame, self.N)
 
     def start(self, seed: int) -> Point:
         """Normal entries of size eps; in S with b = 1/C if aligned."""
         shapes = {"W": (self.C, self.P), "H": (self.P, self.C * self.N), "b": (self.C,)}
         point = random_point(seed, shapes, self.eps)
         if self.aligned:
-            point = self.into_S(point)
+            point = self.linear.into_S(point) | {"b": jnp.full(self.C, 1 / self.C)}
         return point if self.bias else {key: point[key] for key in ("W", "H")}
-
-    def into_S(self, point: Point) -> Point:
-        """Keep W (with bias, its rows about their mean), and take H from it."""
-        W = jnp.asarray(self.frame) @ point["W"]
-        return {"W": W, "H": W.T @ jnp.asarray(self.targets) / self.rate, "b": jnp.full(self.C, 1 / self.C)}
 
     def offset(self, point: Point) -> Float[Array, " C"]:
         """The bias b, zero where there is none."""
@@ -106,8 +94,8 @@ class Mixon(Model):
 
     def run(self, point: Point) -> Path:
         """Gradient flow past the escape of the slowest direction, from t = log(sqrt(N)/s)/(2 sqrt(N)) on."""
-        s = self.eigenvalues(self.parts(point)[0])[0]
-        return self.follow(point, np.log(self.rate / s) / 2 + E_FOLDS)
+        s = self.eigenvalues(self.linear.parts(point)[0])[0]
+        return self.follow(point, np.log(self.linear.rate / s) / 2 + E_FOLDS)
 
     def measured(self, point: Point) -> dict[str, Array]:
         """Loss, Gram matrices, logits."""
@@ -121,8 +109,8 @@ class Mixon(Model):
         return {
             VALUE: np.zeros(()),
             "W W^T": size * self.frame,
-            "H^T H": self.targets.T @ self.targets / size,
-            "W H": self.targets,
+            "H^T H": self.linear.targets.T @ self.linear.targets / size,
+            "W H": self.linear.targets,
             "b": np.full(self.C, 1 / self.C if self.bias else 0.0),
         }
 
@@ -130,7 +118,7 @@ class Mixon(Model):
         """W, b and the free features."""
         return Layer(point["W"], self.offset(point), point["H"].T, self.labels)
 
-    # the linear flow and what is exact about the full one
+    # about the start and on the way
 
     def rest(self) -> Point:
         """The equilibrium that the flow escapes from."""
@@ -143,33 +131,11 @@ class Mixon(Model):
 
     def follow(self, point: Point, e_folds: float, field=downhill) -> Path:
         """The flow for a time of so many e-folds of the linear growth."""
-        return flow(self, point, field, ts=np.linspace(0.0, e_folds / self.rate, TIMES), atol=1e-20)
-
-    def parts(self, point: Point) -> tuple[Point, Point, Point]:
-        """The growing, shrinking and resting parts of (W, H), in closed form."""
-        W, H = point["W"], point["H"]
-        Wx, K = self.frame @ W, H @ self.targets.T / self.rate
-        parts = []
-        for sign in (1, -1):
-            V = (Wx.T + sign * K) / 2
-            parts.append({"W": V.T, "H": sign * V @ self.targets / self.rate})
-        grows, shrinks = parts
-        return grows, shrinks, {key: point[key] - grows[key] - shrinks[key] for key in ("W", "H")}
+        return flow(self, point, field, ts=np.linspace(0.0, e_folds / self.linear.rate, TIMES), atol=1e-20)
 
     def eigenvalues(self, point: Point) -> np.ndarray:
         """Of W W^T, ascending, without the one of 1 with bias."""
         return np.linalg.eigvalsh(np.asarray(point["W"] @ point["W"].T))[int(self.bias) :]
-
-    def angle(self, point: Point) -> float:
-        """Distance of (W, H) from S over its norm."""
-        grows, *off = self.parts(point)
-        out = sum(_norm2(part) for part in off)
-        return float(np.sqrt(out / (out + _norm2(grows))))
-
-    def asymptote(self, start: Point) -> float:
-        """What the angle's e^(sqrt(N) t) multiple tends to from a start, under the linear flow."""
-        grows, _, rests = self.parts(start)
-        return float(np.sqrt(_norm2(rests) / _norm2(grows)))
 
     def conserved(self, point: Point) -> Float[Array, "P P"]:
         """W^T W - H H^T."""
@@ -179,10 +145,6 @@ class Mixon(Model):
         """Features about their class means."""
         H = point["H"].reshape(self.P, self.C, self.N)
         return (H - jnp.mean(H, axis=2, keepdims=True)).reshape(self.P, -1)
-
-    def logistic(self, s0: float, t: np.ndarray) -> np.ndarray:
-        """The eigenvalue of W W^T at times t from s0, in S."""
-        return self.rate / (1 + (self.rate / s0 - 1) * np.exp(-2 * self.rate * t))
 
     @classmethod
     def facts(cls) -> Iterator[Fact]:
@@ -214,14 +176,14 @@ class Mixon(Model):
         start = model.from_rest(1, 1e-6)
         for label, field in (("linear flow", linearised), ("full flow", downhill)):
             path = model.follow(start, 12.0, field)
-            lines.append(Line(label, path.x, _along(model.angle, path)))
-        line = model.asymptote(start) * np.exp(-model.rate * path.x)
+            lines.append(Line(label, path.x, _along(model.linear.angle, path)))
+        line = model.linear.asymptote(start) * np.exp(-model.linear.rate * path.x)
         lines.append(Line("rate sqrt(N)", path.x, line, "predicted"))
         model = cls(aligned=True, eps=0.3)
         path = model.run(model.from_rest(0, 1e-2))
         found = _along(model.eigenvalues, path)
         escape = [Line(f"eigenvalue {j + 1}", path.x, found[:, j]) for j in range(found.shape[1])]
-        escape += [Line("logistic", path.x, model.logistic(s, path.x), "predicted") for s in found[0]]
+        escape += [Line("logistic", path.x, model.linear.logistic(s, path.x), "predicted") for s in found[0]]
         return [
             Panel("From a small start", "t", "angle to NC1 and NC3", tuple(lines), log_y=True),
             Panel("Within NC1 and NC3", "t", "eigenvalues of W W^T", tuple(escape)),
@@ -232,10 +194,6 @@ def linearised(model: Mixon, point: Point) -> Point:
     """The field of the flow about its rest, by forward over reverse differentiation."""
     rest = model.rest()
     return jax.jvp(lambda p: downhill(model, p), (rest,), (jax.tree.map(jnp.subtract, point, rest),))[1]
-
-
-def _norm2(part: Point) -> float:
-    return float(sum(jnp.sum(value**2) for value in part.values()))
 
 
 def _along(see, path: Path) -> np.ndarray:
@@ -250,7 +208,7 @@ def _spectrum(model: Mixon) -> Iterator[Fact]:
     jacobian = jax.jacfwd(lambda x: ravel_pytree(downhill(model, build(x)))[0])(flat)
     values, C, P, N = np.linalg.eigvalsh(np.asarray(jacobian)), model.C, model.P, model.N
     many = P * (C - 1) if model.bias else P * C
-    for name, at, count in (("sqrt(N)", model.rate, many), ("0", 0.0, C * P * (N + 1) - 2 * many)):
+    for name, at, count in (("sqrt(N)", model.linear.rate, many), ("0", 0.0, C * P * (N + 1) - 2 * many)):
         found = float(np.sum(np.abs(values - at) < 1e-12))
         name = f"multiplicity of {name} at rest, {'with' if model.bias else 'no'} bias"
         yield Fact(name, found, float(count), 0.05, "a count", found - (count - P if model.bias else count + P))
@@ -259,37 +217,38 @@ def _spectrum(model: Mixon) -> Iterator[Fact]:
 def _alignment(model: Mixon) -> Iterator[Fact]:
     """The angle to S, under both flows, against its asymptote."""
     start, reason = model.from_rest(1, 1e-6), "the shrinking part, and size^2: 1e-12 e^(2 sqrt(N) t)"
-    predicted = model.asymptote(start)
+    rate, predicted = model.linear.rate, model.linear.asymptote(start)
     for label, field in (("linear", linearised), ("full", downhill)):
         path = model.follow(start, 8.0, field)
-        angles = _along(model.angle, path)
+        angles = _along(model.linear.angle, path)
         slope = float(np.log(angles[-16] / angles[-1]) / (path.x[-1] - path.x[-16]))
         constant = float(angles[-1] * np.exp(8.0))
-        yield Fact(f"rate of alignment, {label} flow", slope, model.rate, 1e-4, reason, slope - 2 * model.rate)
+        yield Fact(f"rate of alignment, {label} flow", slope, rate, 1e-4, reason, slope - 2 * rate)
         yield Fact(f"angle e^(sqrt(N) t), {label} flow", constant, predicted, 1e-4, reason, constant - 2 * predicted)
 
 
 def _in_S(model: Mixon) -> Iterator[Fact]:
     """The flow stays in S, where eigenvalues are logistic, and NC2 comes at rate 2 sqrt(N)."""
-    start, worst, found = model.start(0), [], np.array([])
+    linear, start, worst, found = model.linear, model.start(0), [], np.array([])
     outside = start | {"W": start["W"] + 0.1 / np.sqrt(model.P)}  # 1^T W != 0
     for point in (outside, start):
         path = model.follow(point, 8.0)
         found = _along(model.eigenvalues, path)
-        law = np.stack([model.logistic(s, path.x) for s in found[0]], axis=1)
+        law = np.stack([linear.logistic(s, path.x) for s in found[0]], axis=1)
         worst.append(float(np.max(np.abs(found - law))))
     yield Fact("eigenvalues of W W^T, logistic law", worst[1], 0.0, 1e-8, "of the integrator, rtol 1e-11", worst[0])
-    gap = model.rate - found[:, 0]
+    gap = linear.rate - found[:, 0]
     use = (gap < 1e-2) & (gap > 1e-6)
     slope = -float(np.polyfit(path.x[use], np.log(gap[use]), 1)[0])
-    yield Fact("rate of NC2 in S", slope, 2 * model.rate, 1e-2, "second order in the gap", slope - model.rate)
+    yield Fact("rate of NC2 in S", slope, 2 * linear.rate, 1e-2, "second order in the gap", slope - linear.rate)
 
 
 def _orders(model: Mixon) -> Iterator[Fact]:
     """How the limit depends on the start's size; and the deviations that remain, from the linear flow alone."""
     eps = 1e-4
     start = model.from_rest(0, eps)
-    U = np.linalg.svd(np.asarray(model.parts(start)[0]["W"]).T)[0][:, : model.C - 1]  # what the rows of W turn to
+    grows = model.linear.parts(start)[0]
+    U = np.linalg.svd(np.asarray(grows["W"]).T)[0][:, : model.C - 1]  # what the rows of W turn to
     E0 = np.asarray(model.deviations(start))
     found = float(jnp.linalg.norm(model.deviations(model.run(start).point))) / eps
     kept, all_of_it = (float(np.linalg.norm(E)) / eps for E in (E0 - U @ (U.T @ E0), E0))
@@ -301,7 +260,7 @@ def _orders(model: Mixon) -> Iterator[Fact]:
         path = model.run(model.from_rest(0, eps))
         end, want = model.measured(path.point), model.predicted(path.point)
         off = [float(jnp.linalg.norm(end[key] - want[key])) for key in ("W W^T", "b")]
-        errors.append([model.angle(path.point), *off, float(path.ys["nc1"][-1])])
+        errors.append([model.linear.angle(path.point), *off, float(path.ys["nc1"][-1])])
     slopes = np.log(np.divide(*errors)) / np.log(SIZES[0] / SIZES[1])
     for name, order, slope in zip(("angle to S", "W W^T", "b", "NC1"), (1, 2, 1, 6), slopes.tolist(), strict=True):
         name = f"order in eps of the limit's error, {name}"

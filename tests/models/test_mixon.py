@@ -23,7 +23,7 @@ def test_the_closed_form_rests_in_S_with_loss_zero(bias):
     point = {"W": W, "H": H} | ({"b": jnp.full(5, 0.2)} if bias else {})
     assert float(model.loss(point)) < 1e-30
     assert size(downhill(model, point)) < 1e-14
-    assert model.angle(point) < 1e-15
+    assert model.linear.angle(point) < 1e-15
     wanted = model.predicted(point)
     assert all(size(value - wanted[key]) < 1e-14 for key, value in model.measured(point).items())
 
@@ -32,7 +32,7 @@ def test_the_closed_form_rests_in_S_with_loss_zero(bias):
 def test_the_parts_are_eigenvectors_of_the_linear_flow(bias):
     model = Mixon(C=3, P=4, N=7, bias=bias)
     start = model.from_rest(5, 1.0)
-    parts = model.parts(start)
+    parts = model.linear.parts(start)
     for part, rate in zip(parts, (np.sqrt(7), -np.sqrt(7), 0.0), strict=True):
         velocity = linearised(model, model.rest() | part)
         assert size({key: velocity[key] - rate * part[key] for key in part}) < 1e-13
@@ -41,8 +41,8 @@ def test_the_parts_are_eigenvectors_of_the_linear_flow(bias):
 
 def test_an_eigenvalue_is_half_way_at_the_escape_time():
     model, s = Mixon(), 1e-6
-    t = np.log(model.rate / s) / (2 * model.rate)
-    assert model.logistic(s, np.array([t])) == pytest.approx(model.rate / 2, rel=1e-6)
+    t = np.log(model.linear.rate / s) / (2 * model.linear.rate)
+    assert model.linear.logistic(s, np.array([t])) == pytest.approx(model.linear.rate / 2, rel=1e-6)
 
 
 def test_too_few_dimensions_leave_some_loss():
