@@ -9,6 +9,8 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+pytest.register_assert_rewrite("refusal")
+
 SEEDS = range(5)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusal import refused
 
 from central_path import simulate
 
@@ -72,13 +73,5 @@ def faulty(tmp_path_factory):
 def test_unusable_input_ends_in_one_line_and_exit_code_2(arguments, faulty, capsys, monkeypatch):
     monkeypatch.chdir(faulty)
     before = {path.name: path.stat().st_size for path in faulty.rglob("*")}
-    try:
-        code = simulate.main(arguments.split())
-    except SystemExit as exit_:
-        code = exit_.code
-    shown = capsys.readouterr()
-    assert code == 2
-    assert FAULTS[arguments] in shown.err
-    assert shown.err.count("\n") == 1
-    assert shown.out == ""
+    assert FAULTS[arguments] in refused(capsys, simulate.main, arguments.split())
     assert {path.name: path.stat().st_size for path in faulty.rglob("*")} == before

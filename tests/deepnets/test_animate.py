@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 from PIL import Image
+from refusal import refused
 
 from central_path import flows, laws, samples
 from deepnet_runs import animate, moving_picture, plane, records
@@ -144,16 +145,6 @@ def planted_run(folder, features, labels, epochs=2):
         records.write_features(folder, epoch, features, labels)
 
 
-def refused(capsys, *arguments):
-    try:
-        code = animate.main(list(arguments))
-    except SystemExit as error:
-        code = error.code
-    said = capsys.readouterr()
-    assert (code, said.out, said.err.count("\n")) == (2, "", 1)
-    return said.err
-
-
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
@@ -183,7 +174,7 @@ def test_what_cannot_be_drawn_gets_one_line_and_writes_nothing(tmp_path, capsys,
     before = sorted(tmp_path.rglob("*"))
     options = [] if "--output" in arguments else ["--output", "out/a.gif"]
     options += [] if "--classes" in arguments else ["--classes", "2", "5", "9"]
-    assert match in refused(capsys, *arguments, *options)
+    assert match in refused(capsys, animate.main, [*arguments, *options])
     assert sorted(tmp_path.rglob("*")) == before
 
 

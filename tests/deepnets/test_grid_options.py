@@ -3,6 +3,7 @@
 import shlex
 
 import pytest
+from refusal import refused
 
 from deepnet_runs import cells, grid, launch, options
 from deepnet_runs.conditions import USUAL, VARIED
@@ -57,16 +58,7 @@ def test_a_bad_command_gets_one_line_and_writes_nothing(tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     given = arguments if "--output" in arguments or "--executor" in arguments else ["--executor", "local", *arguments]
-    try:
-        code = grid.main(given)
-    except SystemExit as error:  # argparse's way
-        code = error.code
-    said = capsys.readouterr()
-    assert code == 2
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    assert said.err.startswith(f"{grid.PROGRAM}: error: ")
-    assert match in said.err
+    assert match in refused(capsys, grid.main, given, f"{grid.PROGRAM}: error: ")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

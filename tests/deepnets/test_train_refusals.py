@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from refusal import refused
 from short_runs import new_trainer, short
 
 from deepnet_runs import records, train
@@ -14,18 +15,10 @@ from deepnet_runs.recipes import DivergenceError, recipe
 from deepnet_runs.trainer import check_batches
 
 
-def refused(capsys, arguments, match):
-    try:
-        code = train.main(arguments)
-    except SystemExit as error:  # argparse's way
-        code = error.code
-    said = capsys.readouterr()
-    assert code == 2
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    assert said.err.startswith("python -m deepnet_runs.train: error: ")
-    assert match in said.err
-    return said.err
+def training_refused(capsys, arguments, match):
+    message = refused(capsys, train.main, arguments, "python -m deepnet_runs.train: error: ")
+    assert match in message
+    return message
 
 
 @pytest.mark.parametrize(
@@ -64,13 +57,13 @@ def refused(capsys, arguments, match):
 def test_a_bad_command_gets_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys, arguments, match):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    refused(capsys, ["--output", "out", *arguments], match)
+    training_refused(capsys, ["--output", "out", *arguments], match)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_cuda_without_a_device_is_refused(tmp_path, capsys):
-    refused(capsys, ["--device", "cuda", "--output", str(tmp_path / "out")], "got none: give --device cpu")
+    training_refused(capsys, ["--device", "cuda", "--output", str(tmp_path / "out")], "got none: give --device cpu")
     assert not list(tmp_path.iterdir())
 
 
@@ -81,8 +74,10 @@ def contents(folder):
 def test_another_run_in_the_folder_is_left_alone(run, capsys):
     folder, _ = run
     before = contents(folder)
-    refused(capsys, ["--output", str(folder)], "give --resume to go on, or another --output")
-    message = refused(capsys, ["--output", str(folder), "--resume", "--epochs", "5", "--lr", "0.2"], "lr = 0.2 for 0.1")
+    training_refused(capsys, ["--output", str(folder)], "give --resume to go on, or another --output")
+    message = training_refused(
+        capsys, ["--output", str(folder), "--resume", "--epochs", "5", "--lr", "0.2"], "lr = 0.2 for 0.1"
+    )
     assert "epochs = 5 for 3" in message
     assert "seed = 0 for 3" in message
     assert "network" not in message
@@ -92,7 +87,7 @@ def test_another_run_in_the_folder_is_left_alone(run, capsys):
 def test_a_folder_to_which_another_run_writes_is_refused(tmp_path, capsys):
     short_run = ["--output", str(tmp_path), "--network", "vgg7", "--epochs", "1", "--device", "cpu", "--quiet"]
     with records.held(tmp_path):
-        refused(capsys, short_run, "Need a folder to which no other run writes")
+        training_refused(capsys, short_run, "Need a folder to which no other run writes")
         assert not list(tmp_path.iterdir())
     assert train.main(short_run) == 0
 
@@ -107,18 +102,18 @@ def test_a_last_batch_of_one_image_is_refused_where_it_is_trained_on():
 
 def test_rows_without_a_checkpoint_are_left_alone(tmp_path, capsys):
     (tmp_path / "measurements.jsonl").write_text("{}\n")
-    refused(capsys, ["--output", str(tmp_path)], "Need a folder without a run")
+    training_refused(capsys, ["--output", str(tmp_path)], "Need a folder without a run")
     assert (tmp_path / "measurements.jsonl").read_text() == "{}\n"
 
 
 def test_a_file_in_the_place_of_the_features_folder_is_refused(tmp_path, capsys):
     (tmp_path / "features").touch()
-    refused(capsys, ["--output", str(tmp_path)], "features to be a folder")
+    training_refused(capsys, ["--output", str(tmp_path)], "features to be a folder")
 
 
 def test_tensorboard_without_the_package_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    refused(capsys, ["--tensorboard", "--output", str(tmp_path / "out")], "pip install tensorboard")
+    training_refused(capsys, ["--tensorboard", "--output", str(tmp_path / "out")], "pip install tensorboard")
     assert not list(tmp_path.iterdir())
 
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from refusal import refused
 
 from central_path.models import __main__ as program
 from central_path.models import outcome, report
@@ -46,14 +47,7 @@ def test_models_judged_side_by_side_come_in_their_order(tmp_path, capsys):
 def test_what_cannot_be_gets_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys, arguments, match):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    try:
-        code = program.main(["--no-plots", *arguments])
-    except SystemExit as error:
-        code = error.code
-    said = capsys.readouterr()
-    assert (code, said.out) == (2, "")
-    assert said.err.count("\n") == 1
-    assert match in said.err
+    assert match in refused(capsys, program.main, ["--no-plots", *arguments])
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
