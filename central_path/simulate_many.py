@@ -1,4 +1,4 @@
-"""`python -m central_path.simulate ... --ensemble S`: many random starts at once, and how they spread.
+"""Many random starts at once (`python -m central_path.simulate --ensemble S`), and how their results spread.
 
 Writes summary.json (quantiles over the starts), ensemble.npz (omega of every start at every time) and ensemble.png.
 """

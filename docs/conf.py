@@ -1,22 +1,18 @@
-"""How the pages are built: `python -m sphinx -W --keep-going -b html docs docs/_build/html`.
+"""How the pages are built: `python -m sphinx -W --keep-going -c docs -b html . docs/_build/html`.
 
-Pages that have their place elsewhere in the repository (README.md, the benchmarks, the notebooks) are copied here at
-build time, and those of the API reference written; git ignores both.
+The source directory is the root of the repository, so that README.md, the notebooks and the pages of docs/ are read in
+place and a relative link leads to the same file here and on a Git server.
 """
 
+import re
 import sys
+import typing
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
-
-import borrowed  # noqa: E402
-import modules  # noqa: E402
+sys.path.insert(0, str(Path(__file__).parents[1]))
+typing.GENERATING_DOCUMENTATION = "central_path"  # jaxtyping then shows a shape as it is written
 
 from central_path import __version__  # noqa: E402
-
-borrowed.copy(HERE.parent, HERE)
-modules.write(HERE.parent, HERE / "api")
 
 project = "central_path"
 author = "The central_path developers"
@@ -26,32 +22,65 @@ version = release = __version__
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
-    "docstrings",
-    "signatures",
-    "crossings",
-    "breaks",
-    "borrowed",
+    "sphinx.ext.viewcode",
+    "sphinx-mathjax-offline",  # MathJax beside the pages instead of from a network
 ]
-exclude_patterns = ["_build", "**.ipynb_checkpoints"]
-default_role = "literal"
+root_doc = "docs/index"
+include_patterns = ["*.md", "docs/**", "notebooks/*.ipynb", "benchmarks/README.md"]
+exclude_patterns = ["docs/_*", "**.ipynb_checkpoints"]
+templates_path = [str(Path(__file__).parent / "_templates")]  # absolute: autosummary starts from the source directory
+default_role = "py:obj"  # a name in backticks leads to its documentation, if it has one
+suppress_warnings = ["ref.python"]  # a class name that two modules use
 
 nb_execution_mode = "off"  # notebooks are kept with their outputs; the tests run them
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3  # as on the page that a Git server shows
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # `signatures` shows them as they are written
 autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
 napoleon_numpy_docstring = False
 add_module_names = False
+python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
 python_maximum_signature_line_length = 100
 
 html_theme = "furo"
 html_title = f"central_path {release}"
 html_static_path = ["_static"]
+html_extra_path = ["_extra"]  # index.html, which leads to docs/index.html
 html_css_files = ["pages.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {"top_of_page_buttons": []}
+
+SECTION = re.compile(r"(Raises|Returns|Yields|Args|Examples?|Note|Source):$")
+
+
+def mark_up(app, what, name, obj, options, lines):
+    """Mark up a docstring, which is plain text, as reStructuredText, before napoleon reads it.
+
+    Indented blocks outside sections are formulas and tables and become literal blocks. In prose, every mark of
+    reStructuredText outside backticks is escaped.
+    """
+    marked = ["..", ""] if what in ("property", "attribute") else []  # napoleon takes "word: " on a first line for a type
+    state = "prose"
+    for line in lines:
+        indented = line[:1].isspace()
+        if line.strip() and not indented:
+            state = "section" if SECTION.match(line) else "prose"
+        elif indented and state == "prose":
+            marked += ["::", ""]
+            state = "literal"
+        if state != "literal" and ">>>" not in line:
+            line = re.sub(r"(`[^`]+`)|([\\*|_])", lambda found: found[1] or f"\\{found[2]}", line)
+        marked.append(line)
+    lines[:] = marked
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", mark_up, priority=400)
