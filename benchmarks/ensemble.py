@@ -24,7 +24,7 @@ SAVES = 50
 
 
 def by_scipy(M, ts, C, N, law_clock):
-    """Omega (T, K) of one start by DOP853."""
+    """omega (T, K) of one start by DOP853."""
     shape = M.shape
 
     def field(_, y):

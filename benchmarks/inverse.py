@@ -25,7 +25,7 @@ SECONDS, ERROR = 0.5, 1e-14
 
 
 def exact(constants, omega0, t, guess):
-    """Omega(t) to 40 digits."""
+    """omega(t) to 40 digits."""
     c1, c2, c3 = (mpmath.mpf(c) for c in constants)
 
     def F(w):

@@ -140,16 +140,38 @@ def numbers(text: str) -> str:
     )
 
 
+def entry(kind: str, key: str, fields: dict[str, str]) -> str:
+    """One entry of BibTeX."""
+    return "\n".join([f"@{kind}{{{key},", *(f"  {name:<9} = {{{text}}}," for name, text in fields.items()), "}"])
+
+
 def bibtex(text: str) -> str:
-    """The preferred citation of CITATION.cff as BibTeX."""
-    cited = text.split("preferred-citation:")[1]
-    value = dict(re.findall(r"^  ([a-z-]+): \"?(.*?)\"?$", cited, re.M))
-    names = re.findall(r"family-names: (.*)\n +given-names: (.*)", cited)
-    authors = " and ".join(f"{family}, {given.replace('.', '. ').strip()}" for family, given in names)
-    fields = {"title": f"{{{value['title']}}}", "author": authors, "booktitle": value["collection-title"]}
-    fields |= {"year": value["year"], "url": value["url"]}
-    lines = [f"  {name:<9} = {{{entry}}}," for name, entry in fields.items()]
-    return "\n".join(["```bibtex", f"@inproceedings{{{names[0][0].lower()}{value['year']}neural,", *lines, "}", "```"])
+    """The software and the paper of CITATION.cff as BibTeX."""
+    software, paper = text.split("references:")
+    own = dict(re.findall(r"^([a-z-]+): \"?(.*?)\"?$", software, re.M))
+    developers = re.findall(r"- name: \"(.*)\"", software)
+    cited = dict(re.findall(r"^  [- ] ([a-z-]+): \"?(.*?)\"?$", paper, re.M))
+    names = re.findall(r"family-names: (.*)\n +given-names: (.*)", paper)
+    entries = [
+        entry(
+            "software",
+            "central_path",
+            {"title": f"{{{own['title']}}}", "author": f"{{{developers[0]}}}"}
+            | {"version": own["version"], "url": own["repository-code"]},
+        ),
+        entry(
+            "inproceedings",
+            f"{names[0][0].lower()}{cited['year']}neural",
+            {
+                "title": f"{{{cited['title']}}}",
+                "author": " and ".join(f"{family}, {given.replace('.', '. ').strip()}" for family, given in names),
+                "booktitle": cited["collection-title"],
+                "year": cited["year"],
+                "url": cited["url"],
+            },
+        ),
+    ]
+    return "\n".join(["```bibtex", "\n\n".join(entries), "```"])
 
 
 def between(page: str, name: str, text: str) -> str:

@@ -153,7 +153,7 @@ def _follow(
     atol: float,
     advance: Callable[[int], object],
 ) -> tuple[Float[np.ndarray, "S T K"], Int[np.ndarray, " S"], Bool[np.ndarray, " S"]]:
-    """Omega, steps and success of every start.
+    """omega, steps and success of every start.
 
     A group is integrated while the singular values of the one before are taken: by NumPy, for two of XLA's programs
     with batches of LAPACK calls wait for each other for ever; on one thread, for a second only waits.

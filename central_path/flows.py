@@ -78,7 +78,7 @@ def means_field(M: Float[Array, "P C"], k: Exponent, *, N: int) -> Float[Array, 
 
 
 def spectrum_field(omega: Float[Array, " K"], k: Exponent, *, N: int) -> Float[Array, " K"]:
-    """D omega/dt = (1/N) (1 + omega^2/C)^k omega/(C + omega^2)^2, every omega_j by itself (Lemma 5, amended)."""
+    """d omega/dt = (1/N) (1 + omega^2/C)^k omega/(C + omega^2)^2, every omega_j by itself (Lemma 5, amended)."""
     return Law(jnp.asarray(k, float), len(omega) + 1, N).rate(omega)
 
 

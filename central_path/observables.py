@@ -23,7 +23,7 @@ from central_path.problem import (
 
 
 def of_spectrum(omega: Float[Array, " K"], k: Exponent) -> dict[str, Array]:
-    """Omega, the three losses of Lemma 1, and NC1 = sum 1/omega_j^2.
+    """omega, the three losses of Lemma 1, and NC1 = sum 1/omega_j^2.
 
     That NC1 is exact in all three flows, where the range of Mbar is Sigma_W-invariant.
     """

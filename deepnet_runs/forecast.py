@@ -23,7 +23,7 @@ WITHOUT_A_LAW = ("constant", "log-log line")
 
 
 class Forecast(NamedTuple):
-    """Omega of every epoch of a window as forecast, the number of epochs fitted to, and the error on the rest."""
+    """omega of every epoch of a window as forecast, the number of epochs fitted to, and the error on the rest."""
 
     omega: Float[np.ndarray, "T K"]
     fitted: int
@@ -78,7 +78,7 @@ def _bounds(start: float, free_power: bool) -> tuple[list[float], list[float]]:
 
 
 def constant(omega: Float[np.ndarray, "T K"]) -> Forecast:
-    """Omega stays.
+    """omega stays.
 
     Raises:
         ValueError: if the window is too short.

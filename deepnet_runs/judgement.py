@@ -31,7 +31,7 @@ def window(run: Run, first: int | None, last: int | None) -> Rows:
 
 
 def omega_of(rows: Rows) -> np.ndarray:
-    """Omega (T, C - 1) of a window."""
+    """omega (T, C - 1) of a window."""
     return np.array([row["omega"] for row in rows], dtype=np.float64)
 
 

@@ -40,7 +40,7 @@ def increments(omega: Float[np.ndarray, "T K"], k: Float[np.ndarray, " G"]) -> F
 
 
 def advance(omega: Float[np.ndarray, " K"], tau: Float[np.ndarray, " T"], k: float) -> Float[np.ndarray, "T K"]:
-    """Omega after increments tau >= 0 of F_k: the law k itself, up to e^300 times the largest omega.
+    """omega after increments tau >= 0 of F_k: the law k itself, up to e^300 times the largest omega.
 
     Beyond it, and where for k > 2 the law has no omega that late, it is infinite.
     """

@@ -64,9 +64,10 @@ def mark_up(app, what, name, obj, options, lines):
     """Mark up a docstring, which is plain text, as reStructuredText, before napoleon reads it.
 
     Indented blocks outside sections are formulas and tables and become literal blocks. In prose, every mark of
-    reStructuredText outside backticks is escaped.
+    reStructuredText outside backticks is escaped. Napoleon would take "word: " on the first line of a property for its
+    type; a comment before it prevents that.
     """
-    marked = ["..", ""] if what in ("property", "attribute") else []  # napoleon takes "word: " on a first line for a type
+    marked = ["..", ""] if what in ("property", "attribute") else []
     state = "prose"
     for line in lines:
         indented = line[:1].isspace()

@@ -47,7 +47,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "ensemble_plots",
         "painter",
     ),
-    *("program", "listing", "__main__", "simulate_many", "simulate", "api"),
+    *("program", "console", "simulate_many", "simulate", "api"),
 ]
 
 
@@ -116,7 +116,7 @@ PROGRAMS = {
     "deepnet_runs.figures": "deepnet_runs.figures",
     "deepnet_runs.animate": "deepnet_runs.animate",
 }
-OTHERS = {"venv", "pytest", "sphinx", "central_path", "deepnet_runs"}
+OTHERS = {"venv", "pytest", "sphinx"}
 PAGES = (*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").glob("*.md")))
 
 

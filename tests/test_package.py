@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from importlib.util import find_spec
@@ -36,6 +37,16 @@ word: str = cp.trajectory(C=3, N=20).error
 found = cp.measure([[1.0, 2.0]], [0])
 print(cp.simulated)
 """
+COMMANDS = {
+    "central-path-simulate": "central_path.simulate",
+    "central-path-models": "central_path.models",
+    "central-path-check": "theory_checks",
+    "central-path-train": "deepnet_runs.train",
+    "central-path-grid": "deepnet_runs.grid",
+    "central-path-which-law": "deepnet_runs.which_law",
+    "central-path-figures": "deepnet_runs.figures",
+    "central-path-animate": "deepnet_runs.animate",
+}
 DATA = "central_path/data/digits_resnet8_epoch0040.npz"
 
 
@@ -135,10 +146,23 @@ def test_the_main_command_runs_outside_of_the_checkout_on_random_features_and_on
     assert json.loads((tmp_path / "b" / "summary.json").read_text())["C"] == 10
 
 
-@pytest.mark.parametrize("package", ["central_path", "deepnet_runs"])
-def test_the_listing_is_that_of_the_checkout(python, tmp_path, package):
-    ours = subprocess.run([sys.executable, "-m", package], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert call(python, "-m", package, cwd=tmp_path) == ours.stdout
+def test_every_program_has_a_command():
+    assert set(COMMANDS) == set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"])
+
+
+@pytest.mark.parametrize(("command", "module"), COMMANDS.items())
+def test_an_installed_command_is_the_program(python, tmp_path, command, module):
+    said = call(python.parent / command, "--help", cwd=tmp_path)
+    assert said.startswith(f"usage: python -m {module} ")
+    assert said == call(python, "-m", module, "--help", cwd=tmp_path)
+
+
+def test_an_installed_command_passes_the_exit_code_on(python, tmp_path):
+    done = subprocess.run(
+        [python.parent / "central-path-simulate", "--C", "1"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "need at least 2 classes, got 1" in done.stderr
 
 
 def complaints(python, folder, text):

@@ -1,4 +1,4 @@
-"""README.md says what the claims, the benchmarks and CITATION.cff say, and begins with claim, picture and commands."""
+"""README.md says what the claims, the benchmarks and CITATION.cff say."""
 
 import json
 import re
@@ -26,10 +26,7 @@ def test_the_tables_are_not_stale():
 def test_another_verdict_number_or_author_makes_them_stale():
     rows = [row | {"verdict": "misprint"} if row["claim"] == "Lemma 4" else row for row in ROWS]
     assert updated(rows=rows) != README
-    number = re.search(r"^random +20 +30 +40 +riemannian +1.0e\+12 +1e-10 +(7\.1e-09)", BENCHMARKS, re.M)
-    worse = f"{BENCHMARKS[: number.start(1)]}9.9e-09{BENCHMARKS[number.end(1) :]}"
-    assert "| 9.9e-9 | 1e-6 |" in updated(benchmarks=worse)
-    assert updated(benchmarks=BENCHMARKS.replace("               4.39", "               4.93")) != README
+    assert updated(benchmarks=re.sub(r"(\d\.\de)-0\d", r"\g<1>-03", BENCHMARKS)) != README
     assert updated(citation=CITATION.replace("Papyan", "Papayan")) != README
 
 
@@ -47,7 +44,6 @@ def test_every_claim_of_the_paper_stands_in_the_table_once_with_its_verdict():
         assert [verdict for verdict, claims in of_verdict.items() if row["claim"] in claims] == [row["verdict"]]
     assert [int(number) for _, number, _ in cells] == [len(claims) for claims in of_verdict.values()]
     own = len(ROWS) - len(paper)
-    assert f"each of the paper's {len(paper)} claims and {own} of our own" in README
     assert f"the {len(paper)} claims of the paper; of our own {own}, {own} hold" in table
 
 
@@ -79,10 +75,7 @@ def test_what_is_not_there_is_refused(change, match):
         change()
 
 
-def test_claim_picture_and_commands_come_before_the_first_result_on_one_screen():
-    begin = README[: README.index("```text")]
-    assert len(begin.splitlines()) <= 40
-    assert begin.index("**The dynamics") < begin.index("![") < begin.index("<!-- run -->")
+def test_every_picture_is_there():
     for picture in re.findall(r"!\[[^\]]+\]\((\S+)\)", README):
         assert (ROOT / picture).is_file()
 
@@ -94,11 +87,3 @@ def test_the_moving_picture_is_one_and_small():
     assert path.stat().st_size < 2 * 2**20
     with Image.open(path) as movie:
         assert movie.n_frames >= 30
-
-
-def test_the_citation_has_what_its_format_requires():
-    for key in ("cff-version: 1.2.0", "title: ", "message: ", "authors:", "preferred-citation:"):
-        assert re.search(rf"^{re.escape(key)}", CITATION, re.M)
-    cited = CITATION.split("preferred-citation:")[1]
-    for key in ("type: conference-paper", "title: ", "authors:", "collection-title: ", "year: 2022", "url: "):
-        assert re.search(rf"^  {re.escape(key)}", cited, re.M)

@@ -46,7 +46,7 @@ def _window(ts: np.ndarray, omega: np.ndarray, k: float) -> Window:
 
 
 def _resistance(k: float, omega: np.ndarray) -> np.ndarray:
-    """D F_k/d log omega."""
+    """d F_k/d log omega."""
     C, N, _ = instances.GENERIC
     return C**2 * N * (1 + omega**2 / C) ** (2 - k)
 

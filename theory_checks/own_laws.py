@@ -46,7 +46,7 @@ def law_by_hand(k: int, C: int, N: int, omega: np.ndarray) -> np.ndarray:
 
 
 def slope_by_hand(k: int, C: int, N: int, omega: np.ndarray) -> np.ndarray:
-    """D F_k/d log omega: what a relative error of omega makes of F_k."""
+    """d F_k/d log omega: what a relative error of omega makes of F_k."""
     return C**2 * N * (1 + omega**2 / C) ** (2 - k)
 
 

@@ -42,7 +42,7 @@ class Network(Protocol):
 
     @property
     def decay(self) -> float:
-        """Lambda."""
+        """lambda."""
         ...
 
     def loss(self, point: Point) -> Float[Array, ""]:
@@ -86,7 +86,7 @@ def imbalance(point: Point) -> Float[Array, " m"]:
 
 
 def polar(layers: Point) -> Point:
-    """Rho and directions of free layers."""
+    """rho and directions of free layers."""
     norms = {key: jnp.linalg.norm(layers[key]) for key in LAYERS}
     return {key: layers[key] / norms[key] for key in LAYERS} | {"rho": norms["V1"] * norms["V2"] * norms["V3"]}
 

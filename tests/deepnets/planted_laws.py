@@ -1,4 +1,4 @@
-"""Omega over epochs along a law that is known."""
+"""omega over epochs along a law that is known."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ C, N, EPOCHS = 10, 50, 25
 
 
 def planted(k, seed, noise=0.0, low=2.0, high=12.0, grown=5.0):
-    """Omega (T, K) along the law k, from a random start, in a clock of its own, with relative noise."""
+    """omega (T, K) along the law k, from a random start, in a clock of its own, with relative noise."""
     rng, law = np.random.default_rng(seed), Law(k, C, N)
     omega0 = np.sort(rng.uniform(low, high, C - 1))[::-1]
     end = float(law.elapsed(omega0[-1], np.log(grown)))

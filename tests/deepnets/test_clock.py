@@ -11,7 +11,7 @@ TIMES = np.geomspace(1, 2000, 12) - 1
 
 
 def run(k, power, seed=0):
-    """Omega along the law k whose time goes as x^power."""
+    """omega along the law k whose time goes as x^power."""
     omega0 = np.random.default_rng(seed).uniform(4, 9, C - 1)
     return np.asarray(Law(k, C, N).omega(C**2 * N * TIMES[:, None] ** power, omega0[None, :]))
 
