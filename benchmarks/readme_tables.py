@@ -1,12 +1,12 @@
-"""The tables of README.md, from what they say: verdicts of the claims, numbers of the benchmarks, CITATION.cff.
+"""Write the tables of README.md: verdicts of the claims, numbers of the benchmarks, BibTeX of CITATION.cff.
 
     python benchmarks/readme_tables.py
     python benchmarks/readme_tables.py --check
     python benchmarks/readme_tables.py --claims runs/theory_checks/claims.json
 
-Writes what stands between `<!-- NAME -->` and `<!-- end of NAME -->`. The verdicts are those that the checks expect, or
-those that a run of `python -m theory_checks` measured; the numbers are read from the outputs in benchmarks/README.md,
-so that none stands twice. With --check nothing is written; exit code 1 if README.md says something else.
+Replaces the text between `<!-- NAME -->` and `<!-- end of NAME -->`. The verdicts are the expected ones, or those of a
+run of `python -m theory_checks`; the numbers are read from the outputs in benchmarks/README.md. With --check nothing
+is written, and the exit code is 1 if README.md is stale.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-REASONS = {  # what README.md says, in a few words, of the claims that do not hold as printed
+REASONS = {  # why a claim does not hold as printed, in a few words
     "Proposition 4": "a projection onto the tangent space, but not the orthogonal one that the proof of Lemma 4 needs",
     "Proposition 2": "for the orthogonal projection",
     "Lemma 5": "for the orthogonal projection",
@@ -98,7 +98,7 @@ def outputs(text: str, script: str) -> list[list[str]]:
 
 
 def numbers(text: str) -> str:
-    """What the benchmarks measured, beside what bounds it.
+    """The measured numbers of the benchmarks and their bounds.
 
     Raises:
         ValueError: if a number is not there.
@@ -113,26 +113,24 @@ def numbers(text: str) -> str:
 
     ratio = {words[0]: words[4] for words in outputs(text, "cold_start.py") if words[0] in ("first", "second")}
     horizon, error, drift, cross = 5, 7, 8, 11
-    ratios = "main command, first run / later runs, in times of `import jax, diffrax`"
-    inverse = (
-        "law inverted for omega(0) from 1e-100 to 1e70, t from 0 to 1e280, against 40 digits, in machine epsilons x"
-    )
+    ratios = "time of the main command, first run / later runs, relative to `import jax, diffrax`"
+    inverse = "error of the inverted law against 40 digits, omega(0) from 1e-100 to 1e70, t from 0 to 1e280, in units"
     cells = [
         (
             "`riemannian`, `renormalized` to t = 1e12 with default options, C = 2 to 50, random and real features: "
-            "every omega_j(t) against the flow's own law",
+            "largest relative error of omega_j(t) against the flow's own law",
             worst(error, lambda row: row[4] != "unnormalized" and row[horizon] == "1.0e+12"),
             "1e-6",
         ),
         ("the same to t = 1e8 with `--rtol 1e-11`", worst(error, lambda row: row[horizon] == "1.0e+08"), "1e-8"),
         ("`unnormalized` to omega = 2e4", worst(error, lambda row: row[4] == "unnormalized"), "1e-6"),
-        ("drift from Sigma_W = I (Sigma_T = I), all of these", worst(drift, lambda _: True), "1e-6"),
+        ("drift from Sigma_W = I (Sigma_T = I) in all these runs", worst(drift, lambda _: True), "1e-6"),
         (
-            "least distance in log omega to another flow's law, all of these",
+            "smallest distance in log omega to another flow's law in all these runs",
             worst(cross, lambda _: True, min),
             "more than 0.01",
         ),
-        (f"{inverse} x max(1, log growth)", "asserted in the tests", "8"),
+        (f"{inverse} of machine epsilon x max(1, log growth)", "asserted in the tests", "8"),
         (ratios, f"{ratio['first']} / {ratio['second']}", "5 / 3"),
     ]
     return "\n".join(
