@@ -37,6 +37,7 @@ suppress_warnings = ["ref.python"]  # a class name that two modules use
 
 nb_execution_mode = "off"  # notebooks are kept with their outputs; the tests run them
 myst_enable_extensions = ["dollarmath"]
+highlight_language = "text"  # indented blocks of docstrings are formulas and tables
 myst_heading_anchors = 3  # as on the page that a Git server shows
 
 autodoc_member_order = "bysource"
@@ -69,14 +70,17 @@ def mark_up(app, what, name, obj, options, lines):
     """
     marked = ["..", ""] if what in ("property", "attribute") else []
     state = "prose"
+    if lines and lines[0].startswith("Alias for field number"):  # Python's own docstring of a named tuple's field
+        lines.clear()
     for line in lines:
         indented = line[:1].isspace()
         if line.strip() and not indented:
-            state = "section" if SECTION.match(line) else "prose"
+            section = SECTION.match(line)
+            state = section[1] if section else "prose"
         elif indented and state == "prose":
             marked += ["::", ""]
             state = "literal"
-        if state != "literal" and ">>>" not in line:
+        if state not in ("literal", "Example", "Examples"):
             line = re.sub(r"(`[^`]+`)|([\\*|_])", lambda found: found[1] or f"\\{found[2]}", line)
         marked.append(line)
     lines[:] = marked
