@@ -8,6 +8,8 @@ Each null model keeps the run's mean growth m(t) = mean over j of log omega_j(t)
                         P = (K + 2)(K - 1)/(4 K S^2), S^2 = mean over t of Var_j log omega_j(t)
     independent rates   log omega_j grows 1 + 0.2 z_j times as fast as m(t), with independent standard normal z_j, from
                         the run's first omega; sorted at every epoch, as measured omega are
+    spread of the epoch random matrices whose log singular values are scaled about their mean to the run's Var_j log
+                        omega_j(t) at every epoch: growth and contraction are the run's, and no direction persists
 
 A description of runs (`law_of_run.Finding`) that a null model gives in more than 5 % of its draws does not distinguish
 the runs from that model. The law k = 2 never does: for omega it is a common growth factor.
@@ -49,6 +51,13 @@ def random_matrices(omega: Omega, P: int, rng: np.random.Generator) -> Omega:
     return with_mean_growth_of(omega, np.log(np.linalg.svd(factor, compute_uv=False)))
 
 
+def random_spectra(omega: Omega, rng: np.random.Generator) -> Omega:
+    """`random_matrices` with the mean and the standard deviation of log omega over the directions at every epoch."""
+    log = np.log(random_matrices(omega, matching_dimension(omega), rng))
+    scale = np.std(np.log(omega), axis=1, keepdims=True) / np.std(log, axis=1, keepdims=True)
+    return with_mean_growth_of(omega, scale * (log - log.mean(axis=1, keepdims=True)))
+
+
 def independent_rates(omega: Omega, rng: np.random.Generator) -> Omega:
     """Every direction grows at its own rate, with the mean growth of omega."""
     growth = np.log(omega).mean(axis=1, keepdims=True) - np.log(omega[0]).mean()
@@ -78,10 +87,14 @@ class Null:
 
 
 def same(found: Finding, drawn: Finding) -> bool:
-    """Whether a draw has the description of the runs; an exponent counts if it is as far from 2, on the same side."""
+    """Whether a draw has the description of the runs.
+
+    An exponent of the family counts if it is in the interval of the runs, or as far from 2 on the same side.
+    """
     family = "of the family"
     if found.description.startswith(family) and drawn.description.startswith(family):
-        return bool((drawn.k - 2) * np.sign(found.k - 2) >= abs(found.k - 2))
+        low, high = found.interval or (found.k, found.k)
+        return bool(low <= drawn.k <= high or (drawn.k - 2) * np.sign(found.k - 2) >= abs(found.k - 2))
     return found.description == drawn.description
 
 
@@ -144,6 +157,8 @@ def nulls(
     models.append(
         ("independent rates", "independent growth rates", None, lambda i, rng: independent_rates(runs[i], rng))
     )
+    name, against = "random matrices, spread of the epoch", "random spectra of the same growth and spread"
+    models.append((name, against, None, lambda i, rng: random_spectra(runs[i], rng)))
     return [_summary(found, runs, model, lr_sums, seed) for model in models]
 
 
@@ -151,7 +166,8 @@ def verdict(found: Finding, models: Sequence[Null]) -> str:
     """The description of runs, unless a null model gives it too, or it does not exclude k = 2."""
     if found.largest < 1:
         return found.description
-    if "unnormalized" in found.description:
+    low, high = found.interval or (np.nan, np.nan)
+    if "unnormalized" in found.description or (found.description != "none" and low <= 2 <= high):
         return f"{INDISTINCT} a common growth factor"
     for model in models:
         if model.same > FREQUENT:

@@ -22,7 +22,7 @@ from deepnet_runs.runs import Run
 COLORS = {"riemannian": "#0072B2", "renormalized": "#D55E00", "unnormalized": "#009E73", "own": "#000000"}
 STYLES = {"riemannian": "-", "renormalized": "--", "unnormalized": "-.", "own": ":"}
 MARKS = {"riemannian": "o", "renormalized": "s", "unnormalized": "^"}
-NULLS = ("0.55", "0.75", "#CC79A7")  # colours of the null models, the first two of random matrices
+NULLS = ("0.45", "0.65", "#CC79A7", "#56B4E9")  # colours of the null models
 
 
 def draw(entries: list[dict[str, Any]], found: list[Run], folder: Path) -> None:
@@ -42,7 +42,7 @@ def coloured(nulls: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
 
 def laws(entries: list[dict[str, Any]]) -> Figure:
     """The exponent of each group with its interval, and D, both beside those of the null models."""
-    high = 1.6 + 0.32 * len(entries)
+    high = 1.7 + 0.4 * len(entries)
     figure = Figure(figsize=(7.2, high), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     y = np.arange(len(entries))[::-1]

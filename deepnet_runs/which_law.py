@@ -28,8 +28,9 @@ LIMIT, LAWS = law_of_run.LIMIT, law_of_run.LAWS
 EPILOG = f"""\
 null        models that follow no law but have the mean growth of the runs, analysed by the same code in {DRAWS} draws:
             random matrices, a fresh Gaussian matrix at every epoch times a common factor (with the P of the saved
-            features, and with the P that gives the spread of the measured omega); independent rates, every direction
-            growing at its own rate (standard deviation {RATE_SD:.0%}), sorted. Their rows are medians over the draws.
+            features; with the P that gives the mean spread of log omega; scaled to the spread at every epoch);
+            independent rates, every direction growing at its own rate (standard deviation {RATE_SD:.0%}), sorted.
+            Their rows are medians over the draws.
 k           the exponent of the family of laws that describes the rank-ordered omega best: the mean over the runs.
 95 %        of runs: Student's t interval over the seeds, of one run none. Of a null model: 95 % of its draws.
 D           largest deviation of the directions' increments from their mean, relative to the mean total increment, at k

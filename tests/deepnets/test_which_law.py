@@ -28,21 +28,23 @@ def test_planted_laws_are_read_from_records_and_repetitions_are_judged_together(
     assert (first["verdict"], len(first["runs"]), len(first["interval"])) == ("renormalized", 3, 2)
     assert (second["description"], second["network"], second["interval"]) == ("unnormalized", "vgg7", None)
     assert second["verdict"] == "not distinguishable from a common growth factor"
-    assert [null["name"] for null in first["nulls"]] == ["random matrices, spread of the run", "independent rates"]
+    assert [null["name"] for null in first["nulls"]] == [
+        "random matrices, spread of the run",
+        "independent rates",
+        "random matrices, spread of the epoch",
+    ]
     assert first["within_limit"]["renormalized"] == 3
-    assert all(null["within_limit"]["renormalized"] == 0 for null in first["nulls"])
+    assert all(null["within_limit"]["renormalized"] == 0 for null in first["nulls"][:-1])
     assert first["epochs"][0] == list(range(3, 52, 2))
     out = capsys.readouterr().out
     assert "digits resnet8 mse" in out
     assert re.search(r"^digits resnet8 mse .* renormalized$", out, re.M)
     assert re.search(r"^digits vgg7 mse .* not distinguishable from a common growth factor$", out, re.M)
-    assert len(re.findall(r"^  null: ", out, re.M)) == 3 * 2 * 2  # tables, groups, models
+    assert len(re.findall(r"^  null: ", out, re.M)) == 3 * 2 * 3  # tables, groups, models
     assert "is an open question" in out
     assert "velocity must be measured" in out
     again = tmp_path / "again"
-    assert (
-        which_law.main([*runs, "--from", "1", "--output", str(again), "--no-plots"]) == 0
-    )  # planted: too early a start
+    assert which_law.main([*runs, "--from", "1", "--output", str(again), "--no-plots"]) == 0  # planted: too early
     early = json.loads((again / "which_law.json").read_text())["groups"]
     assert [entry["description"] for entry in early] == ["none", "none"]
 
