@@ -66,7 +66,7 @@ def laws(entries: list[dict[str, Any]]) -> Figure:
     left.set_yticks(y, [f"{entry['label']} (n = {len(entry['runs'])})" for entry in entries], fontsize=7)
     left.set_ylim(-0.7, len(entries) - 0.5)
     left.set_xlabel("exponent k, 95 %, runs\n(filled: no null model gives its description)", fontsize=8)
-    right.set_xlabel("D, largest deviation of the increments\n(dotted: limit)", fontsize=8)
+    right.set_xlabel("D, largest deviation\n(dotted: limit)", fontsize=8)
     right.set_xscale("log")
     figure.legend(loc="outside lower center", ncols=3, fontsize=7)
     return figure
