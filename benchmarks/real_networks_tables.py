@@ -1,10 +1,12 @@
-"""The tables of docs/real_networks.md, from the which_law.json of a grid of conditions.
+r"""The tables of docs/real_networks.md, from the which_law.json of runs under conditions.
 
-    python -m deepnet_runs.grid --conditions --seeds 0 1 2 3 4 5 6 7 8 --output runs/conditions -- --save-features
+    python -m deepnet_runs.grid --conditions base no-decay smooth --output runs/conditions --seeds 0 1 2 -- \
+        --save-features
     python -m deepnet_runs.which_law runs/conditions --output runs/which_law
     python benchmarks/real_networks_tables.py runs/which_law/which_law.json
 
-Writes what stands between `<!-- NAME -->` and `<!-- end of NAME -->`; prose and figures are for whoever looks at them.
+Writes what stands between `<!-- NAME -->` and `<!-- end of NAME -->`, the null models below each condition. The text
+around the tables is written by hand.
 """
 
 import argparse
@@ -16,25 +18,26 @@ from typing import Any
 
 from readme_tables import between
 
-from deepnet_runs.conditions import USUAL
+from deepnet_runs.conditions import CONDITIONS
 from deepnet_runs.judgement import AXES
 from deepnet_runs.law_of_run import LAWS
-from deepnet_runs.which_law import at_end, median, power
+from deepnet_runs.which_law import ASSUMPTIONS, at_end, interval, median, null_name, number, power
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "real_networks.md"
+Entries = dict[str, dict[str, Any]]
 
 
-def by_condition(groups: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def by_condition(groups: Sequence[dict[str, Any]]) -> Entries:
     """The entries in the order of the conditions.
 
     Raises:
-        ValueError: if one is missing.
+        ValueError: if a group is of no condition, or there is none.
     """
     found = {group["label"].split(", ")[-1]: group for group in groups}
-    missing = [name for name in USUAL if name not in found]
-    if missing:
-        raise ValueError(f"Need a grid of all conditions, got one without {', '.join(missing)}: run what is left.")
-    return {name: found[name] for name in USUAL}
+    unknown = [name for name in found if name not in CONDITIONS]
+    if unknown or not found:
+        raise ValueError(f"Need groups of conditions, got {', '.join(unknown) or 'none'}: train with --conditions.")
+    return {name: found[name] for name in CONDITIONS if name in found}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -42,29 +45,35 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
-def answer(entries: dict[str, dict[str, Any]]) -> str:
-    """Exponents with their intervals, of single runs too, and how far the directions are out of step."""
+def exponents(entries: Entries) -> str:
+    """Exponents with their intervals, of single runs too, and D; below them those of the null models."""
     rows = []
     for name, entry in entries.items():
-        low, high = entry["interval"]
-        single = entry["k_by_run"]
-        rows.append(
-            [
-                name,
-                f"{entry['follow_alone']} of {len(entry['runs'])}",
-                f"{entry['k']:.2f}",
-                f"{low:.2f} to {high:.2f}",
-                f"{min(single):.2f} to {max(single):.2f}",
-                *(f"{D:.2f}" for D in (entry["distance"], *entry["distances"].values())),
-                entry["verdict"],
-            ]
-        )
+        single = [k for k in entry["k_by_run"] if k is not None]
+        ks = number(entry["k"]), interval(entry["interval"]), f"{min(single):.2f} to {max(single):.2f}"
+        Ds = [number(D) for D in (entry["distance"], *entry["distances"].values())]
+        rows.append([f"{name} (n = {len(entry['runs'])})", *ks, *Ds, "", entry["verdict"]])
+        for null in entry["nulls"]:
+            Ds = [number(D) for D in (null["distance"], *null["distances"].values())]
+            ks = number(null["k"]), interval(null["k_interval"]), ""
+            rows.append([null_name(null), *ks, *Ds, f"{null['same']:.0%}", ""])
     laws = [f"D {law}" for law in LAWS]
-    return table(["condition", "follow alone", "k", "95 %", "k of single runs", "D at k", *laws, "verdict"], rows)
+    return table(["condition", "k", "95 %", "k of single runs", "D at k", *laws, "same", "verdict"], rows)
 
 
-def foresight(entries: dict[str, dict[str, Any]]) -> str:
-    """Errors of the forecasts: medians over the runs."""
+def contraction(entries: Entries) -> str:
+    """Runs, and shares of the null models' runs, with D within the limit."""
+    rows = []
+    for name, entry in entries.items():
+        within = entry["within_limit"]
+        rows.append([name, *(f"{within[key]} of {len(entry['runs'])}" for key in (*LAWS, "own"))])
+        for null in entry["nulls"]:
+            rows.append([null_name(null), *(f"{null['within_limit'][key]:.0%}" for key in (*LAWS, "own"))])
+    return table(["condition", *LAWS, "own k"], rows)
+
+
+def predictions(entries: Entries) -> str:
+    """Errors of the predictions: medians over the runs."""
     names = ["constant", "log-log line", *(f"{law}, {AXES['lr_sum']}" for law in (*LAWS, "own"))]
     rows = [
         [name, *(median(entry["forecast_errors"].get(key, []), ".3f") for key in names)]
@@ -73,21 +82,25 @@ def foresight(entries: dict[str, dict[str, Any]]) -> str:
     return table(["condition", "constant", "log-log line", *LAWS, "own k"], rows)
 
 
-def premises(entries: dict[str, dict[str, Any]]) -> str:
-    """The time that each law implies, and the premises at the windows' ends: medians over the runs."""
-    rows = [
-        [name, *("{} ({})".format(*power(entry, law)) for law in LAWS), *at_end(entry)]
-        for name, entry in entries.items()
-    ]
-    laws = [f"p {law}" for law in LAWS]
-    return table(["condition", *laws, "L_LS_perp/L_LS", "A2", "overlap V", "angle U", "overlap E"], rows)
+def assumptions(entries: Entries) -> str:
+    """The time that each law implies, beside null models, and the assumptions at the windows' ends."""
+    rows = []
+    for name, entry in entries.items():
+        rows.append([name, *("{} ({})".format(*power(entry, law)) for law in LAWS), *at_end(entry)])
+        for null in entry["nulls"]:
+            p = [number(null["clock_exponents"][law]) for law in LAWS]
+            rows.append([null_name(null), *p, *[""] * len(ASSUMPTIONS)])
+    return table(["condition", *(f"p {law}" for law in LAWS), *(head for head, *_ in ASSUMPTIONS.values())], rows)
+
+
+TABLES = (exponents, contraction, predictions, assumptions)
 
 
 def updated(page: str, groups: Sequence[dict[str, Any]]) -> str:
-    """The page with its three tables."""
+    """The page with its tables."""
     entries = by_condition(groups)
-    for name, text in (("answer", answer), ("foresight", foresight), ("premises", premises)):
-        page = between(page, name, text(entries))
+    for make in TABLES:
+        page = between(page, make.__name__, make(entries))
     return page
 
 

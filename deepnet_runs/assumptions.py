@@ -1,13 +1,14 @@
-"""How near a network is, epoch by epoch, to what the laws assume.
+"""The assumptions of the laws, measured epoch by epoch, with what unrelated epochs would give.
 
     A1          L_LS_perp / L_LS: 0 on the central path
     A2          |W mu_G + b - pi| / |pi|: 0 where the bias is that of least squares and lambda = 0
     V turns     the singular vectors of the SNR matrix are constant under every law: mean over j of |v_j . v_j(t_0)|,
-                paired by rank, 1 if none turns; largest principal angle between the spans of the first half of the v_j
+                paired by rank, 1 if none turns, sqrt(2/(pi (C - 1))) or so by chance; largest principal angle between
+                the spans of the first half of the v_j
     U turns     the largest principal angle between the spans, in feature space, of all left singular vectors
     E frozen    mean squared cosine of the principal angles between the row spaces of the within-class part E (P, n) of
-                the features at t_0 and t, a measure that no linear map of the features changes: 1 if frozen, about
-                rank/(n - C) for two that know nothing of each other
+                the features at t_0 and t, a measure that no linear map of the features changes: 1 if frozen,
+                rank/(n - C) by chance
 
 t_0 is the first epoch of the window. The first three come from the rows of a run; U and E need its saved features.
 
@@ -20,8 +21,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import subspace_angles
+from scipy.special import gammaln
 
-KEYS = ("loss_ls_perp_over_loss_ls", "mean_output_gap", "overlap_V", "angle_V", "angle_U", "overlap_E")
+KEYS = (
+    "loss_ls_perp_over_loss_ls",
+    "mean_output_gap",
+    "overlap_V",
+    "chance_V",
+    "angle_V",
+    "angle_U",
+    "overlap_E",
+    "chance_E",
+)
 RANK = 1e-5  # of the largest singular value: what float32 features can tell from 0
 
 
@@ -36,6 +47,14 @@ def within_class(features: Float[np.ndarray, "n P"], labels: Int[np.ndarray, " n
 def overlap(Q: Float[np.ndarray, "n r"], Q0: Float[np.ndarray, "n r0"]) -> float:
     """Mean squared cosine of the principal angles between two row spaces."""
     return float(np.sum((Q.T @ Q0) ** 2) / min(Q.shape[1], Q0.shape[1]))
+
+
+def chance_overlap(n: int) -> float:
+    """E|cos| of the angle between independent, uniformly distributed unit vectors in R^n: 0.273 for n = 9.
+
+    Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)), for n >= 1.
+    """
+    return float(np.exp(gammaln(n / 2) - gammaln((n + 1) / 2)) / np.sqrt(np.pi))
 
 
 class Frame(NamedTuple):
@@ -69,8 +88,31 @@ def of_rows(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
         "loss_ls_perp_over_loss_ls": [row["loss_ls_perp"] / (row["loss_nc1"] + row["loss_nc23"]) for row in rows],
         "mean_output_gap": [row["mean_output_gap"] for row in rows],
         "overlap_V": [float(np.mean(np.abs(np.sum(V * Vs[0], axis=0)))) for V in Vs],
+        "chance_V": [chance_overlap(Vs[0].shape[1])] * len(Vs),
         "angle_V": [largest_angle(V[:, :half], Vs[0][:, :half]) for V in Vs],
     }
+
+
+def _file(folder: Path, epoch: int) -> Path:
+    return folder / "features" / f"epoch_{epoch:04d}.npz"
+
+
+def _load(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with np.load(file) as arrays:
+            return arrays["features"], arrays["labels"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"Need features of a run, got {file}: {error}.") from error
+
+
+def saved_dimension(folder: Path, epoch: int) -> int | None:
+    """P of the features that a run has saved at an epoch, or None if it has saved none.
+
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+    file = _file(folder, epoch)
+    return _load(file)[0].shape[1] if file.is_file() else None
 
 
 def of_features(folder: Path, epochs: list[int]) -> dict[str, list[float]]:
@@ -79,17 +121,13 @@ def of_features(folder: Path, epochs: list[int]) -> dict[str, list[float]]:
     Raises:
         ValueError: if a file cannot be read, or the examples are not the same at every epoch.
     """
-    files = [folder / "features" / f"epoch_{epoch:04d}.npz" for epoch in epochs]
+    files = [_file(folder, epoch) for epoch in epochs]
     if not all(file.is_file() for file in files):
         return {}
     first: tuple[np.ndarray, Frame] | None = None
-    found: dict[str, list[float]] = {"angle_U": [], "overlap_E": []}
+    found: dict[str, list[float]] = {"angle_U": [], "overlap_E": [], "chance_E": []}
     for file in files:
-        try:
-            with np.load(file) as arrays:
-                features, labels = arrays["features"], arrays["labels"]
-        except (OSError, ValueError, KeyError) as error:
-            raise ValueError(f"Need features of a run, got {file}: {error}.") from error
+        features, labels = _load(file)
         now = frame(features, labels)
         first = first or (labels, now)
         if not np.array_equal(labels, first[0]):
@@ -98,4 +136,6 @@ def of_features(folder: Path, epochs: list[int]) -> dict[str, list[float]]:
             )
         found["angle_U"].append(largest_angle(now.U, first[1].U))
         found["overlap_E"].append(overlap(now.Q, first[1].Q))
+        rank = max(now.Q.shape[1], first[1].Q.shape[1])
+        found["chance_E"].append(rank / (len(labels) - len(np.unique(labels))))
     return found

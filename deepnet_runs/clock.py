@@ -1,10 +1,11 @@
-"""The time that a law would imply: if omega follow the law k, the increments of F_k are time.
+"""The time that a law implies: along the law k the increments of F_k are its time.
 
     tau_k(t) = mean over j of F_k(omega_j(t)) - F_k(omega_j(t_0))
 
-In large omega it is omega^4 for `riemannian`, omega^2 for `renormalized`, log omega for `unnormalized`. Beside a time
-axis x of the training, counted from t_0, its exponent p and R^2 in log tau = p log x + const: a gradient flow at a
-constant rate of time has p = 1 against the summed learning rate.
+For large omega F_k is proportional to omega^4 for `riemannian`, to omega^2 for `renormalized`, and log omega for
+`unnormalized`. Compared with a time axis x of the training, counted from t_0, it has an exponent p and R^2 in log tau =
+p log x + const: gradient flow at a constant rate of time has p = 1 for the summed learning rate. tau_2 is the mean
+growth of log omega, whatever moves omega: p describes a clock and is no evidence for a law.
 
 Source: the laws are those of `central_path.laws`; the comparison is this project's.
 """

@@ -1,13 +1,13 @@
-"""A law's forecast of later omega from the features at one epoch, once its clock is known from the next few.
+"""Predictions of later omega by a law from the omega of one epoch, with a clock fitted to the next few epochs.
 
-From omega at the window's first epoch the law k gives every omega_j for every increment tau of its time; what the law
-does not say is how much of its time an epoch takes. So the clock tau = a x^p is fitted to the first few epochs, x the
-summed learning rate (or the number of epochs) since the first: with p = 1, one number for all directions, or with p
-free, two. The error is the root mean square of log omega forecast - log omega over the directions and later epochs.
-Two forecasts without a law stand beside: omega stays what it was at the last of the first few epochs; log omega_j goes
-on along a straight line in log epoch, two numbers for each direction.
+From omega at the window's first epoch the law k gives every omega_j for every increment tau of its time, but not how
+much of that time an epoch takes. So the clock tau = a x^p is fitted to the first few epochs, x the summed learning rate
+(or the number of epochs) since the first: with p = 1, one parameter for all directions, or with p free, two. The error
+is the root mean square of log omega predicted - log omega over the directions and later epochs. The law k = 2 predicts
+a common growth factor. Two predictions without a law stand beside: omega stays what it was at the last fitted epoch;
+log omega_j continues on a straight line in log epoch, two parameters for each direction.
 
-Source: the laws are those of `central_path.laws`; the forecast is this project's.
+Source: the laws are those of `central_path.laws`; the comparison is this project's.
 """
 
 from typing import NamedTuple
@@ -19,32 +19,31 @@ from scipy.optimize import least_squares
 from deepnet_runs.law_of_run import advance
 
 FEW = 1 / 3  # of the window's epochs, to which the clock is fitted; at least 3
-WITHOUT_A_LAW = ("constant", "log-log line")
 
 
 class Forecast(NamedTuple):
-    """omega of every epoch of a window as forecast, the number of epochs fitted to, and the error on the rest."""
+    """Predicted omega at every epoch of a window, the number of epochs fitted to, and the error on the others."""
 
     omega: Float[np.ndarray, "T K"]
     fitted: int
-    error: float  # rms of log omega, of the later epochs; infinite if the forecast is
+    error: float  # root mean square of log omega, of the later epochs; infinite if the prediction is
 
 
 def few(epochs: int) -> int:
     """How many of a window's epochs the clocks are fitted to, the first among them.
 
     Raises:
-        ValueError: if that leaves none to forecast.
+        ValueError: if no epoch is left to predict.
     """
     fitted = max(4, round(FEW * epochs))
     if fitted >= epochs:
         raise ValueError(
-            f"Need a window of at least {fitted + 1} epochs to forecast from, got {epochs}: choose another."
+            f"Need a window of at least {fitted + 1} epochs to predict the last, got {epochs}: choose a longer one."
         )
     return fitted
 
 
-def _judged(forecast: np.ndarray, omega: np.ndarray, fitted: int) -> Forecast:
+def _with_error(forecast: np.ndarray, omega: np.ndarray, fitted: int) -> Forecast:
     with np.errstate(over="ignore"):
         miss = np.log(forecast[fitted:]) - np.log(omega[fitted:])
     return Forecast(forecast, fitted, float(np.sqrt(np.mean(miss**2))))
@@ -67,10 +66,10 @@ def by_law(omega: Float[np.ndarray, "T K"], x: Float[np.ndarray, " T"], k: float
         ahead = advance(omega[0], tau(log_a_p, x[1:fitted]), k)
         return (np.minimum(np.log(ahead), 1e3) - np.log(omega[1:fitted])).ravel()
 
-    starts = np.log(np.logspace(-6, 3, 19) / x[fitted - 1])  # a long way apart: the best is refined
+    starts = np.log(np.logspace(-6, 3, 19) / x[fitted - 1])  # orders of magnitude apart: the best is refined
     start = min(starts, key=lambda log_a: float(np.sum(miss(np.array([log_a, 1.0])) ** 2)))
     found = least_squares(miss, [start, 1.0] if free_power else [start], bounds=_bounds(start, free_power)).x
-    return _judged(advance(omega[0], tau(found, x), k), omega, fitted)
+    return _with_error(advance(omega[0], tau(found, x), k), omega, fitted)
 
 
 def _bounds(start: float, free_power: bool) -> tuple[list[float], list[float]]:
@@ -78,22 +77,22 @@ def _bounds(start: float, free_power: bool) -> tuple[list[float], list[float]]:
 
 
 def constant(omega: Float[np.ndarray, "T K"]) -> Forecast:
-    """omega stays.
+    """The omega of the last fitted epoch, for every epoch.
 
     Raises:
         ValueError: if the window is too short.
     """
     fitted = few(len(omega))
     ahead = np.concatenate([omega[:fitted], np.repeat(omega[fitted - 1 : fitted], len(omega) - fitted, axis=0)])
-    return _judged(ahead, omega, fitted)
+    return _with_error(ahead, omega, fitted)
 
 
 def line(omega: Float[np.ndarray, "T K"], epoch: Float[np.ndarray, " T"]) -> Forecast:
-    """Each log omega_j goes on along its own straight line in log epoch.
+    """Each log omega_j continues on its own straight line in log epoch.
 
     Raises:
         ValueError: if the window is too short.
     """
     fitted = few(len(omega))
     slope, constant_term = np.polyfit(np.log(epoch[:fitted]), np.log(omega[:fitted]), 1)
-    return _judged(np.exp(slope * np.log(epoch)[:, None] + constant_term), omega, fitted)
+    return _with_error(np.exp(slope * np.log(epoch)[:, None] + constant_term), omega, fitted)

@@ -1,16 +1,18 @@
-"""Runs judged: which law their omega follow, what time it implies, what it foresees, how near they are to its premises.
+"""What `which_law` reports of each group of repetitions, from the records of the runs alone.
 
-An entry for each group of repetitions, from records alone; lists are by run, in the order of `runs`. What a run has not
-recorded (the summed learning rate, singular vectors, features) is null.
+The exponent that describes omega best, and what null models give; the time that each law implies; predictions of later
+epochs; how well the assumptions of the laws hold. Lists are by run, in the order of `runs`. What a run has not recorded
+(the summed learning rate, singular vectors, features) is null.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from deepnet_runs import assumptions, clock, forecast, law_of_run
+from deepnet_runs import assumptions, clock, common_growth, forecast, law_of_run
 from deepnet_runs.law_of_run import LAWS
 from deepnet_runs.runs import Run, labels, repetitions
 
@@ -26,7 +28,7 @@ def window(run: Run, first: int | None, last: int | None) -> Rows:
     """
     first = run.first_clean if first is None else first
     if first is None:
-        raise ValueError("Need an epoch without a training error, got none: give --from an epoch.")
+        raise ValueError("No measured epoch has zero training error: choose the first epoch with --from.")
     return [row for row in run.rows if row["epoch"] >= first and (last is None or row["epoch"] <= last)]
 
 
@@ -57,26 +59,27 @@ def clocks(windows: Sequence[Rows], k: float) -> dict[str, Any]:
 
 
 def forecasts(rows: Rows, k: float) -> dict[str, forecast.Forecast]:
-    """Every forecast that can be made of a window, by its name; none if the window is too short for one."""
+    """All predictions of the later epochs of a window, by name; empty if the window is too short."""
     omega = omega_of(rows)
     try:
         forecast.few(len(rows))
     except ValueError:
         return {}
     epochs = np.array([row["epoch"] for row in rows], dtype=np.float64)
+    exponents = LAWS if np.isnan(k) else LAWS | {"own": k}
     made = {"constant": forecast.constant(omega), "log-log line": forecast.line(omega, epochs)}
     for axis, words in AXES.items():
         x = elapsed_on(axis, rows)
         if x is None:
             continue
-        for name, exponent in (LAWS | {"own": k}).items():
+        for name, exponent in exponents.items():
             made[f"{name}, {words}"] = forecast.by_law(omega, x, exponent, free_power=False)
             made[f"{name}, power of {words}"] = forecast.by_law(omega, x, exponent, free_power=True)
     return made
 
 
-def premises(run: Run, rows: Rows) -> dict[str, list[float] | None]:
-    """`assumptions` of a window."""
+def measured_assumptions(run: Run, rows: Rows) -> dict[str, list[float] | None]:
+    """`assumptions.KEYS` at every epoch of a window."""
     recorded = all(row.get("snr_right") is not None and "mean_output_gap" in row for row in rows)
     found: dict[str, list[float] | None] = dict.fromkeys(assumptions.KEYS)
     if recorded:
@@ -91,9 +94,9 @@ def judge(
     *,
     progress: Callable[[Sequence[Any]], Any] = iter,
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """An entry for each group of repetitions, and why there is none for the others.
+    """An entry for each group of repetitions, and the reasons why other groups have none.
 
-    A run whose window holds too little is left out of its group, and the entry says of how many.
+    A run whose window is too short is omitted from its group; the entry counts the omitted runs.
     """
     entries, groups, refusals = [], repetitions(runs), []
     for label, group in progress(list(zip(labels(groups), groups, strict=True))):
@@ -114,30 +117,33 @@ def judge(
 
 
 def entry(label: str, group: Sequence[Run], windows: Sequence[Rows], *, left_out: int) -> dict[str, Any]:
-    """What is said of a group."""
-    found = law_of_run.find([omega_of(rows) for rows in windows])
-    ahead = [forecasts(rows, found.k) for rows in windows]
+    """All that is reported of a group."""
+    omegas = [omega_of(rows) for rows in windows]
+    found = law_of_run.find(omegas)
+    nulls = common_growth.nulls(
+        found,
+        omegas,
+        [assumptions.saved_dimension(run.folder, rows[0]["epoch"]) for run, rows in zip(group, windows, strict=True)],
+        [elapsed_on("lr_sum", rows) for rows in windows],
+    )
+    predicted = [forecasts(rows, found.k) for rows in windows]
     return {
         "label": label,
         "runs": [str(run.folder) for run in group],
         **{name: group[0].config[name] for name in ("dataset", "network", "loss")},
         "epochs": [[row["epoch"] for row in rows] for rows in windows],
-        "k": found.k,
-        "interval": list(found.interval),
-        "resampled": found.resampled,
-        "distance": found.distance,
-        "distances": found.distances,
-        "k_by_run": found.k_by_run,
-        "distance_by_run": found.distance_by_run,
-        "follow_alone": sum(D <= law_of_run.FOLLOWS for D in found.distance_by_run),
-        "largest_omega2_over_C": found.largest,
+        **asdict(found),
         "left_out": left_out,
-        "verdict": found.verdict,
+        "description": found.description,
+        "verdict": common_growth.verdict(found, nulls),
+        "nulls": [asdict(null) for null in nulls],
         "clocks": clocks(windows, found.k),
         "forecast_errors": {
-            name: [made[name].error if name in made else None for made in ahead]
-            for name in dict.fromkeys(chain(*ahead))
+            name: [made[name].error if name in made else None for made in predicted]
+            for name in dict.fromkeys(chain(*predicted))
         },
-        "forecast_from": [forecast.few(len(rows)) if made else None for rows, made in zip(windows, ahead, strict=True)],
-        "premises": [premises(run, rows) for run, rows in zip(group, windows, strict=True)],
+        "forecast_from": [
+            forecast.few(len(rows)) if made else None for rows, made in zip(windows, predicted, strict=True)
+        ],
+        "assumptions": [measured_assumptions(run, rows) for run, rows in zip(group, windows, strict=True)],
     }

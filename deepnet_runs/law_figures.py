@@ -1,4 +1,4 @@
-"""Figures of `which_law`: every group's exponent in laws.png, and one figure a group of what lies behind it.
+"""Figures of `which_law`: the exponent of every group beside null models in laws.png, and one figure for each group.
 
 Colours are colour-blind-safe; line styles and markers differ, so that the figures read in grey too.
 """
@@ -15,12 +15,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from central_path.plots import DPI, STYLE
 from deepnet_runs import clock, judgement
-from deepnet_runs.law_of_run import FOLLOWS, GRID, LAWS, distance, increments
+from deepnet_runs.common_growth import INDISTINCT
+from deepnet_runs.law_of_run import GRID, LAWS, LIMIT, distance, increments
 from deepnet_runs.runs import Run
 
 COLORS = {"riemannian": "#0072B2", "renormalized": "#D55E00", "unnormalized": "#009E73", "own": "#000000"}
 STYLES = {"riemannian": "-", "renormalized": "--", "unnormalized": "-.", "own": ":"}
 MARKS = {"riemannian": "o", "renormalized": "s", "unnormalized": "^"}
+NULLS = ("0.45", "0.65", "#CC79A7", "#56B4E9")  # colours of the null models
 
 
 def draw(entries: list[dict[str, Any]], found: list[Run], folder: Path) -> None:
@@ -33,9 +35,14 @@ def draw(entries: list[dict[str, Any]], found: list[Run], folder: Path) -> None:
             group(entry, by_folder[entry["runs"][0]]).savefig(folder / f"law_{name}.png", dpi=DPI)
 
 
+def coloured(nulls: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Null models with their colours: the first is absent where no features are saved."""
+    return list(zip(NULLS[-len(nulls) :], nulls, strict=True))
+
+
 def laws(entries: list[dict[str, Any]]) -> Figure:
-    """The exponent of each group with its interval, and how far the directions are out of step."""
-    high = 1.2 + 0.28 * len(entries)
+    """The exponent of each group with its interval, and D, both beside those of the null models."""
+    high = 1.7 + 0.4 * len(entries)
     figure = Figure(figsize=(7.2, high), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     y = np.arange(len(entries))[::-1]
@@ -45,23 +52,28 @@ def laws(entries: list[dict[str, Any]]) -> Figure:
         D = [entry["distances"][name] for entry in entries]
         right.plot(D, y, MARKS[name], color=COLORS[name], markersize=4, fillstyle="none", label=f"at {name}")
     for at, entry in zip(y, entries, strict=True):
-        follows = entry["distance"] <= FOLLOWS
-        left.plot(entry["interval"], [at, at], color="black", linewidth=1.2)
+        known = not entry["verdict"].startswith(INDISTINCT) and entry["distance"] <= LIMIT
+        if entry["interval"] is not None:
+            left.plot(entry["interval"], [at, at], color="black", linewidth=1.2)
         left.plot(entry["k_by_run"], [at] * len(entry["k_by_run"]), "|", color="black", markersize=5)
-        left.plot(entry["k"], at, "o", color="black", markersize=4, markerfacecolor="black" if follows else "white")
-        right.plot(entry["distance"], at, "k*", markersize=6, label="at the best k" if at == y[0] else None)
-    right.axvline(FOLLOWS, color="0.4", linewidth=1, linestyle=(0, (1, 1)))
+        for i, (color, null) in enumerate(coloured(entry["nulls"])):
+            below, label = at - 0.14 * (i + 1), f"null: {null['name']}" if at == y[0] else None
+            left.plot(null["k_interval"], [below, below], color=color, linewidth=2, label=label)
+            right.plot(null["distance"], below, "*", color=color, markersize=4)
+        left.plot(entry["k"], at, "o", color="black", markersize=4, markerfacecolor="black" if known else "white")
+        right.plot(entry["distance"], at, "k*", markersize=6, label="at k" if at == y[0] else None)
+    right.axvline(LIMIT, color="0.4", linewidth=1, linestyle=(0, (1, 1)))
     left.set_yticks(y, [f"{entry['label']} (n = {len(entry['runs'])})" for entry in entries], fontsize=7)
-    left.set_ylim(-0.6, len(entries) - 0.4)
-    left.set_xlabel("exponent k, 95 %, runs\n(filled: follows a law of the family)", fontsize=8)
-    right.set_xlabel("D, directions out of step\n(dotted: limit)", fontsize=8)
+    left.set_ylim(-0.7, len(entries) - 0.5)
+    left.set_xlabel("exponent k, 95 %, runs\n(filled: no null model gives its description)", fontsize=8)
+    right.set_xlabel("D, largest deviation\n(dotted: limit)", fontsize=8)
     right.set_xscale("log")
-    figure.legend(loc="outside lower right", ncols=4, fontsize=7)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=7)
     return figure
 
 
 def group(entry: dict[str, Any], run: Run) -> Figure:
-    """The first run of a group: omega and forecast, the three invariants, D(k), implied time, premises."""
+    """The first run of a group: omega and predictions, the three invariants, D(k), implied time, assumptions."""
     rows = judgement.window(run, entry["epochs"][0][0], entry["epochs"][0][-1])
     figure = Figure(figsize=(11, 5.4))
     figure.subplots_adjust(0.05, 0.09, 0.99, 0.9, wspace=0.24, hspace=0.36)  # a layout engine draws everything twice
@@ -76,10 +88,10 @@ def group(entry: dict[str, Any], run: Run) -> Figure:
     top = max(float(np.abs(axis.get_ylim()).max()) for axis in axes[0, 1:])
     for axis in axes[0, 1:]:
         axis.set_ylim(-top, top)
-    _distances(axes[1, 0], judgement.omega_of(rows))
+    _distances(axes[1, 0], entry, judgement.omega_of(rows))
     _clocks(axes[1, 1], rows)
-    _premises(axes[1, 2], entry["premises"][0], epochs)
-    _turning(axes[1, 3], entry["premises"][0], epochs)
+    _assumptions(axes[1, 2], entry["assumptions"][0], epochs)
+    _turning(axes[1, 3], entry["assumptions"][0], epochs)
     for axis in (*axes[0], *axes[1, 1:]):
         _plain_ticks(axis, y=axis is axes[0, 0])
     return figure
@@ -107,7 +119,7 @@ def _omega(axis: Axes, entry: dict[str, Any], rows: judgement.Rows, epochs: np.n
     mean = np.exp(np.log(omega).mean(axis=1))
     axis.plot(epochs, mean, "k.", markersize=3, label="measured, mean")
     axis.set_ylim(omega.min() / 1.3, 3 * omega.max())
-    axis.set_title("omega and forecasts of its mean", fontsize=8)
+    axis.set_title("omega and predictions of its mean", fontsize=8)
     axis.set_xlabel("epoch (dotted: clock fitted up to here)")
     axis.legend(fontsize=6)
 
@@ -116,19 +128,21 @@ def _invariant(axis: Axes, name: str, k: float, omega: np.ndarray, epochs: np.nd
     dF = increments(omega, np.array([k]))[0]
     mean = dF.mean(axis=1, keepdims=True)
     axis.semilogx(epochs, (dF - mean) / mean[-1], color=COLORS[name], linewidth=1)
-    axis.axhspan(-FOLLOWS, FOLLOWS, color="0.9", zorder=0)
-    axis.set_title(f"{name}: F(omega_j) - mean, shares", fontsize=8)
-    axis.set_xlabel("epoch (grey: follows)")
+    axis.axhspan(-LIMIT, LIMIT, color="0.9", zorder=0)
+    axis.set_title(f"{name}: dF_j - mean, relative", fontsize=8)
+    axis.set_xlabel("epoch (grey: within the limit)")
 
 
-def _distances(axis: Axes, omega: np.ndarray) -> None:
+def _distances(axis: Axes, entry: dict[str, Any], omega: np.ndarray) -> None:
     D = distance(increments(omega, GRID))
     axis.semilogy(GRID, D, color="black")
-    axis.axhline(FOLLOWS, color="0.4", linewidth=1, linestyle=(0, (1, 1)))
+    axis.axhline(LIMIT, color="0.4", linewidth=1, linestyle=(0, (1, 1)))
     for name, k in LAWS.items():
         axis.axvline(k, color=COLORS[name], linestyle=STYLES[name], linewidth=1)
+    for color, null in coloured(entry["nulls"]):
+        axis.plot(list(LAWS.values()), list(null["distances"].values()), "*", color=color)
     axis.set_title("D(k), largest deviation", fontsize=8)
-    axis.set_xlabel("exponent k")
+    axis.set_xlabel("exponent k (stars: null models)")
 
 
 def _clocks(axis: Axes, rows: judgement.Rows) -> None:
@@ -143,36 +157,38 @@ def _clocks(axis: Axes, rows: judgement.Rows) -> None:
         label = name if np.isnan(p) else f"{name}, p = {p:.2f}"
         there = (tau > 0) & (x > 0)
         axis.loglog(x[there], tau[there] / tau[-1], STYLES[name], color=COLORS[name], label=label)
-    axis.set_title("implied time, in shares of its end", fontsize=8)
+    axis.set_title("implied time, relative to its end", fontsize=8)
     axis.set_xlabel("summed learning rate since the first epoch" if "lr_sum" in rows[0] else "epochs since the first")
     axis.legend(fontsize=6)
 
 
-def _lines(axis: Axes, premises: dict[str, Any], epochs: np.ndarray, keys: dict[str, tuple[str, str, str]]) -> None:
+def _lines(axis: Axes, measured: dict[str, Any], epochs: np.ndarray, keys: dict[str, tuple[str, str, str]]) -> None:
     for key, (label, color, style) in keys.items():
-        if premises[key]:
-            axis.plot(epochs, premises[key], style, color=color, label=label)
+        if measured[key]:
+            axis.plot(epochs, measured[key], style, color=color, label=label)
     axis.set_xscale("log")
     axis.set_xlabel("epoch")
     if axis.lines:
         axis.legend(fontsize=6)
 
 
-def _premises(axis: Axes, premises: dict[str, Any], epochs: np.ndarray) -> None:
+def _assumptions(axis: Axes, measured: dict[str, Any], epochs: np.ndarray) -> None:
     keys = {
         "loss_ls_perp_over_loss_ls": ("A1: L_LS_perp / L_LS", "#0072B2", "-"),
         "mean_output_gap": ("A2: |W mu_G + b - pi| / |pi|", "#D55E00", "--"),
     }
-    _lines(axis, premises, epochs, keys)
+    _lines(axis, measured, epochs, keys)
     axis.set_yscale("log")
-    axis.set_title("distance from the premises", fontsize=8)
+    axis.set_title("deviation from the assumptions", fontsize=8)
 
 
-def _turning(axis: Axes, premises: dict[str, Any], epochs: np.ndarray) -> None:
+def _turning(axis: Axes, measured: dict[str, Any], epochs: np.ndarray) -> None:
     keys = {
         "overlap_V": ("right singular vectors, by rank", "#000000", "-"),
+        "chance_V": ("the same by chance", "0.6", ":"),
         "overlap_E": ("row space of E", "#009E73", "-."),
+        "chance_E": ("the same by chance", "#009E73", ":"),
     }
-    _lines(axis, premises, epochs, keys)
+    _lines(axis, measured, epochs, keys)
     axis.set_ylim(0, 1.05)
-    axis.set_title("overlap with the window's begin", fontsize=8)
+    axis.set_title("overlap with the window's start", fontsize=8)

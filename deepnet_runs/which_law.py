@@ -1,11 +1,11 @@
-"""Whose law do trained networks follow? From the records of their runs alone, without PyTorch.
+"""Which law describes the singular values omega of trained networks, beside null models that follow no law.
 
     python -m deepnet_runs.which_law runs/resnet8 [RUN ...]
 
-Runs whose configurations differ in the seed alone are repetitions, and judged together; a folder stands for the runs in
-it. The window goes from the first measured epoch without a training error, or --from, to the last, or --to. With
---output writes which_law.json, laws.png (every exponent with its interval) and for each group a figure of its omega,
-invariants, clocks, forecasts and premises.
+Needs the records of the runs alone, no PyTorch. Runs whose configurations differ in the seed alone are repetitions and
+are analysed together; a folder stands for the runs in it. The window goes from the first measured epoch with zero
+training error, or --from, to the last, or --to. With --output writes which_law.json, laws.png (the exponent of every
+group) and for each group a figure of its omega, invariants, clocks, predictions and assumptions.
 """
 
 import argparse
@@ -20,100 +20,158 @@ from central_path import records
 from central_path.options import Parser, checked
 from central_path.program import answer, on_terminal, run_program
 from central_path.tables import aligned
-from deepnet_runs import judgement, law_of_run, runs
+from deepnet_runs import common_growth, judgement, law_of_run, runs
 
 PROGRAM = "python -m deepnet_runs.which_law"
+DRAWS, FREQUENT, RATE_SD = common_growth.DRAWS, common_growth.FREQUENT, common_growth.RATE_SD
+LIMIT, LAWS = law_of_run.LIMIT, law_of_run.LAWS
 EPILOG = f"""\
-k           the exponent of the family of laws that omega follow best, with a 95 % interval from resampling the runs (of
-            fewer than three runs: the directions j).
-alone       how many of the runs follow a law of the family, each with an exponent of its own.
-D           how far the directions are out of step, in shares of their common way: at the best k and at the three laws.
-            Above {law_of_run.FOLLOWS:g} at the best k a run follows no law of the family; of several runs the one that
-            is furthest out of step counts, so that more of them agree less easily.
+null        models that follow no law but have the mean growth of the runs, analysed by the same code in {DRAWS} draws:
+            random matrices, a fresh Gaussian matrix at every epoch times a common factor (with the P of the saved
+            features; with the P that gives the mean spread of log omega; scaled to the spread at every epoch);
+            independent rates, every direction growing at its own rate (standard deviation {RATE_SD:.0%}), sorted.
+            Their rows are medians over the draws.
+k           the exponent of the family of laws that describes the rank-ordered omega best: the mean over the runs.
+95 %        of runs: Student's t interval over the seeds, of one run none. Of a null model: 95 % of its draws.
+D           largest deviation of the directions' increments from their mean, relative to the mean total increment, at k
+            and at the three laws; of several runs the largest.
+same        share of a null model's draws with the description of the runs.
+verdict     a law, or the family with its k, if D is at most {LIMIT:g}; otherwise none. It describes omega, it does not
+            identify a mechanism. Where a null model has the same description in more than {FREQUENT:.0%} of its draws
+            the verdict is "not distinguishable from" that model; so it is for k = 2, a common growth factor of omega.
+D <= {LIMIT:g}   number of runs whose rank-ordered spectrum contracts as a law demands; share of the null models' runs.
 time        the power p of the summed learning rate as which each law's time would pass, and R^2; gradient flow: p = 1.
-forecast    rms error of log omega forecast from the window's first epoch, the clock fitted to its first third.
-premises    at the window's end: L_LS_perp/L_LS (A1), |W mu_G + b - pi|/|pi| (A2), mean overlap of the right singular
-            vectors with those at its begin, largest angle of the left ones, share of E's row space that is still the
-            same (the last two of runs with saved features).
-exit codes  0: judged; 2: unusable arguments or records, and nothing is written."""
-PREMISES = {  # key of a group's premises: its column, and its format
-    "loss_ls_perp_over_loss_ls": ("A1", ".3f"),
-    "mean_output_gap": ("A2", ".3f"),
-    "overlap_V": ("overlap V", ".2f"),
-    "angle_U": ("angle U (deg)", ".0f"),
-    "overlap_E": ("overlap E", ".2f"),
+error       root mean square error of log omega predicted from the window's first epoch, the clock fitted to its first
+            third. `unnormalized` is a common growth factor.
+assumptions at the window's end: L_LS_perp/L_LS (A1), |W mu_G + b - pi|/|pi| (A2), mean overlap of the right singular
+            vectors with those at its start, largest angle of the left ones, share of E's row space that is still the
+            same (the last two of runs with saved features); by chance: of unrelated epochs.
+exit codes  0: analysed; 2: unusable arguments or records, and nothing is written."""
+OPEN = """\
+Whether these networks follow one of the laws is an open question. Rank-ordered omega cannot decide it: sorting hides
+crossings, and a law near k = 2 looks like a common growth factor. The features' velocity must be measured for that."""
+ASSUMPTIONS = {  # key of a group's assumptions: its column, its format, and the key of its value by chance
+    "loss_ls_perp_over_loss_ls": ("A1", ".3f", None),
+    "mean_output_gap": ("A2", ".3f", None),
+    "overlap_V": ("overlap V (by chance)", ".2f", "chance_V"),
+    "angle_U": ("angle U (deg)", ".0f", None),
+    "overlap_E": ("overlap E (by chance)", ".2f", "chance_E"),
 }
 EPOCH = checked(int, lambda n: n >= 1, "an epoch from 1 on")
 
 
 def median(values: Sequence[float | None], form: str) -> str:
     """The median over the runs that have one, or a dash."""
-    there = [value for value in values if value is not None and not np.isnan(value)]
-    return format(float(np.median(there)), form) if there else "-"
+    known = [value for value in values if value is not None and not np.isnan(value)]
+    return format(float(np.median(known)), form) if known else "-"
+
+
+def number(value: float | None) -> str:
+    """Two decimals, or a dash where there is no number."""
+    return median([value], ".2f")
+
+
+def interval(limits: Sequence[float] | None) -> str:
+    """From one limit to the other, or a dash."""
+    return "-" if limits is None or np.isnan(limits).any() else f"{limits[0]:.2f} to {limits[1]:.2f}"
+
+
+def null_name(null: dict[str, Any]) -> str:
+    """The name of a null model, with the dimension of its matrices: the median over the runs."""
+    return f"null: {null['name']}" + ("" if null["P"] is None else f" = {np.median(null['P']):.0f}")
 
 
 def power(entry: dict[str, Any], law: str) -> tuple[str, str]:
-    """Power of the summed learning rate as which a law's time would go by, and R^2: medians over the runs."""
-    there = [found for found in entry["clocks"][law]["lr_sum"] if found]
-    p, R2 = (median([found[key] for found in there], ".2f") for key in ("exponent", "R2"))
+    """Power of the summed learning rate as which a law's time would pass, and R^2: medians over the runs."""
+    known = [found for found in entry["clocks"][law]["lr_sum"] if found]
+    p, R2 = (median([found[key] for found in known], ".2f") for key in ("exponent", "R2"))
     return p, R2
 
 
 def at_end(entry: dict[str, Any]) -> list[str]:
-    """The `PREMISES` at the windows' ends: medians over the runs."""
-    return [
-        median([one[key][-1] for one in entry["premises"] if one[key]], form) for key, (_, form) in PREMISES.items()
-    ]
+    """The `ASSUMPTIONS` at the windows' ends, with what chance gives: medians over the runs."""
+
+    def last(key: str, form: str) -> str:
+        return median([one[key][-1] for one in entry["assumptions"] if one[key]], form)
+
+    cells = []
+    for key, (_, form, chance) in ASSUMPTIONS.items():
+        cell = last(key, form)
+        cells.append(f"{cell} ({last(chance, form)})" if chance and cell != "-" else cell)
+    return cells
 
 
 def verdicts(entries: list[dict[str, Any]]) -> list[str]:
-    """A line for each group: its exponent and verdict."""
-    laws = [f"D {name}" for name in law_of_run.LAWS]
-    rows = [["run", "seeds", "alone", "epochs", "k", "95 %", "D at k", *laws, "verdict"]]
+    """The exponent and verdict of each group, and below it those of its null models."""
+    laws = [f"D {name}" for name in LAWS]
+    rows = [["run", "seeds", "epochs", "k", "95 %", "D at k", *laws, "same", "verdict"]]
     for entry in entries:
-        epochs, (low, high) = entry["epochs"][0], entry["interval"]
-        numbers = [f"{entry['k']:.2f}", f"{low:.2f} to {high:.2f}", f"{entry['distance']:.2f}"]
-        laws = [f"{D:.2f}" for D in entry["distances"].values()]
-        head = [entry["label"], str(len(entry["runs"])), str(entry["follow_alone"]), f"{epochs[0]}-{epochs[-1]}"]
-        left = f" (left out: {entry['left_out']})" if entry["left_out"] else ""
-        rows.append([*head, *numbers, *laws, entry["verdict"] + left])
+        epochs = entry["epochs"][0]
+        Ds = [number(D) for D in (entry["distance"], *entry["distances"].values())]
+        omitted = f" ({entry['left_out']} omitted)" if entry["left_out"] else ""
+        head = [entry["label"], str(len(entry["runs"])), f"{epochs[0]}-{epochs[-1]}"]
+        rows.append([*head, number(entry["k"]), interval(entry["interval"]), *Ds, "", entry["verdict"] + omitted])
+        for null in entry["nulls"]:
+            Ds = [number(D) for D in (null["distance"], *null["distances"].values())]
+            k = number(null["k"]), interval(null["k_interval"])
+            rows.append([f"  {null_name(null)}", "", "", *k, *Ds, f"{null['same']:.0%}", ""])
+    return aligned(rows)
+
+
+def contractions(entries: list[dict[str, Any]]) -> list[str]:
+    """Of how many runs, and of what share of the null models' runs, D is within the limit."""
+    keys = {**{name: name for name in LAWS}, "own": "own k"}
+    rows = [[f"D <= {LIMIT:g}", *keys.values()]]
+    for entry in entries:
+        rows.append([entry["label"], *(f"{entry['within_limit'][key]} of {len(entry['runs'])}" for key in keys)])
+        for null in entry["nulls"]:
+            rows.append([f"  {null_name(null)}", *(f"{null['within_limit'][key]:.0%}" for key in keys)])
     return aligned(rows)
 
 
 def times(entries: list[dict[str, Any]]) -> list[str]:
-    """A line for each group: the powers of the summed learning rate as which time would go by."""
-    names = [*law_of_run.LAWS, "own"]
+    """The powers of the summed learning rate as which time would pass, of each group and its null models."""
+    names = [*LAWS, "own"]
     rows = [["time (p / R^2)", *(f"{name} k" if name == "own" else name for name in names)]]
     for entry in entries:
         rows.append([entry["label"], *(" / ".join(power(entry, name)) for name in names)])
+        for null in entry["nulls"]:
+            p = null["clock_exponents"]
+            rows.append([f"  {null_name(null)}", *(number(p[name]) for name in LAWS), "-"])
     return aligned(rows)
 
 
-def foresight(entries: list[dict[str, Any]]) -> list[str]:
-    """A line for each group: errors of the forecasts, clocks in the summed learning rate."""
+def predictions(entries: list[dict[str, Any]]) -> list[str]:
+    """The errors of the predictions of each group, clocks in the summed learning rate."""
     axis = judgement.AXES["lr_sum"]
     names = {"constant": "constant", "log-log line": "log-log line"}
-    names |= {f"{law}, {axis}": law for law in law_of_run.LAWS} | {f"own, {axis}": "own k"}
+    names |= {f"{law}, {axis}": law for law in LAWS} | {f"own, {axis}": "own k"}
     names |= {f"own, power of {axis}": "own k, power of it"}
-    rows = [["forecast error", *names.values()]]
+    rows = [["prediction error", *names.values()]]
     for entry in entries:
         rows.append([entry["label"], *(median(entry["forecast_errors"].get(name, []), ".3f") for name in names)])
     return aligned(rows)
 
 
-def premises(entries: list[dict[str, Any]]) -> list[str]:
-    """A line for each group: how near the end of its window is to what the laws assume."""
-    heads = [head for head, _ in PREMISES.values()]
-    return aligned([["premises", *heads], *([entry["label"], *at_end(entry)] for entry in entries)])
+def assumptions(entries: list[dict[str, Any]]) -> list[str]:
+    """How well the assumptions of the laws hold at the end of each group's window."""
+    heads = [head for head, *_ in ASSUMPTIONS.values()]
+    return aligned([["assumptions", *heads], *([entry["label"], *at_end(entry)] for entry in entries)])
 
 
 def parser() -> Parser:
     """The options, as `--help` shows them."""
-    p = Parser(PROGRAM, "Which law of the family the singular values omega of trained networks follow.", EPILOG)
+    p = Parser(
+        PROGRAM,
+        "Which law of the family describes the singular values omega of trained networks, beside null models.",
+        EPILOG,
+    )
     p.add_argument(
         "runs", nargs="+", type=Path, metavar="RUN", help="output folders of deepnet_runs.train, or above them"
     )
-    p.add_argument("--from", dest="first", type=EPOCH, metavar="EPOCH", help="default: the first without an error")
+    p.add_argument(
+        "--from", dest="first", type=EPOCH, metavar="EPOCH", help="default: the first with zero training error"
+    )
     p.add_argument("--to", dest="last", type=EPOCH, metavar="EPOCH", help="default: the last")
     p.add_argument("--output", type=Path, metavar="DIR", help="write which_law.json and figures there")
     p.add_argument("--no-plots", action="store_true", help="write no figures")
@@ -122,11 +180,11 @@ def parser() -> Parser:
 
 def tables(entries: list[dict[str, Any]]) -> str:
     """What is printed."""
-    parts = verdicts(entries), times(entries), foresight(entries), premises(entries)
-    return "\n\n".join("\n".join(lines) for lines in parts)
+    parts = [one(entries) for one in (verdicts, contractions, times, predictions, assumptions)]
+    return "\n\n".join(["\n".join(lines) for lines in parts] + [OPEN])
 
 
-def judged(args: argparse.Namespace) -> list[dict[str, Any]]:
+def analysed(args: argparse.Namespace) -> list[dict[str, Any]]:
     """The entries, written where they are asked for.
 
     Raises:
@@ -139,27 +197,27 @@ def judged(args: argparse.Namespace) -> list[dict[str, Any]]:
     found = [runs.read(folder) for folder in runs.within(args.runs)]
 
     def bar(groups: Sequence[Any]) -> Any:
-        return tqdm(groups, desc="judged", file=sys.stderr, leave=False, disable=not on_terminal())
+        return tqdm(groups, desc="analysed", file=sys.stderr, leave=False, disable=not on_terminal())
 
     entries, refusals = judgement.judge(found, args.first, args.last, progress=bar)
     if not entries:
         raise ValueError(refusals[0])
     for why in refusals:
-        print(f"{PROGRAM}: not judged: {why}", file=sys.stderr)
+        print(f"{PROGRAM}: not analysed: {why}", file=sys.stderr)
     if args.output:
         with records.staging(args.output, last="which_law.json") as stage:
             if not args.no_plots:
                 from deepnet_runs import law_figures
 
                 law_figures.draw(entries, found, stage)
-            records.write_json(stage / "which_law.json", {"groups": entries})
+            records.write_json(stage / "which_law.json", {"groups": entries, "note": OPEN})
     return entries
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parser().parse_args(argv)
-    return answer(PROGRAM, lambda: (0, tables(judged(args))))
+    return answer(PROGRAM, lambda: (0, tables(analysed(args))))
 
 
 if __name__ == "__main__":

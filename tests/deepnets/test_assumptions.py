@@ -31,6 +31,9 @@ def test_a_linear_map_and_other_means_leave_E_frozen_and_noise_does_not(tmp_path
     assert found[0] == pytest.approx(1, abs=1e-9)
     assert found[1] == pytest.approx(1, abs=1e-6)
     assert abs(found[2] - P / (C * N - C)) < 0.1
+    assert assumptions.of_features(tmp_path, [1, 2, 3])["chance_E"] == pytest.approx([P / (C * N - C)] * 3)
+    assert assumptions.saved_dimension(tmp_path, 1) == P
+    assert assumptions.saved_dimension(tmp_path, 9) is None
 
 
 def test_left_vectors_are_those_of_the_snr_matrix_and_turn_with_the_features(tmp_path):

@@ -37,6 +37,6 @@ def test_a_power_of_noise_explains_little_and_of_nothing_is_nothing():
     assert np.isnan(clock.power(np.zeros(5), np.arange(5.0)).exponent)
 
 
-def test_where_directions_are_out_of_step_the_time_is_their_mean():
+def test_where_directions_differ_the_time_is_their_mean():
     omega = np.exp(np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 6.0]]))
     np.testing.assert_allclose(clock.elapsed(omega, 2.0), [0, 3], rtol=1e-12)  # F_2 is log omega

@@ -1,4 +1,4 @@
-"""A law's forecast: the law that was planted foresees what comes, the others and the naive ones do not."""
+"""Predictions of later omega: those of the planted law are right, those of other laws and without a law are not."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_beyond_k_2_omega_is_infinite_in_finite_time():
 
 @pytest.mark.parametrize("k", [0.0, 1.0])
 @pytest.mark.parametrize("power", [1.0, 0.5])
-def test_the_planted_law_foresees_the_rest_once_its_clock_is_known(k, power):
+def test_the_planted_law_predicts_later_epochs_once_its_clock_is_fitted(k, power):
     omega = run(k, power, noise=1e-4)
     free = power != 1
     own = forecast.by_law(omega, X, k, free_power=free)
@@ -50,7 +50,7 @@ def test_the_planted_law_foresees_the_rest_once_its_clock_is_known(k, power):
         assert forecast.by_law(omega, X, k, free_power=False).error > 5 * own.error
 
 
-def test_naive_forecasts_are_exact_where_they_are_right():
+def test_predictions_without_a_law_are_exact_where_they_are_right():
     epochs = np.arange(1.0, 16)
     lines = np.exp(np.linspace(-1, 1, C - 1)) * epochs[:, None] ** np.linspace(0.1, 0.6, C - 1)
     assert forecast.line(lines, epochs).error < 1e-12
@@ -60,6 +60,6 @@ def test_naive_forecasts_are_exact_where_they_are_right():
     assert forecast.constant(lines).error == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_window_without_a_rest_is_refused():
-    with pytest.raises(ValueError, match="at least 5 epochs to forecast from, got 4"):
+def test_a_window_without_later_epochs_is_refused():
+    with pytest.raises(ValueError, match="at least 5 epochs to predict the last, got 4"):
         forecast.constant(np.ones((4, C - 1)))

@@ -1,6 +1,7 @@
-"""The program that reads whose law runs follow: planted records, groups, windows, refusals."""
+"""The program that describes the omega of runs: planted records, null models, groups, windows, refusals."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,14 +25,28 @@ def test_planted_laws_are_read_from_records_and_repetitions_are_judged_together(
     runs.append(write(tmp_path / "b", with_a_start_of_its_own(planted(2, 5, 0.003)), network="vgg7"))
     assert which_law.main([*runs, "--output", str(tmp_path / "out"), "--no-plots"]) == 0
     first, second = json.loads((tmp_path / "out" / "which_law.json").read_text())["groups"]
-    assert (first["verdict"], len(first["runs"]), first["resampled"]) == ("renormalized", 3, "runs")
-    assert (second["verdict"], second["network"]) == ("unnormalized", "vgg7")
+    assert (first["verdict"], len(first["runs"]), len(first["interval"])) == ("renormalized", 3, 2)
+    assert (second["description"], second["network"], second["interval"]) == ("unnormalized", "vgg7", None)
+    assert second["verdict"] == "not distinguishable from a common growth factor"
+    assert [null["name"] for null in first["nulls"]] == [
+        "random matrices, spread of the run",
+        "independent rates",
+        "random matrices, spread of the epoch",
+    ]
+    assert first["within_limit"]["renormalized"] == 3
+    assert all(null["within_limit"]["renormalized"] == 0 for null in first["nulls"][:-1])
     assert first["epochs"][0] == list(range(3, 52, 2))
     out = capsys.readouterr().out
     assert "digits resnet8 mse" in out
-    assert "renormalized" in out
-    assert which_law.main([*runs, "--from", "1"]) == 0  # planted: a window that begins too early
-    assert capsys.readouterr().out.count("none") == 2
+    assert re.search(r"^digits resnet8 mse .* renormalized$", out, re.M)
+    assert re.search(r"^digits vgg7 mse .* not distinguishable from a common growth factor$", out, re.M)
+    assert len(re.findall(r"^  null: ", out, re.M)) == 3 * 2 * 3  # tables, groups, models
+    assert "is an open question" in out
+    assert "velocity must be measured" in out
+    again = tmp_path / "again"
+    assert which_law.main([*runs, "--from", "1", "--output", str(again), "--no-plots"]) == 0  # planted: too early
+    early = json.loads((again / "which_law.json").read_text())["groups"]
+    assert [entry["description"] for entry in early] == ["none", "none"]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +54,7 @@ def test_planted_laws_are_read_from_records_and_repetitions_are_judged_together(
     [
         (["missing"], "Need a run of deepnet_runs.train or a folder that holds some, got missing"),
         (["run", "--to", "5"], "Need omega > 0 at 3 epochs or more"),
-        (["dirty"], "Need an epoch without a training error, got none: give --from"),
+        (["dirty"], "No measured epoch has zero training error: choose the first epoch with --from"),
         (["empty"], "Need a run with measured epochs"),
         (["run", "--from", "0"], "need an epoch from 1 on, got 0"),
     ],
@@ -53,7 +68,7 @@ def test_what_cannot_be_read_gets_one_line_and_writes_nothing(tmp_path, capsys, 
     assert not (tmp_path / "out").exists()
 
 
-def test_the_clock_the_forecast_and_the_premises_are_read_from_records(tmp_path, capsys):
+def test_the_clock_the_predictions_and_the_assumptions_are_read_from_records(tmp_path, capsys):
     omega = planted(1.0, 0, 0.0)
     plain = write(tmp_path / "a", omega, clean_from=1)
     changed = write(tmp_path / "b", omega, clean_from=1, momentum=0.0)
@@ -69,11 +84,12 @@ def test_the_clock_the_forecast_and_the_premises_are_read_from_records(tmp_path,
         ahead = forecast.by_law(omega, x - x[0], k, free_power=False)
         errors = entries[0]["forecast_errors"][f"{name}, summed learning rate"]
         assert errors == [pytest.approx(ahead.error, rel=1e-6)]
-    premises = entries[0]["premises"][0]
-    assert premises["loss_ls_perp_over_loss_ls"][1] == 0.5
-    assert premises["mean_output_gap"][1] == 0.25
-    assert premises["overlap_V"] == pytest.approx(np.ones(len(rows)))
-    assert premises["overlap_E"] is None  # no features were saved
+    measured = entries[0]["assumptions"][0]
+    assert measured["loss_ls_perp_over_loss_ls"][1] == 0.5
+    assert measured["mean_output_gap"][1] == 0.25
+    assert measured["overlap_V"] == pytest.approx(np.ones(len(rows)))
+    assert measured["chance_V"] == pytest.approx(0.2734 * np.ones(len(rows)), rel=1e-3)
+    assert measured["overlap_E"] is None  # no features were saved
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "which_law.json",
         "laws.png",
@@ -81,19 +97,19 @@ def test_the_clock_the_forecast_and_the_premises_are_read_from_records(tmp_path,
         "law_digits-resnet8-mse-momentum=0.0.png",
     }
     out = capsys.readouterr().out
-    for head in ("time (p / R^2)", "forecast error", "premises"):
+    for head in ("time (p / R^2)", "prediction error", "assumptions", "1.00 (0.27)"):
         assert head in out
 
 
-def test_runs_that_cannot_be_judged_are_said_and_do_not_stop_the_others(tmp_path, capsys):
+def test_runs_that_cannot_be_analysed_are_named_and_do_not_stop_the_others(tmp_path, capsys):
     for seed in range(3):
         write(tmp_path / f"a{seed}", planted(1, seed), seed=seed, clean_from=1000 if seed == 1 else 1)
     write(tmp_path / "b", planted(1, 0), network="vgg7", clean_from=1000)
     assert which_law.main([str(tmp_path)]) == 0
     said = capsys.readouterr()
     assert said.err.count("\n") == 1
-    assert f"not judged: {tmp_path / 'b'}: Need an epoch without a training error" in said.err
-    assert "(left out: 1)" in said.out
+    assert f"not analysed: {tmp_path / 'b'}: No measured epoch has zero training error" in said.err
+    assert "(1 omitted)" in said.out
 
 
 def test_the_figures_show_the_records(tmp_path):
