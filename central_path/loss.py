@@ -57,20 +57,28 @@ def _least_squares_about_mean(
 
         W_LS = (Y D Mbar^T + kappa Y pi mu_G^T)(Sigma_T + kappa mu_G mu_G^T + lambda I)^(-1).
 
-    Same as Proposition 1, but the size of mu_G and the scale of the features against the constant 1 of h~ do not enter
-    its condition number at lambda = 0.
+    The two terms with mu_G are put in by the formula of Sherman and Morrison: with W_0 and z = (Sigma_T + lambda
+    I)^(-1) mu_G of the problem without them and s = mu_G^T z,
+
+        W_LS = W_0 + kappa/(1 + kappa s) (Y pi - W_0 mu_G) z^T,   W_LS mu_G = (W_0 mu_G + kappa s Y pi)/(1 + kappa s).
+
+    So the only matrix that is inverted is Sigma_T + lambda I, whose condition number mu_G does not enter.
     """
     if lam < 0:
         raise ValueError(f"Need lam >= 0, got lam = {lam}: a negative weight decay has no minimiser.")
     kappa = lam / (1 + lam)
     mean_target = targets @ m.pi
-    target = (m.Mbar * m.pi[None, :]) @ targets.T + kappa * jnp.outer(m.mu_G, mean_target)
-    second_moment = m.Sigma_T + kappa * jnp.outer(m.mu_G, m.mu_G) + lam * jnp.eye(len(m.mu_G), dtype=m.M.dtype)
+    right = jnp.column_stack([(m.Mbar * m.pi[None, :]) @ targets.T, m.mu_G])
+    second_moment = m.Sigma_T + lam * jnp.eye(len(m.mu_G), dtype=m.M.dtype)
     if lam > 0:
-        W = jax.scipy.linalg.solve(second_moment, target, assume_a="pos").T
+        solved = jax.scipy.linalg.solve(second_moment, right, assume_a="pos")
     else:
-        W = (jnp.linalg.pinv(second_moment, hermitian=True) @ target).T
-    return W, (mean_target + lam * (W @ m.mu_G)) / (1 + lam)
+        solved = jnp.linalg.pinv(second_moment, hermitian=True) @ right
+    W_0, z = solved[:, :-1].T, solved[:, -1]
+    s, W_0_mu = m.mu_G @ z, W_0 @ m.mu_G
+    W = W_0 + kappa / (1 + kappa * s) * jnp.outer(mean_target - W_0_mu, z)
+    W_mu = (W_0_mu + kappa * s * mean_target) / (1 + kappa * s)
+    return W, (mean_target + lam * W_mu) / (1 + lam)
 
 
 def _one_hot(m: Moments) -> Float[Array, "C C"]:
