@@ -115,8 +115,8 @@ def numbers(text: str) -> str:
     horizon, error, drift, cross = 5, 7, 8, 11
     ratios = "main command, first run / later runs, in times of `import jax, diffrax`"
     inverse = (
-        "law inverted for omega(0) from 1e-100 to 1e70, t from 0 to 1e280, k from -50 to 2, against 50 digits, in machine "
-        "epsilons x"
+        "law inverted for omega(0) from 1e-100 to 1e70, t from 0 to 1e280, k from -50 to 2, against 50 digits, in "
+        "machine epsilons x"
     )
     cells = [
         (
