@@ -77,12 +77,16 @@ def test_a_constant_direction_loses_nothing():
 def test_the_threshold_of_the_rank_is_that_of_the_stored_precision():
     rng = np.random.default_rng(0)
     features, labels = rng.standard_normal((90, 3)), np.repeat([0, 1, 2], 30)
-    features[:, 2] *= 1e-5  # relative variance 1e-10: rounding in float32, not in float64
-    ranks = {
-        dtype: samples.range_of_within_covariance(samples.check_samples(features.astype(dtype), labels)).rank
-        for dtype in (np.float32, np.float64)
-    }
-    assert ranks == {np.float32: 2, np.float64: 3}
+
+    def ranks(features):
+        given_rows = [samples.check_samples(features.astype(d), labels) for d in (np.float16, np.float32, np.float64)]
+        return [samples.range_of_within_covariance(rows).rank for rows in given_rows]
+
+    assert ranks(features) == [3, 3, 3]
+    features[:, 2] *= 1e-2  # small, and as exact as the others
+    assert ranks(features) == [3, 3, 3]
+    features[:, 2] = features[:, 0] + features[:, 1] + 3e-7 * rng.standard_normal(90)
+    assert ranks(features) == [2, 2, 3]  # the last direction is rounding in float16 and float32
 
 
 @pytest.mark.parametrize(
