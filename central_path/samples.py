@@ -132,12 +132,17 @@ def check_balance(samples: Samples) -> None:
 
 @dataclass(frozen=True)
 class Range:
-    """The range of Sigma_W: its rank, an orthonormal basis (P, rank), and the share of |Mbar|^2 outside it."""
+    """The range of Sigma_W: its rank, an orthonormal basis (P, rank), and the share of |Mbar|^2 outside it.
+
+    Up to `rounding` of that share is rounding. `unresolved` directions are left out because they vary by less than the
+    rounding of the features as they were stored; in float64 they would count.
+    """
 
     rank: int
     basis: Float[np.ndarray, "P rank"]
     signal_lost: float
     rounding: float
+    unresolved: int
 
 
 def moments_of_rows(features: Float[np.ndarray, "n P"], codes: Int[np.ndarray, " n"], C: int) -> Moments:
@@ -168,11 +173,14 @@ def range_of_within_covariance(samples: Samples) -> Range:
     m = moments_of_rows(samples.features, samples.codes, len(samples.counts))
     rounding = Rounding.of(m, samples.eps)
     w, U = np.linalg.eigh(m.Sigma_W)
-    kept = w > rounding.along(U) + len(w) * DOUBLE * w[-1]
+    arithmetic = len(w) * DOUBLE * w[-1]
+    kept = w > rounding.along(U) + arithmetic
+    in_float64 = w > Rounding.of(m, DOUBLE).along(U) + arithmetic
     signal, lost = np.sum(m.Mbar**2), np.sum((U[:, ~kept].T @ m.Mbar) ** 2)
     share = (lambda part: float(part / signal)) if signal > 0 else lambda _: 0.0
     least = max(share(len(m.pi) * rounding.total.sum()), len(w) * DOUBLE)
-    return Range(int(kept.sum()), U[:, kept], share(lost), least)
+    rank = int(kept.sum())
+    return Range(rank, U[:, kept], share(lost), least, int(in_float64.sum()) - rank)
 
 
 def check_rank(samples: Samples, within: Range) -> None:
@@ -185,7 +193,8 @@ def check_rank(samples: Samples, within: Range) -> None:
         raise ValueError(
             f"Need a within-class covariance of full rank P = {P}, got rank {within.rank} from {n} examples of {C} "
             f"classes (at most n - C = {n - C}; constant and dependent features lower it): "
-            "give --restrict-rank to keep its range only."
+            + ("give more examples, or " if n - C < P else "give ")
+            + "--restrict-rank to keep its range only."
         )
 
 
