@@ -141,8 +141,8 @@ def features_of_samples(given: samples.Samples, *, balance: bool, restrict_rank:
         note = f"rank of Sigma_W: {within.rank} of {len(within.basis)}"
         if within.unresolved:
             note += (
-                f"; {within.unresolved} of the directions left out vary by less than the rounding of the stored "
-                f"features (eps = {given.eps:.2g}): store them in float32 or float64 to keep more"
+                f"; {within.unresolved} more directions vary by less than the rounding of the stored features (eps = "
+                f"{given.eps:.2g}): store them in float32 or float64 to keep them"
             )
         if within.signal_lost > within.rounding:
             note += (
@@ -153,9 +153,8 @@ def features_of_samples(given: samples.Samples, *, balance: bool, restrict_rank:
     else:
         samples.check_rank(given, within)
     H, index = samples.stack(given)
-    return Given(H, index, given.labels, given.eps, len(within.basis), within.rank, within.signal_lost), "\n".join(
-        notes
-    )
+    kept = Given(H, index, given.labels, given.eps, len(within.basis), within.rank, within.signal_lost)
+    return kept, "\n".join(notes)
 
 
 def features_of_file(path: Path, *, balance: bool, restrict_rank: bool, seed: int) -> Given:

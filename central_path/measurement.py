@@ -98,7 +98,7 @@ def measure(
             f"Need W of shape {(C, P)} and b of shape {(C,)} for {C} classes, got {weights.shape} and {offset.shape}: "
             "give a row of W for every class; labels that are 0 to C - 1 may leave classes out."
         )
-    parts = decompose(weights, offset, whole, lam=lam, bias=bias, solve=solve)
+    parts = parts_of_loss(weights, offset, whole, lam=lam, bias=bias, solve=solve)
     decided = collapse.decide_by_classifier(weights, offset, rows)
     nearest = present[collapse.decide_by_center(m.M, rows)]
     spectrum = snr(m, rounding, n=len(rows))
@@ -106,10 +106,8 @@ def measure(
     numbers, reasons = collapse_of(m, weights[present], spread)
     reasons |= why_omega(spectrum, spread, P, len(rows) - len(present))
     return Measurement(
-        loss=float(parts.total),
-        loss_nc1=float(parts.loss_nc1),
-        loss_nc23=float(parts.loss_nc23),
-        loss_ls_perp=float(parts.loss_ls_perp),
+        loss=sum(parts.values()),
+        **parts,
         omega=spectrum.omega,
         **numbers,
         ncc_mismatch=float(np.mean(decided != nearest)),
@@ -183,6 +181,20 @@ def solver(m: Moments, rounding: Rounding, lam: float, *, bias: bool, n: int) ->
         return None
     seen = resolved_range(second_moment, rounding, n=n)
     return lambda S, B: seen.solve(B)
+
+
+def parts_of_loss(
+    W: Float[np.ndarray, "C P"],
+    b: Float[np.ndarray, " C"],
+    m: Moments,
+    *,
+    lam: float,
+    bias: bool,
+    solve: Solve | None,
+) -> dict[str, float]:
+    """`loss_nc1`, `loss_nc23`, `loss_ls_perp`: sums of squares, which only rounding makes negative."""
+    parts = decompose(W, b, m, lam=lam, bias=bias, solve=solve)
+    return {name: max(0.0, float(value)) for name, value in zip(parts._fields, parts, strict=True)}
 
 
 def why_omega(spectrum: SNR, spread: Between, P: int, most: int) -> Reasons:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from central_path import measurement, resolved
-from central_path.decomposition import Decomposition, decompose
+from central_path.decomposition import Decomposition
 from central_path.resolved import Between, Rounding
 from central_path.snr import Moments
 
@@ -59,10 +59,9 @@ def decomposition(
     """`loss_nc1`, `loss_nc23`, `loss_ls_perp`, whose sum is the loss; the rescaled one needs all class covariances."""
     if k == 1 and M == 1:
         solve = measurement.solver(of.whole, of.rounding, lam, bias=True, n=of.n)
-        parts = decompose(W, b, of.whole, lam=lam, solve=solve)
-    else:
-        parts = _rescaled(W, b, of.whole, covariances, k=k, M=M, lam=lam)
-    return {name: float(getattr(parts, name)) for name in ("loss_nc1", "loss_nc23", "loss_ls_perp")}
+        return measurement.parts_of_loss(W, b, of.whole, lam=lam, bias=True, solve=solve)
+    parts = _rescaled(W, b, of.whole, covariances, k=k, M=M, lam=lam)
+    return {name: float(value) for name, value in zip(parts._fields, parts, strict=True)}
 
 
 def _rescaled(W, b, m: Moments, covariances: Iterable[np.ndarray], *, k: float, M: float, lam: float) -> Decomposition:
