@@ -15,7 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("central_path", "theory_checks")
 FILES = tuple(
-    f"central_path/{name}.py" for name in ("problem", "loss", "manifold", "laws", "growth", "flows", "collapse")
+    f"central_path/{name}.py"
+    for name in ("snr", "problem", "decomposition", "loss", "manifold", "laws", "growth", "flows", "collapse")
 )
 
 BINARY = {
