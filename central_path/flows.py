@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, Int
 from central_path.laws import Law
 from central_path.loss import central_path_loss
 from central_path.manifold import projection, whiten_total
-from central_path.problem import class_means, contrasts, snr_singular_values
+from central_path.problem import class_means, contrasts, equal_priors, snr_singular_values
 
 FLOWS = {"riemannian": 0, "renormalized": 1, "unnormalized": 2}
 LEVELS = ("features", "means", "spectrum")
@@ -120,7 +120,7 @@ def start(X: Float[Array, "P C *N"], k: Exponent, level: str) -> Array:
     M = M if M.shape[0] < M.shape[1] else basis_of_span(M).T @ M
     if level == "means":
         return jax.lax.cond(k == 2, means_of_total_covariance_one, lambda M: M, M)
-    return snr_singular_values(M, jnp.eye(M.shape[0], dtype=M.dtype))
+    return snr_singular_values(M, jnp.eye(M.shape[0], dtype=M.dtype), equal_priors(M.shape[1]))
 
 
 def field(state: Array, k: Exponent, *, level: str, N: int) -> Array:

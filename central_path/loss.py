@@ -31,12 +31,14 @@ w / 2.
 Source: Han, Papyan & Donoho (2022), Eq. 2, Proposition 1, Theorems 1 and 2, Lemma 1.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from central_path.problem import Moments, class_means, contrasts, covariance, deviations
+from central_path.decomposition import Decomposition as Decomposition
+from central_path.decomposition import decompose as decompose
+from central_path.decomposition import least_squares as least_squares
+from central_path.problem import class_means, contrasts, covariance, deviations
 
 
 def mse_loss(
@@ -50,109 +52,6 @@ def mse_loss(
     """L as Eq. 2 has it: half the squared error, summed over classes, averaged over examples, plus weight decay."""
     residual = features @ W.T + b[None, :] - jax.nn.one_hot(labels, len(b), dtype=features.dtype)
     return 0.5 * jnp.mean(jnp.sum(residual**2, axis=1)) + 0.5 * lam * (jnp.sum(W**2) + jnp.sum(b**2))
-
-
-def _least_squares_about_mean(
-    m: Moments, lam: float, targets: Float[Array, "R C"]
-) -> tuple[Float[Array, "R P"], Float[Array, " R"]]:
-    """W_LS and its outputs b_LS + W_LS mu_G at the global mean, with the bias eliminated.
-
-    With the targets of the classes as columns of Y, I in the paper, the bias that goes with W is (Y pi - W mu_G)/(1 +
-    lambda), which leaves, with kappa = lambda/(1 + lambda),
-
-        W_LS = (Y D Mbar^T + kappa Y pi mu_G^T)(Sigma_T + kappa mu_G mu_G^T + lambda I)^(-1).
-
-    The two terms with mu_G are put in by the formula of Sherman and Morrison: with W_0 and z = (Sigma_T + lambda
-    I)^(-1) mu_G of the problem without them and s = mu_G^T z,
-
-        W_LS = W_0 + kappa/(1 + kappa s) (Y pi - W_0 mu_G) z^T,   W_LS mu_G = (W_0 mu_G + kappa s Y pi)/(1 + kappa s).
-
-    So the only matrix that is inverted is Sigma_T + lambda I, whose condition number mu_G does not enter.
-    """
-    if lam < 0:
-        raise ValueError(f"Need lam >= 0, got lam = {lam}: a negative weight decay has no minimiser.")
-    kappa = lam / (1 + lam)
-    mean_target = targets @ m.pi
-    right = jnp.column_stack([(m.Mbar * m.pi[None, :]) @ targets.T, m.mu_G])
-    second_moment = m.Sigma_T + lam * jnp.eye(len(m.mu_G), dtype=m.M.dtype)
-    if lam > 0:
-        solved = jax.scipy.linalg.solve(second_moment, right, assume_a="pos")
-    else:
-        solved = jnp.linalg.pinv(second_moment, hermitian=True) @ right
-    W_0, z = solved[:, :-1].T, solved[:, -1]
-    s, W_0_mu = m.mu_G @ z, W_0 @ m.mu_G
-    W = W_0 + kappa / (1 + kappa * s) * jnp.outer(mean_target - W_0_mu, z)
-    W_mu = (W_0_mu + kappa * s * mean_target) / (1 + kappa * s)
-    return W, (mean_target + lam * W_mu) / (1 + lam)
-
-
-def _one_hot(m: Moments) -> Float[Array, "C C"]:
-    return jnp.eye(m.M.shape[1], dtype=m.M.dtype)
-
-
-def least_squares(
-    m: Moments, *, lam: float, targets: Float[Array, "R C"] | None = None
-) -> tuple[Float[Array, "R P"], Float[Array, " R"]]:
-    """W_LS (C, P) and b_LS (C,) of Proposition 1, for any class priors. lam is a number, not a traced value.
-
-    For lam = 0 and singular Sigma_T (an eigenvalue below 10 P eps times the largest) this is the W of least norm
-    (pseudo-inverse) with its bias; others fit as well.
-    `targets` are what R outputs should be on each class, one-hot (R = C) unless given.
-
-    Raises:
-        ValueError: if lam < 0.
-    """
-    W, at_mean = _least_squares_about_mean(m, lam, _one_hot(m) if targets is None else targets)
-    return W, at_mean - W @ m.mu_G
-
-
-class Decomposition(eqx.Module):
-    """The three parts of the loss (Theorems 1 and 2)."""
-
-    loss_nc1: Float[Array, ""]
-    loss_nc23: Float[Array, ""]
-    loss_ls_perp: Float[Array, ""]
-
-    @property
-    def loss_ls(self) -> Float[Array, ""]:
-        """L_LS = L_NC1 + L_NC2/3."""
-        return self.loss_nc1 + self.loss_nc23
-
-    @property
-    def total(self) -> Float[Array, ""]:
-        """L = L_LS + L_LS_perp."""
-        return self.loss_ls + self.loss_ls_perp
-
-
-def decompose(
-    W: Float[Array, "R P"],
-    b: Float[Array, " R"],
-    m: Moments,
-    *,
-    lam: float,
-    targets: Float[Array, "R C"] | None = None,
-) -> Decomposition:
-    """L of the classifier (W, b) on features with moments m, in its three parts (Theorems 1 and 2).
-
-    For any class priors and any lam >= 0; `targets` as for `least_squares`. An identity, to the rounding that the page
-    of the module states. At lam = 0 an eigenvalue of Sigma_T below 10 P eps times the largest counts as zero; class
-    means that differ along its eigenvector leave up to (10 P eps)^(1/2) of L between L and the sum of the parts.
-
-    Raises:
-        ValueError: if lam < 0.
-    """
-    targets = _one_hot(m) if targets is None else targets
-    W_LS, at_mean_LS = _least_squares_about_mean(m, lam, targets)
-    b_LS = at_mean_LS - W_LS @ m.mu_G
-    dW, db, d_at_mean = W - W_LS, b - b_LS, b + W @ m.mu_G - at_mean_LS
-    errors = W_LS @ m.Mbar + at_mean_LS[:, None] - targets
-    away = dW @ m.Mbar + d_at_mean[:, None]
-    decay, decay_away = (lam * (jnp.sum(V**2) + jnp.sum(v**2)) for V, v in ((W_LS, b_LS), (dW, db)))
-    return Decomposition(
-        loss_nc1=0.5 * (jnp.sum(W_LS @ m.Sigma_W * W_LS) + decay),
-        loss_nc23=0.5 * jnp.sum(m.pi[None, :] * errors**2),
-        loss_ls_perp=0.5 * (jnp.sum(dW @ m.Sigma_W * dW) + jnp.sum(m.pi[None, :] * away**2) + decay_away),
-    )
 
 
 def loss_of_moments(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, ""]:

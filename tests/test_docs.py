@@ -85,7 +85,7 @@ def test_what_an_example_prints_is_not_escaped():
     [
         (flows.features_field, "Float[Array, 'P C N']"),
         (laws.Law.omega, "Float[Array, '*shape']"),
-        (problem.moments_of_samples, "Moments"),
+        (problem.moments_of_samples, "~central_path.snr.Moments"),
         (experiment.run_flow, "FlowResult"),
     ],
 )
