@@ -5,25 +5,28 @@
     cp.measure(h, y, W=W, b=b, lam=5e-3)                        NC1 to NC4, omega and the decomposition of the loss
     cp.law("riemannian", C=10, N=50).omega(1e6, omega0)         Proposition 2, solved for omega(t)
 
-Features are rows (n, P) with labels (n,), integers or strings. Everything is in float64: call `cp.enable_x64()` first;
-what needs it and does not find it says so. Sizes, tolerances and seeds have the names and defaults of the commands.
+Features are rows (n, P) with labels (n,), integers or strings. Flows and laws are computed in float64: call
+`cp.enable_x64()` first; what needs it and does not find it says so. Measuring needs no JAX. Sizes, tolerances and seeds
+have the names and defaults of the commands.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
-from central_path.samples import Samples, check_samples
+from central_path.arrays import ArrayOf
+from central_path.samples import check_samples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from central_path.experiment import FlowResult
     from central_path.laws import Law
+    from central_path.measurement import Measurement
 
 Flow = Literal["riemannian", "renormalized", "unnormalized"]
 Level = Literal["features", "means", "spectrum"]
@@ -130,8 +133,8 @@ def trajectory(
     C: int | None = None,
     N: int | None = None,
     P: int | None = None,
-    features: Shaped[np.ndarray, "n P"] | None = None,
-    labels: Shaped[np.ndarray, " n"] | None = None,
+    features: ArrayOf | None = None,
+    labels: ArrayOf | None = None,
     balance: bool = False,
     restrict_rank: bool = False,
     flow: Flow = "riemannian",
@@ -166,7 +169,7 @@ def trajectory(
     if level not in ("features", "means", "spectrum"):
         raise ValueError(f"Need a level among features, means, spectrum, got {level!r}: give one of them.")
     if features is not None and labels is not None and C is N is P is None:
-        read = check_samples(np.asarray(features), np.asarray(labels))
+        read = check_samples(features, labels)
         given, _ = features_of_samples(read, balance=balance, restrict_rank=restrict_rank, seed=seed)
     elif C is not None and N is not None and features is labels is None and not balance and not restrict_rank:
         given = random_start(C, N, 2 * C if P is None else P, level, seed=seed)
@@ -178,65 +181,48 @@ def trajectory(
 
 
 def measure(
-    features: Shaped[np.ndarray, "n P"],
-    labels: Shaped[np.ndarray, " n"],
+    features: ArrayOf,
+    labels: ArrayOf,
     *,
-    W: Float[np.ndarray, "C P"] | None = None,
-    b: Float[np.ndarray, " C"] | None = None,
+    W: ArrayOf | None = None,
+    b: ArrayOf | None = None,
     lam: float = 0.0,
-) -> dict[str, Any]:
+    C: int | None = None,
+) -> "Measurement":
     """NC1 to NC4, omega, and L = L_NC1 + L_NC2/3 + L_LS_perp, of features and a last layer, balanced or not.
 
-    Classes are in sorted order of their labels. Without W and b the classifier is that of least squares, where
-    L_LS_perp is 0.
+    `features` (n, P) may be of any real type, float16 and bfloat16 too; ranks are judged at their precision. `labels`
+    are integers, strings, or one-hot rows (n, C). Classes are in sorted order of their labels, unless labels are their
+    numbers 0 to C - 1: so they are read if C is given, or W (C, P) has more rows than there are labels. Then a class
+    may have no example: the metrics are over the classes that have some, the loss over all C outputs.
+
+    Without W and b the classifier is that of least squares, where L_LS_perp is 0. W without b is a classifier without
+    bias: L_LS_perp is then its distance from the best one without bias.
+
+    Nothing is compiled, and float64 needs no switch.
+
+    Returns:
+        The numbers by attribute or by name, `found.nc1` or `found["nc1"]`. One that the features do not determine is
+        NaN, with the reason in `found.reasons`; so is the reason for omega_j that are infinite (class means that differ
+        where no example differs from its class mean) or 0 (class means that are affinely dependent).
 
     Example:
         >>> import numpy as np, central_path as cp
-        >>> cp.enable_x64()
         >>> rng = np.random.default_rng(0)
         >>> y = np.repeat([0, 1, 2], 40)
         >>> h = np.eye(3)[y] + 0.1 * rng.standard_normal((120, 3))
         >>> found = cp.measure(h, y, lam=1e-3)
-        >>> bool(found["nc1"] < 0.1), found["ncc_mismatch"]
-        (True, 0.0)
+        >>> bool(found["nc1"] < 0.1), found.ncc_mismatch, found.reasons
+        (True, 0.0, {})
+        >>> cp.measure(np.eye(3)[y], y).omega  # no example differs from its class mean
+        array([inf, inf])
 
     Raises:
-        ValueError: for features, labels or a last layer of the wrong shapes, W without b, or a singular Sigma_W.
+        ValueError: for features, labels or a last layer of the wrong shapes or kinds, b without W, or a single class.
     """
-    import jax.numpy as jnp
+    from central_path import measurement
 
-    from central_path import collapse, loss, problem
-
-    problem.require_float64()
-    given: Samples = check_samples(np.asarray(features), np.asarray(labels))
-    C, P = len(given.counts), given.features.shape[1]
-    if (W is None) != (b is None):
-        raise ValueError("Need W and b together, got one of them: give both, or neither for least squares.")
-    rows = np.asarray(features, dtype=np.float64)
-    m = problem.moments_of_samples(rows, given.codes, C=C)
-    if W is None or b is None:
-        W_, b_ = loss.least_squares(m, lam=lam)
-    elif np.shape(W) == (C, P) and np.shape(b) == (C,):
-        W_, b_ = jnp.asarray(W, dtype=float), jnp.asarray(b, dtype=float)
-    else:
-        raise ValueError(f"Need W of shape {(C, P)} and b of shape {(C,)}, got {np.shape(W)} and {np.shape(b)}.")
-    parts = loss.decompose(W_, b_, m, lam=lam)
-    omega = np.asarray(problem.snr_singular_values(m.M, m.Sigma_W))
-    found = {
-        "loss": float(parts.total),
-        "loss_nc1": float(parts.loss_nc1),
-        "loss_nc23": float(parts.loss_nc23),
-        "loss_ls_perp": float(parts.loss_ls_perp),
-        "omega": omega,
-        **{key: float(value) for key, value in collapse.of_moments(W_, m).items()},
-        "ncc_mismatch": float(collapse.ncc_mismatch(W_, b_, m.M, jnp.asarray(rows))),
-    }
-    if not all(np.all(np.isfinite(value)) for value in found.values()):
-        raise ValueError(
-            f"Need a within-class covariance of full rank P = {P} and class means that differ, got numbers that are "
-            "not finite: drop the constant directions of the features, or merge the classes."
-        )
-    return found
+    return measurement.measure(features, labels, W=W, b=b, lam=lam, C=C)
 
 
 def law(flow: Flow | float | int, *, C: int, N: int) -> "Law":

@@ -25,13 +25,14 @@ from central_path.laws import Law
 from central_path.manifold import inverse_root, retract
 from central_path.problem import (
     class_means,
-    contrasts,
     covariance,
     deviations,
+    equal_priors,
     global_mean,
     snr_singular_values,
 )
 from central_path.sharding import gather, place, replicated
+from central_path.snr import singular_values
 from central_path.solve import Clock, Trajectory, solve
 
 _threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="compile")
@@ -78,7 +79,7 @@ def _renormalize(H: Float[Array, "P C N"]) -> tuple[Array, Array, Array]:
     X = retract(retract(H))  # the second pass takes away the rounding that an ill-conditioned Sigma_W leaves
     M = class_means(X)
     offset = jnp.max(jnp.abs(inverse_root(covariance(deviations(H))) @ global_mean(H)))
-    return X, snr_singular_values(M, covariance(deviations(X))), offset
+    return X, snr_singular_values(M, covariance(deviations(X)), equal_priors(M.shape[1])), offset
 
 
 def _integrate(
@@ -193,7 +194,7 @@ def renormalize(H: Float[np.ndarray, "P C N"], *, eps: float, how: NamedSharding
 
 def start_of_means(M: Float[np.ndarray, "r C"], N: int) -> Start:
     """A start of which the class means are known and no features: N examples each, Sigma_W = I, mean 0."""
-    return Start(M, np.linalg.svd(M @ contrasts(M.shape[1]), compute_uv=False), N)
+    return Start(M, singular_values(M, equal_priors(M.shape[1])), N)
 
 
 def state_tolerances(

@@ -11,7 +11,8 @@
     `means`          M (P, C)               E frozen and Sigma_W = I (k = 0, 1); Sigma_T = I (k = 2)
     `spectrum`       omega (C-1,)           also that the singular vectors of the means stay
 
-Each level reproduces the one above to solver tolerance (times omega^2/C for k = 2, whose means approach a sphere). A
+Each level reproduces the one above, to the error of the solver in omega (for k = 2, whose means approach a sphere, an
+error of the state is 1 + omega^2/C times as large in omega). A
 flow is passed as its exponent k, which may be traced, so that one compiled program runs all three.
 
 Source: Han, Papyan & Donoho (2022), Eq. 5, Proposition 4, Lemmas 3 to 5.
@@ -24,7 +25,7 @@ from jaxtyping import Array, Float, Int
 from central_path.laws import Law
 from central_path.loss import central_path_loss
 from central_path.manifold import projection, whiten_total
-from central_path.problem import class_means, contrasts, snr_singular_values
+from central_path.problem import class_means, contrasts, equal_priors, snr_singular_values
 
 FLOWS = {"riemannian": 0, "renormalized": 1, "unnormalized": 2}
 LEVELS = ("features", "means", "spectrum")
@@ -85,7 +86,8 @@ def spectrum_field(omega: Float[Array, " K"], k: Exponent, *, N: int) -> Float[A
 def means_of_total_covariance_one(M: Float[Array, "P C"]) -> Float[Array, "P C"]:
     """Sigma_T^(-1/2) M where Sigma_W = I, so Sigma_T = I + M M^T/C.
 
-    By the singular values of M: an eigendecomposition of Sigma_T loses the part of M beside the largest of them.
+    By the singular values of M, with errors of at most some ten times eps max(1, omega_1). An eigendecomposition of
+    Sigma_T has errors of the order of eps omega_1^2: it loses the part of M along small singular values.
     """
     U, omega, Vt = jnp.linalg.svd(M, full_matrices=False)
     return (U * (omega / jnp.sqrt(1 + omega**2 / M.shape[1]))[None, :]) @ Vt
@@ -118,7 +120,7 @@ def start(X: Float[Array, "P C *N"], k: Exponent, level: str) -> Array:
     M = M if M.shape[0] < M.shape[1] else basis_of_span(M).T @ M
     if level == "means":
         return jax.lax.cond(k == 2, means_of_total_covariance_one, lambda M: M, M)
-    return snr_singular_values(M, jnp.eye(M.shape[0], dtype=M.dtype))
+    return snr_singular_values(M, jnp.eye(M.shape[0], dtype=M.dtype), equal_priors(M.shape[1]))
 
 
 def field(state: Array, k: Exponent, *, level: str, N: int) -> Array:

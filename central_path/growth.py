@@ -1,4 +1,4 @@
-"""The growth of omega along its law: log(omega(t)/omega(0)), accurate over the whole range of float64.
+"""The growth of omega along its law: log(omega(t)/omega(0)), to a few rounding errors for every start and time.
 
 The law F_k(omega) = a + t of `central_path.laws` is inverted for the growth y = log(omega(t)/omega(0)), which satisfies
 
@@ -7,10 +7,11 @@ The law F_k(omega) = a + t of `central_path.laws` is inverted for the growth y =
 
 g is convex and increasing, and g(y) >= y and g(y) >= (R^m - 1)/(2m), R = 1 + s (e^(2y) - 1), give a start above the
 root at which g is at most about m + 1 times too large: Newton's method descends from it monotonically. No
-intermediate overflows, and every sum is of positive terms, so the error of y is a few rounding errors of max(y, 1).
+intermediate overflows, and every sum is of positive terms, so the error of y is a few rounding errors of max(y, 1), for
+omega(0) from 1e-100 to 1e70, t up to 1e280 and m from 0 to 52.
 
 For m = 0, 1, 2 g is a polynomial in e^(2y) and y. For other m it is a quadrature in x below SPLIT and a series in
-1/(1+x) above, both of which reach rounding in some 25 terms.
+1/(1+x) above, both of which reach rounding in 22 and 30 terms up to m = 52 (and no longer at m = 200).
 """
 
 import math

@@ -124,24 +124,37 @@ def say_what_is_not_made(C: int, N: int, P: int, level: str) -> None:
 
 
 def features_of_samples(given: samples.Samples, *, balance: bool, restrict_rank: bool, seed: int) -> tuple[Given, str]:
-    """Features balanced and restricted as asked, and a note of what the restriction left out.
+    """Features balanced and restricted as asked, and a note of the examples and directions that were left out.
 
     Raises:
         ValueError: where they are not what the laws need: unbalanced, or of a singular Sigma_W.
     """
+    notes = []
     if balance:
-        given = samples.balance(given, seed=seed)
+        whole, given = len(given.labels), samples.balance(given, seed=seed)
+        if len(given.labels) < whole:
+            notes.append(f"balanced classes: {len(given.labels)} of {whole} examples, {given.counts[0]} a class")
     samples.check_balance(given)
-    within, note = samples.range_of_within_covariance(given), ""
+    within = samples.range_of_within_covariance(given)
     if restrict_rank:
         given = samples.restrict(given, within)
         note = f"rank of Sigma_W: {within.rank} of {len(within.basis)}"
+        if within.unresolved:
+            note += (
+                f"; {within.unresolved} more directions vary by less than the rounding of the stored features (eps = "
+                f"{given.eps:.2g}): store them in float32 or float64 to keep them"
+            )
         if within.signal_lost > within.rounding:
-            note += f"; the directions left out carry {within.signal_lost:.3g} of |Mbar|^2, so this is another problem"
+            note += (
+                f"; the directions left out carry {within.signal_lost:.3g} of |Mbar|^2: the results describe the "
+                "restricted features"
+            )
+        notes.append(note)
     else:
         samples.check_rank(given, within)
     H, index = samples.stack(given)
-    return Given(H, index, given.labels, given.eps, len(within.basis), within.rank, within.signal_lost), note
+    kept = Given(H, index, given.labels, given.eps, len(within.basis), within.rank, within.signal_lost)
+    return kept, "\n".join(notes)
 
 
 def features_of_file(path: Path, *, balance: bool, restrict_rank: bool, seed: int) -> Given:

@@ -8,8 +8,9 @@ deviations of X and sym(A) = (A + A^T)/2. Two projections onto them are in play,
     oblique (Proposition 4)    Pi(Z) = Z - S X          with the same S
 
 Both are idempotent and land in the tangent space; only the first is self-adjoint in the Frobenius product. On the
-manifold S = sym(E Z^T)/(CN). Off it that shortcut makes the flow unstable: any drift grows with omega^2. The equation
-above is right everywhere.
+manifold S = sym(E Z^T)/(CN). Off it the equation above is needed: with that shortcut a small drift of Sigma_W along u_j
+grows at the rate 2 omega_j^2/(C N (C + omega_j^2)^2), that is as exp(omega_j(t)^2/C) in the flow with the orthogonal
+projection and as C + omega_j(t)^2 in the one with the oblique projection.
 
 Source: Han, Papyan & Donoho (2022), Section 3.2; Appendix D: Definition 6, Propositions 3 and 4, D.1.
 """
@@ -39,9 +40,8 @@ def drift(X: Float[Array, "P C N"]) -> Float[Array, ""]:
 def lyapunov(Sigma: Float[Array, "P P"], R: Float[Array, "P P"]) -> Float[Array, "P P"]:
     """The symmetric S with (S Sigma + Sigma S)/2 = R, for Sigma > 0 and symmetric R. Not for differentiation.
 
-    One eigendecomposition, S = U [2 (U^T R U)_jk / (w_j + w_k)] U^T. Where Sigma is so near to I that the square of
-    its distance is below rounding, the first-order expansion R - sym((Sigma - I) R) is the same to rounding, and
-    cheaper.
+    One eigendecomposition, S = U [2 (U^T R U)_jk / (w_j + w_k)] U^T. Where ||Sigma - I||_F^2 is below the eps of
+    rounding, the first-order expansion R - sym((Sigma - I) R) is within eps ||R||_F of S, and cheaper.
     """
     Delta = Sigma - jnp.eye(Sigma.shape[0], dtype=Sigma.dtype)
 
@@ -91,6 +91,10 @@ def inverse_root(Sigma: Float[Array, "P P"]) -> Float[Array, "P P"]:
 
 def retract(H: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
     """Renormalized features Sigma_W^(-1/2) (H - mu_G), symmetric root: on the manifold, with global mean 0.
+
+    To rounding: the drift is at most some ten times eps cond(Sigma_W), and the global mean some ten times eps
+    |H|/sigma, with |H| the largest entry of H and sigma^2 the smallest eigenvalue of Sigma_W. For features that are on
+    the manifold already that is rounding alone, so a second call removes what an ill-conditioned Sigma_W has left.
 
     Raises:
         RuntimeError: as `inverse_root`.

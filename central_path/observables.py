@@ -17,9 +17,11 @@ from central_path.problem import (
     class_means,
     covariance,
     deviations,
+    equal_priors,
     moments,
     snr_singular_values,
 )
+from central_path.snr import singular_values
 
 
 def of_spectrum(omega: Float[Array, " K"], k: Exponent) -> dict[str, Array]:
@@ -34,7 +36,7 @@ def of_spectrum(omega: Float[Array, " K"], k: Exponent) -> dict[str, Array]:
 
 def _of_moments(m: Moments) -> tuple[dict[str, Array], tuple[Array, Array]]:
     W, b = central_path_classifier(m.M, m.Sigma_W)
-    omega = snr_singular_values(m.M, m.Sigma_W)
+    omega = snr_singular_values(m.M, m.Sigma_W, m.pi)
     loss, loss_nc1, loss_nc23 = spectral_losses(omega, C=m.M.shape[1])
     return {
         "omega": omega,
@@ -70,7 +72,7 @@ OBSERVE = {"features": of_features, "means": of_means, "spectrum": of_spectrum}
 def omega_of_features(X: Float[Array, "P C N"], k: Exponent) -> Float[Array, " K"]:
     """The omega of the level `features`."""
     del k
-    return snr_singular_values(class_means(X), covariance(deviations(X)))
+    return snr_singular_values(class_means(X), covariance(deviations(X)), equal_priors(X.shape[1]))
 
 
 def omega_of_means(M: Float[np.ndarray, "*many P C"], k: int) -> Float[np.ndarray, "*many K"]:
@@ -80,6 +82,6 @@ def omega_of_means(M: Float[np.ndarray, "*many P C"], k: int) -> Float[np.ndarra
     """
     C = M.shape[-1]
     finite = np.asarray(np.isfinite(M).all(axis=(-2, -1)))
-    s = np.linalg.svd(np.where(finite[..., None, None], M, 0.0), compute_uv=False)[..., : C - 1]  # M 1 = 0 leaves a 0
+    s = singular_values(np.where(finite[..., None, None], M, 0.0), equal_priors(C))
     with np.errstate(invalid="ignore"):
         return np.where(finite[..., None], s / np.sqrt(1 - s**2 / C) if k == 2 else s, np.nan)

@@ -9,13 +9,11 @@ is the class means, the within-class covariance and the class priors:
     SNR     = Sigma_W^(-1/2) (M - mu_G 1^T)                      singular values omega_1 >= ... >= omega_{C-1}
 
 Features are stored as (P, C, N), so that a class mean is a mean over the last axis and no CN x CN matrix exists. The
-C class means enter the theory only through their C - 1 contrasts M Q, where Q is an orthonormal basis of the vectors
-that sum to zero: Q Q^T = I - 11^T/C, so M Q has exactly the nonzero singular values of the centred means.
+moments and the singular values omega are defined in `snr`, for NumPy and JAX alike; here they are taken of features.
 
 Source: Han, Papyan & Donoho (2022), Section 1.1 (Eq. 1), Section 3.2 (Definition 2).
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +22,10 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from central_path.samples import check_sizes as check_sizes
 from central_path.samples import random_features as random_features
+from central_path.snr import Moments as Moments
+from central_path.snr import contrasts as contrasts
+from central_path.snr import equal_priors as equal_priors
+from central_path.snr import singular_values
 
 
 def require_float64() -> None:
@@ -36,13 +38,6 @@ def require_float64() -> None:
         raise ValueError(
             'Need float64, got JAX\'s default float32: set `jax.config.update("jax_enable_x64", True)` first.'
         )
-
-
-def contrasts(C: int) -> Float[np.ndarray, "C C-1"]:
-    """Helmert's orthonormal basis Q of the vectors of length C that sum to zero: Q^T Q = I, Q Q^T = I - 11^T/C."""
-    j = np.arange(1, C)
-    rows = np.arange(C)[:, None]
-    return np.where(rows < j, 1.0, np.where(rows == j, -1.0 * j, 0.0)) / np.sqrt(j * (j + 1.0))
 
 
 def cross(A: Float[Array, "P ..."], B: Float[Array, "Q ..."]) -> Float[Array, "P Q"]:
@@ -82,40 +77,6 @@ def covariance(E: Float[Array, "P C N"]) -> Float[Array, "P P"]:
 def global_mean(H: Float[Array, "P C N"]) -> Float[Array, " P"]:
     """mu_G: the mean of all examples."""
     return jnp.mean(H, axis=(1, 2))
-
-
-class Moments(eqx.Module):
-    """Class means M (P, C), within-class covariance Sigma_W (P, P) and priors pi (C,).
-
-    All that the loss and NC1-NC3 need of the features.
-
-    For any class sizes: pi_c = N_c / total, Sigma_W averages over examples, mu_G is the mean of the examples (not of
-    the class means).
-    """
-
-    M: Float[Array, "P C"]
-    Sigma_W: Float[Array, "P P"]
-    pi: Float[Array, " C"]
-
-    @property
-    def mu_G(self) -> Float[Array, " P"]:
-        """Global mean sum_c pi_c mu_c."""
-        return self.M @ self.pi
-
-    @property
-    def Mbar(self) -> Float[Array, "P C"]:
-        """Class means about the global mean."""
-        return self.M - self.mu_G[:, None]
-
-    @property
-    def Sigma_B(self) -> Float[Array, "P P"]:
-        """Between-class covariance sum_c pi_c (mu_c - mu_G)(mu_c - mu_G)^T."""
-        return (self.Mbar * self.pi[None, :]) @ self.Mbar.T
-
-    @property
-    def Sigma_T(self) -> Float[Array, "P P"]:
-        """Total covariance Sigma_W + Sigma_B."""
-        return self.Sigma_W + self.Sigma_B
 
 
 def moments(H: Float[Array, "P C N"]) -> Moments:
@@ -160,12 +121,14 @@ def snr(m: Moments) -> Float[Array, "P C"]:
     return (U / jnp.sqrt(w)[None, :]) @ (U.T @ m.Mbar)
 
 
-def whitened_contrasts(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, "P C-1"]:
-    """L^(-1) M Q with Sigma_W = L L^T: the singular values omega of the SNR matrix, without its null direction."""
+def snr_singular_values(
+    M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"], pi: Float[ArrayLike, " C"]
+) -> Float[Array, " K"]:
+    """omega_1 >= ... >= omega_K, K = min(P, C - 1), for Sigma_W > 0 and any class priors pi (Definition 2).
+
+    `singular_values` of L^(-1) Mbar with Sigma_W = L L^T. For balanced classes pi is `equal_priors(C)`. For reporting,
+    not for differentiation.
+    """
+    pi = pi if isinstance(pi, jax.Array) else np.asarray(pi)
     L = jnp.linalg.cholesky(Sigma_W)
-    return jax.scipy.linalg.solve_triangular(L, M @ contrasts(M.shape[1]), lower=True)
-
-
-def snr_singular_values(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, " C-1"]:
-    """omega_1 >= ... >= omega_{C-1}, balanced classes; needs P >= C - 1. For reporting, not for differentiation."""
-    return jnp.linalg.svd(whitened_contrasts(M, Sigma_W), compute_uv=False)
+    return singular_values(jax.scipy.linalg.solve_triangular(L, M - (M @ pi)[:, None], lower=True), pi)

@@ -92,7 +92,7 @@ def decompose(
     M: float,
     lam: float,
 ) -> Decomposition:
-    """L of the classifier (W, b) in its three parts, exact for any priors, any k, M > 0 and lam >= 0.
+    """L of the classifier (W, b) in its three parts, for any priors, any k, M > 0 and lam >= 0; an identity.
 
     Raises:
         ValueError: if k, M are not positive, or lam < 0.

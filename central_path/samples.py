@@ -5,9 +5,14 @@ function that refuses its input raises `ValueError` with what is wrong, the valu
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
+
+from central_path.arrays import read_features, read_labels
+from central_path.resolved import DOUBLE, Rounding
+from central_path.snr import Moments
 
 
 def check_sizes(C: int, N: int, P: int) -> None:
@@ -74,36 +79,25 @@ class Samples:
         return np.bincount(self.codes)
 
 
-def check_samples(features: np.ndarray, labels: np.ndarray) -> Samples:
-    """Raw arrays as `Samples`.
-
-    Raises:
-        ValueError: unless features (n, P) are real and finite, labels (n,) integers or strings, and there are two
-            classes or more with two examples or more each.
-    """
-    if features.ndim != 2 or features.shape[1] == 0 or features.dtype.kind not in "fiub":
-        raise ValueError(
-            f"Need real features of shape (n, P), P > 0, got shape {features.shape} of {features.dtype}: "
-            "flatten each example to one row of numbers."
-        )
-    if labels.ndim != 1 or labels.dtype.kind not in "iubUS":
-        raise ValueError(
-            f"Need labels of shape (n,), integers or strings, got shape {labels.shape} of {labels.dtype}: "
-            "give one class name per row."
-        )
+def check_lengths(features: Float[np.ndarray, "n P"], labels: Shaped[np.ndarray, " m"]) -> None:
+    """Refuse features and labels of different numbers of examples."""
     if len(features) != len(labels):
         raise ValueError(
             f"Need one label per row, got {len(features)} rows and {len(labels)} labels: "
             "save both for the same examples."
         )
-    with np.errstate(over="ignore"):
-        wide = features.astype(np.float64)
-    bad = wide.size - np.count_nonzero(np.isfinite(wide))
-    if bad:
-        raise ValueError(
-            f"Need finite features, got {bad} NaN or infinite entries of {features.size}: repair or drop those rows."
-        )
-    names, counts = np.unique(labels, return_counts=True)
+
+
+def check_samples(features: Any, labels: Any) -> Samples:
+    """Features and labels in any form that `arrays` reads, as `Samples`.
+
+    Raises:
+        ValueError: unless features (n, P) are real and finite, labels (n,) integers or strings, and there are two
+            classes or more with two examples or more each.
+    """
+    (wide, eps), names_of_rows = read_features(features), read_labels(labels)
+    check_lengths(wide, names_of_rows)
+    names, counts = np.unique(names_of_rows, return_counts=True)
     if len(names) < 2:
         raise ValueError(f"Need at least 2 classes, got {len(names)}: neural collapse compares classes.")
     if counts.min() < 2:
@@ -113,8 +107,7 @@ def check_samples(features: np.ndarray, labels: np.ndarray) -> Samples:
             "add examples or drop the class."
         )
     exponent = np.frexp(np.max(np.abs(wide)))[1]
-    eps = np.finfo(features.dtype).eps if features.dtype.kind == "f" else 0.0
-    return Samples(np.ldexp(wide, -exponent), labels, float(max(eps, np.finfo(np.float64).eps)))
+    return Samples(np.ldexp(wide, -exponent), names_of_rows, eps)
 
 
 def balance(samples: Samples, *, seed: int) -> Samples:
@@ -139,26 +132,55 @@ def check_balance(samples: Samples) -> None:
 
 @dataclass(frozen=True)
 class Range:
-    """The range of Sigma_W: its rank, an orthonormal basis (P, rank), and the share of |Mbar|^2 outside it."""
+    """The range of Sigma_W: its rank, an orthonormal basis (P, rank), and the share of |Mbar|^2 outside it.
+
+    Up to `rounding` of that share is rounding. `unresolved` directions are left out because they vary by less than the
+    rounding of the features as they were stored; in float64 they would count.
+    """
 
     rank: int
     basis: Float[np.ndarray, "P rank"]
     signal_lost: float
     rounding: float
+    unresolved: int
+
+
+def moments_of_rows(features: Float[np.ndarray, "n P"], codes: Int[np.ndarray, " n"], C: int) -> Moments:
+    """Moments of n examples with labels 0..C-1, each of which occurs, in float64.
+
+    Sums are taken about the global mean, and class means of what is left once more: constant features have deviations
+    of exactly 0, and an offset costs no digits.
+    """
+    counts = np.bincount(codes, minlength=C)
+    order = np.argsort(codes, kind="stable")
+    E = features[order]
+    first, n = np.cumsum(counts) - counts, len(E)
+    middle = E.mean(axis=0)
+    E -= middle
+    M = np.zeros((C, E.shape[1]))
+    for _ in range(2):
+        step = np.add.reduceat(E, first) / counts[:, None]
+        E -= np.repeat(step, counts, axis=0)
+        M += step
+    return Moments((M + middle).T, E.T @ E / n, counts / n)
 
 
 def range_of_within_covariance(samples: Samples) -> Range:
-    """Range of Sigma_W, from eigenvalues above P eps(input dtype) times the largest."""
-    codes, counts = samples.codes, samples.counts
-    centred = samples.features - samples.features.mean(axis=0)
-    M = np.stack([centred[codes == c].mean(axis=0) for c in range(len(counts))], axis=1)
-    E = centred - M.T[codes]
-    P = E.shape[1]
-    w, U = np.linalg.eigh(E.T @ E / len(E))
-    threshold = P * samples.eps * w[-1]
-    kept = w > threshold if w[-1] > 0 else np.zeros(P, dtype=bool)
-    signal, lost = np.sum(M**2), np.sum((U[:, ~kept].T @ M) ** 2)
-    return Range(int(kept.sum()), U[:, kept], float(lost / signal) if signal > 0 else 0.0, P * samples.eps)
+    """Range of Sigma_W: of its eigenvectors those that the features resolve (`resolved`), in their own coordinates.
+
+    Without a change of the units of the coordinates, as the renormalization is then computed in float64.
+    """
+    m = moments_of_rows(samples.features, samples.codes, len(samples.counts))
+    rounding = Rounding.of(m, samples.eps)
+    w, U = np.linalg.eigh(m.Sigma_W)
+    arithmetic = len(w) * DOUBLE * w[-1]
+    kept = w > rounding.along(U) + arithmetic
+    in_float64 = w > Rounding.of(m, DOUBLE).along(U) + arithmetic
+    signal, lost = np.sum(m.Mbar**2), np.sum((U[:, ~kept].T @ m.Mbar) ** 2)
+    share = (lambda part: float(part / signal)) if signal > 0 else lambda _: 0.0
+    least = max(share(len(m.pi) * rounding.total.sum()), len(w) * DOUBLE)
+    rank = int(kept.sum())
+    return Range(rank, U[:, kept], share(lost), least, int(in_float64.sum()) - rank)
 
 
 def check_rank(samples: Samples, within: Range) -> None:
@@ -171,7 +193,8 @@ def check_rank(samples: Samples, within: Range) -> None:
         raise ValueError(
             f"Need a within-class covariance of full rank P = {P}, got rank {within.rank} from {n} examples of {C} "
             f"classes (at most n - C = {n - C}; constant and dependent features lower it): "
-            "give --restrict-rank to keep its range only."
+            + ("give more examples, or " if n - C < P else "give ")
+            + "--restrict-rank to keep its range only."
         )
 
 

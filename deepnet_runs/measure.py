@@ -53,9 +53,10 @@ class Pass:
         """Share of all ranks' examples whose label is not the network's decision."""
         return _share(self.decisions != self.labels)
 
-    def ncc_mismatch(self, means: Float[Tensor, "C P"]) -> float:
-        """Share of the examples where the nearest of the class means and the network disagree."""
-        return _share(nearest_center(self.features, means) != self.decisions)
+    def ncc_mismatch(self, statistics: ClassStatistics) -> float:
+        """Share of the examples where the network and the nearest mean of the classes with examples disagree."""
+        present = statistics.counts.nonzero()[:, 0]
+        return _share(present[nearest_center(self.features, statistics.means[present])] != self.decisions)
 
     def class_covariances(self) -> Iterator[np.ndarray]:
         """Sigma_1, ..., Sigma_C of all ranks' examples in float64, one at a time."""
@@ -64,7 +65,7 @@ class Pass:
             scatter = E.T @ E
             if dist.is_initialized():
                 dist.all_reduce(scatter)
-            yield (scatter / self.statistics.counts[j]).cpu().numpy()
+            yield (scatter / self.statistics.counts[j].clamp(min=1)).cpu().numpy()
 
 
 def _share(wrong: Tensor) -> float:
@@ -143,28 +144,28 @@ def measure(
             forward_pass(network, part, batch_size=batch_size, classes=data.classes, k=k, M=M) for part in data[:2]
         )
     W, b = (parameter.detach().double().cpu().numpy() for parameter in (network.head.weight, network.head.bias))
-    m_train, m_test = (statistics.moments(seen.statistics.arrays()) for seen in (train, test))
-    (rank, condition), (rank_test, _) = statistics.between(m_train), statistics.between(m_test)
-    snr = statistics.snr(m_train, n=len(data.train.y), eps=float(np.finfo(np.float32).eps))
+    of_train, of_test = (
+        statistics.seen(seen.statistics.arrays(), n=len(images.y), eps=float(torch.finfo(seen.features.dtype).eps))
+        for seen, images in ((train, data.train), (test, data.test))
+    )
+    snr, between = statistics.snr(of_train), of_train.between
     data_loss = 0.5 * train.squared_error / len(data.train.y)  # example by example, not the sum of the parts
     row = {
         "train_error": train.error,
         "test_error": test.error,
         "loss": data_loss + 0.5 * lam * float(np.sum(W**2) + np.sum(b**2)),
-        **statistics.decomposition(W, b, m_train, lam=lam, k=k, M=M, covariances=train.class_covariances()),
+        **statistics.decomposition(W, b, of_train, lam=lam, k=k, M=M, covariances=train.class_covariances()),
         "lam": lam,
-        "mean_output_gap": statistics.mean_output_gap(W, b, m_train),
+        "mean_output_gap": statistics.mean_output_gap(W, b, of_train.whole),
         "omega": snr.omega.tolist(),
         "snr_right": None if snr.V is None else snr.V.T.tolist(),
         "rank_within": snr.rank,
-        "rank_between": rank,
-        "condition_between": condition,
+        "rank_between": between.rank,
+        "condition_between": between.condition,
         "batchnorm_reestimated": fresh_batchnorm,
         **statistics.classifier_metrics(W),
     }
-    for name, seen, m, r in (("train", train, m_train, rank), ("test", test, m_test, rank_test)):
-        metrics = statistics.collapse_metrics(W, m, rank=r) | {
-            "ncc_mismatch": seen.ncc_mismatch(train.statistics.means)
-        }
+    for name, seen, of in (("train", train, of_train), ("test", test, of_test)):
+        metrics = statistics.collapse_metrics(W, of) | {"ncc_mismatch": seen.ncc_mismatch(train.statistics)}
         row |= {f"{key}_{name}": value for key, value in metrics.items()}
     return row, train

@@ -113,7 +113,7 @@ def test_a_measurement_is_that_of_the_modules_and_its_parts_sum_to_the_loss_of_t
         (lambda h, y: unchecked(api.trajectory)(C=C, N=N, level="classes"), "Need a level among features"),
         (lambda h, y: cp.trajectory(C=C, N=1), "Need N >= 2"),
         (lambda h, y: cp.trajectory(features=h[:-1], labels=y[:-1]), "Need balanced classes"),
-        (lambda h, y: cp.measure(h, y, W=np.ones((C, P))), "Need W and b together"),
+        (lambda h, y: cp.measure(h, y, b=np.ones(C)), "Need W with b, got b alone"),
         (lambda h, y: unchecked(api.measure)(h, y, W=np.ones((C, P + 1)), b=np.ones(C)), r"Need W of shape \(4, 9\)"),
         (lambda h, y: unchecked(api.measure)(h, y[:-1]), "Need one label per row"),
         (lambda h, y: unchecked(api.law)("steepest", C=C, N=N), "Need a flow among riemannian"),

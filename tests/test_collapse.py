@@ -38,7 +38,7 @@ def simplex_etf(seed, alpha=1.0):
 
 
 def sum_of_inverse_squares(m):
-    return float(jnp.sum(problem.snr_singular_values(m.M, m.Sigma_W) ** -2.0))
+    return float(jnp.sum(problem.snr_singular_values(m.M, m.Sigma_W, m.pi) ** -2.0))
 
 
 def cosines_by_loops(A):
@@ -93,9 +93,18 @@ def test_nc1_does_not_change_with_scale_rotation_or_shift(seed):
     assert abs(nc1(moments(sheared)) / nc1(moments(H)) - 1) > 1e-3
 
 
-def test_nc1_is_infinite_where_the_class_means_coincide():
+def test_nc1_is_nan_where_all_class_means_coincide():
     m = problem.Moments(jnp.ones((P, 2)), jnp.eye(P), jnp.array([0.5, 0.5]))
-    assert float(collapse.nc1(m)) == np.inf
+    assert np.isnan(float(collapse.nc1(m)))
+
+
+@pytest.mark.parametrize("width", [2, P])
+def test_nc1_is_the_pseudo_inverse_for_dependent_means_and_for_more_classes_than_dimensions(width, seed):
+    H = np.array(draw_features(seed))[:width]
+    H[:, 1] += np.mean(H[:, 0] - H[:, 1], axis=-1, keepdims=True)  # two class means coincide
+    m = moments(jnp.asarray(H))
+    trace = np.trace(np.asarray(m.Sigma_W) @ np.linalg.pinv(np.asarray(m.Sigma_B), rtol=1e-10))
+    np.testing.assert_allclose(nc1(m), trace / C, rtol=1e-10)
 
 
 def test_nc1_works_for_the_smallest_dimension(seed):

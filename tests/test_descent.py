@@ -21,7 +21,8 @@ def starts():
 
 
 def omega_of(X):
-    return problem.snr_singular_values(problem.class_means(X), problem.covariance(problem.deviations(X)))
+    m = problem.moments(X)
+    return problem.snr_singular_values(m.M, m.Sigma_W, m.pi)
 
 
 def observe(X):

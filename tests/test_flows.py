@@ -27,13 +27,13 @@ def within(X):
 @jax.jit
 def omega_and_velocity(X, dX):
     """omega of features X, and d omega/dt where they move by dX/dt."""
-    return jax.jvp(lambda X: problem.snr_singular_values(problem.class_means(X), within(X)), (X,), (dX,))
+    return jax.jvp(lambda X: problem.snr_singular_values(*problem.moments(X)), (X,), (dX,))
 
 
 @jax.jit
 def omega_and_velocity_of_means(M, dM, k):
     def omega(M):
-        return problem.snr_singular_values(M, flows.within_covariance_of_means(M, k))
+        return problem.snr_singular_values(M, flows.within_covariance_of_means(M, k), problem.equal_priors(M.shape[1]))
 
     return jax.jvp(omega, (M,), (dM,))
 

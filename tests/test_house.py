@@ -18,7 +18,13 @@ PACKAGE = Path(central_path.__file__).parent
 ORDER = [  # data flows down this list: no module imports one that stands below it
     *(
         "options",
+        "arrays",
+        "snr",
+        "resolved",
         "samples",
+        "decomposition",
+        "collapse",
+        "measurement",
         "wishart",
         "problem",
         "loss",
@@ -27,7 +33,6 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "growth",
         "laws",
         "flows",
-        "collapse",
         "observables",
         "solve",
         "descent",

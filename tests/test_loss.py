@@ -168,7 +168,7 @@ def test_lemma_1_part_by_part(seed):
     H = draw_features(seed)
     m = moments(H)
     parts = decompose(jnp.zeros((C, P)), jnp.zeros(C), m, lam=0.0)
-    omega = problem.snr_singular_values(m.M, m.Sigma_W)
+    omega = problem.snr_singular_values(m.M, m.Sigma_W, m.pi)
     total, nc1, nc23 = loss.spectral_losses(omega, C=C)
     np.testing.assert_allclose(parts.loss_nc1, nc1, rtol=ROUNDING)
     np.testing.assert_allclose(parts.loss_nc23, nc23, rtol=ROUNDING)

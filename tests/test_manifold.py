@@ -20,7 +20,9 @@ PROJECTIONS = {
 PLACES = ("on", "off")
 retract = jax.jit(manifold.retract)
 lyapunov = jax.jit(manifold.lyapunov)
-omega = jax.jit(lambda X: problem.snr_singular_values(problem.class_means(X), within(X)))
+omega = jax.jit(
+    lambda X: problem.snr_singular_values(problem.class_means(X), within(X), problem.equal_priors(X.shape[1]))
+)
 
 
 def within(X):

@@ -17,7 +17,9 @@ def test_omega_of_means_is_that_of_their_snr_matrix(k):
     assert omega.shape == (3, 1, 3)
     for one, found in zip(M, omega[:, 0], strict=True):
         Sigma_W = flows.within_covariance_of_means(jnp.asarray(one), k)
-        expected = np.asarray(problem.snr_singular_values(jnp.asarray(one), Sigma_W))
+        expected = np.asarray(
+            problem.snr_singular_values(jnp.asarray(one), Sigma_W, problem.equal_priors(one.shape[1]))
+        )
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-14)
 
 

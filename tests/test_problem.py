@@ -17,7 +17,7 @@ ROUNDING = 1e-13  # a few hundred rounding errors of numbers of order 1
 sizes = settings(deadline=None, max_examples=15, derandomize=True, database=None)
 moments = jax.jit(problem.moments)
 moments_of_samples = jax.jit(problem.moments_of_samples, static_argnames="C")
-omega = jax.jit(lambda m: problem.snr_singular_values(m.M, m.Sigma_W))
+omega = jax.jit(lambda m: problem.snr_singular_values(m.M, m.Sigma_W, m.pi))
 
 
 def skewed_features(seed):

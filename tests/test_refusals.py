@@ -57,7 +57,7 @@ def faulty(tmp_path_factory):
         "single": (X, np.where(np.arange(20) == 0, 5, y)),
         "unbalanced": (X, np.where(np.arange(20) == 0, 1, y)),
         "flat": (X[:, 0], y),
-        "float_labels": (X, 1.0 * y),
+        "float_labels": (X, y + 0.5),
         "constant": (constant, y),
         "coincide": (np.concatenate([X[:10], X[:10]]), y),
         "collapsed": (np.eye(2)[y], y),

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from central_path import samples
+from central_path import inputs, samples
 
 EPS = float(np.finfo(float).eps)
 
@@ -77,12 +77,42 @@ def test_a_constant_direction_loses_nothing():
 def test_the_threshold_of_the_rank_is_that_of_the_stored_precision():
     rng = np.random.default_rng(0)
     features, labels = rng.standard_normal((90, 3)), np.repeat([0, 1, 2], 30)
-    features[:, 2] *= 1e-5  # relative variance 1e-10: rounding in float32, not in float64
-    ranks = {
-        dtype: samples.range_of_within_covariance(samples.check_samples(features.astype(dtype), labels)).rank
-        for dtype in (np.float32, np.float64)
-    }
-    assert ranks == {np.float32: 2, np.float64: 3}
+
+    def ranks(features):
+        given_rows = [samples.check_samples(features.astype(d), labels) for d in (np.float16, np.float32, np.float64)]
+        return [samples.range_of_within_covariance(rows).rank for rows in given_rows]
+
+    assert ranks(features) == [3, 3, 3]
+    features[:, 2] *= 1e-2  # small, and as exact as the others
+    assert ranks(features) == [3, 3, 3]
+    features[:, 2] = features[:, 0] + features[:, 1] + 3e-7 * rng.standard_normal(90)
+    assert ranks(features) == [2, 2, 3]  # the last direction is rounding in float16 and float32
+
+
+def test_examples_and_directions_that_are_left_out_are_said():
+    rng = np.random.default_rng(0)
+    features, labels = rng.standard_normal((91, 3)), np.append(np.repeat([0, 1, 2], 30), 0)
+    features[:, 2] = features[:, 0] + features[:, 1]
+    given_rows = samples.check_samples(features.astype(np.float16), labels)
+    _, note = inputs.features_of_samples(given_rows, balance=True, restrict_rank=True, seed=0)
+    balanced, rank = note.splitlines()
+    assert balanced == "balanced classes: 90 of 91 examples, 30 a class"
+    assert rank.startswith("rank of Sigma_W: 2 of 3; 1 more directions vary by less than the rounding of the stored")
+    exact = samples.check_samples(features[:90], labels[:90])
+    _, note = inputs.features_of_samples(exact, balance=True, restrict_rank=True, seed=0)
+    assert note == "rank of Sigma_W: 2 of 3"
+
+
+@pytest.mark.parametrize(
+    ("N", "remedy"), [(3, "give more examples, or --restrict-rank"), (9, ": give --restrict-rank")]
+)
+def test_the_remedy_for_too_few_examples_is_more_of_them(N, remedy):
+    rng = np.random.default_rng(0)
+    features, labels = rng.standard_normal((2 * N, 6)), np.repeat([0, 1], N)
+    features[:, 5] = 1.0
+    given_rows = samples.check_samples(features, labels)
+    with pytest.raises(ValueError, match=remedy):
+        samples.check_rank(given_rows, samples.range_of_within_covariance(given_rows))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from central_path import collapse, loss, manifold, problem
-from central_path.problem import Moments, class_means, covariance, deviations, moments
+from central_path.problem import Moments, moments
 
 moments_of = jax.jit(moments)
 
@@ -63,7 +63,13 @@ lyapunov = jax.jit(manifold.lyapunov)
 @jax.jit
 def omega_of(H):
     """Singular values of the SNR matrix of features."""
-    return problem.snr_singular_values(class_means(H), covariance(deviations(H)))
+    return omega(moments(H))
+
+
+@jax.jit
+def omega(m: Moments):
+    """Singular values of the SNR matrix, of any class sizes."""
+    return problem.snr_singular_values(m.M, m.Sigma_W, m.pi)
 
 
 @jax.jit

@@ -15,7 +15,7 @@ from central_path.flows import features_field, start
 from central_path.horizon import horizon
 from central_path.laws import Law
 from central_path.manifold import retract
-from central_path.problem import class_means, covariance, deviations, snr_singular_values
+from central_path.problem import class_means, covariance, deviations, equal_priors, snr_singular_values
 
 RTOL = 1e-11  # of the solver; a path of some tens of steps then keeps about 1e-9
 PATH_TOLERANCE = 1e-7  # what may remain of rtol after some tens of steps and an interpolation of lower order
@@ -45,7 +45,7 @@ def renormalized(H):
 @jax.jit
 def omega_of(X):
     """Singular values of the SNR matrix."""
-    return snr_singular_values(class_means(X), covariance(deviations(X)))
+    return snr_singular_values(class_means(X), covariance(deviations(X)), equal_priors(X.shape[1]))
 
 
 @jax.jit

@@ -69,6 +69,19 @@ def definition_2(draw: Draw) -> Iterator[Finding]:
         s = definitions.statistics(sample.F, sample.labels, sample.C)
         m = compiled.moments_of_samples(sample.F.T, sample.labels, np.zeros(sample.C))
         equal = s.Sigma_T - s.Mbar @ s.Mbar.T / sample.C
+        exact = definitions.root(s.Sigma_W, -0.5)
+        by_class, by_example = (
+            np.linalg.svd(exact @ (s.M - mean[:, None]), compute_uv=False)[: min(s.M.shape[0], sample.C - 1)]
+            for mean in (s.M.mean(axis=1), s.mu_G)
+        )
+        yield identity(
+            "omega of unbalanced classes",
+            compiled.omega(m),
+            by_example,
+            fault=by_class,
+            condition=np.linalg.cond(s.Sigma_W),
+            reason=REASON,
+        )
         yield identity("Sigma_W of unbalanced classes", m.Sigma_W, s.Sigma_W, fault=equal)
         yield identity("Sigma_B of unbalanced classes", m.Sigma_B, s.Sigma_B, fault=s.Mbar @ s.Mbar.T / sample.C)
         yield identity("global mean of unbalanced classes", m.mu_G, s.mu_G, fault=s.M.mean(axis=1))

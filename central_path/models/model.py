@@ -105,8 +105,7 @@ class Fact:
 class Model(abc.ABC):
     """The members that all models share; instances are frozen dataclasses, so that compiled programs are kept.
 
-    `minimised`, `constraint` and `end_state` are for the table, in a few words; `assumes` says what the model takes
-    for granted that training does not.
+    `minimised`, `constraint` and `end_state` are for the table, in a few words.
     """
 
     name: ClassVar[str]

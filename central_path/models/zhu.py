@@ -2,8 +2,18 @@
 
     min over W (C, P), H (P, CN), b (C,) of  Ave CE(W h + b, y) + lW/2 ||W||^2 + lH/2 ||H||^2 + lb/2 ||b||^2
 
-With c = sqrt(N lW lH) and C c < 1 the global minimum is a Simplex ETF of known size: W H = a Pi (x) 1_N^T, where
-a = log(1/c - (C-1)), and b = 0; with C c >= 1 it is the origin. Every other critical point is a strict saddle.
+With c = sqrt(N lW lH), P >= C - 1 and C c < 1 the global minimum is a Simplex ETF of known size: W H = a Pi (x) 1_N^T,
+where a = log(1/c - (C-1)), and b = 0; with C c >= 1 it is the origin. For lW, lH > 0 every other critical point is a
+strict saddle. Zhu et al. prove it for P > C; it holds for every P >= C - 1. Let G (C, CN), (softmax - Y)/(CN), be the
+gradient by the logits: at a critical point G H^T = -lW W and W^T G = -lH H, and as the columns of G sum to 0, so do
+those of W, whose rank is at most C - 1. The point is a global minimum if the largest singular value sigma_1(G) is at
+most sqrt(lW lH), because the problem is convex in W H, with the nuclear norm in place of both decays. Now either
+
+    W u = 0 for a unit vector u. Then H^T u = 0, and with the first singular vectors x, v of G the curvature along
+    dW = (lH/lW)^(1/4) x u^T, dH = -(lW/lH)^(1/4) u v^T is 2 (sqrt(lW lH) - sigma_1(G)): negative, or the minimum;
+    or P = C - 1 is the rank of W. Then G G^T W = lW lH W: all nonzero singular values of G are sqrt(lW lH).
+
+For P < C - 1 there is no Simplex ETF of C vectors, the minimum is another one, and the argument says nothing.
 
 The decay of H acts on each example: at fixed lH more examples mean a larger c.
 

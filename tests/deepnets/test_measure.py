@@ -8,7 +8,7 @@ import torch
 from small_problem import COUNTS, LAM, C, problem_of, row_of
 
 from central_path.loss import least_squares
-from deepnet_runs import statistics
+from central_path.snr import Moments
 from deepnet_runs.data import DataSet, Images
 from deepnet_runs.recipes import Recipe
 from deepnet_runs.trainer import Trainer, data_loss
@@ -45,7 +45,7 @@ def gradient_norm(network, images, lam):
 
 
 def put_least_squares(network, seen, lam):
-    W, b = least_squares(statistics.moments(seen.statistics.arrays()), lam=lam)
+    W, b = least_squares(Moments(*seen.statistics.arrays()), lam=lam)
     with torch.no_grad():
         network.head.weight.copy_(torch.from_numpy(np.array(W)))
         network.head.bias.copy_(torch.from_numpy(np.array(b)))

@@ -2,13 +2,13 @@
 
 import math
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 from small_problem import COUNTS, LAM, C, P, features_of, moments_by_loops, problem_of, row_of
 from torch import nn
 
+import central_path as cp
 from deepnet_runs import statistics
 from deepnet_runs.data import DataSet, Images
 from deepnet_runs.measure import measure
@@ -93,10 +93,10 @@ def test_means_of_the_test_set_would_give_another_mismatch():
 def test_the_nearest_class_center_rule_keeps_its_digits_far_from_the_origin(seed):
     network, data = problem_of(seed)
     row, seen = row_of(network, data)
-    means = seen.statistics.means
     far = 1e6 * torch.ones(P, dtype=torch.float64)
     seen.features += far
-    assert seen.ncc_mismatch(means + far) == row["ncc_mismatch_train"]
+    seen.statistics.means += far
+    assert seen.ncc_mismatch(seen.statistics) == row["ncc_mismatch_train"]
 
 
 def test_a_dead_unit_lowers_the_rank_within_classes_and_changes_no_omega(seed):
@@ -121,8 +121,12 @@ def test_two_classes_with_equal_means_are_said_and_leave_null_where_nothing_is(s
     train = Images(torch.cat([images.x[others], twin.x.flip(0)]), torch.cat([images.y[others], twin.y]))
     row, _ = row_of(network, DataSet(train, data.test, C))
     assert row["rank_between"] == C - 2
-    assert {key for key, value in row.items() if value is None} == {"nc1_train", "condition_between"}
-    assert row["omega"][-1] < 1e-6 < row["omega"][-2]
+    assert {key for key, value in row.items() if value is None} == {"condition_between"}
+    assert row["omega"][-1] == 0 < 1e-6 < row["omega"][-2]
+    M, Sigma_W, pi = moments_by_loops(*features_of(network, train)[::2])
+    Mbar = M - (M @ pi)[:, None]
+    trace = np.trace(Sigma_W @ np.linalg.pinv((Mbar * pi) @ Mbar.T, rtol=1e-10))
+    assert row["nc1_train"] == pytest.approx(trace / C, rel=1e-9)
 
 
 def test_features_that_are_the_same_for_all_images_leave_null_and_no_nan(seed):
@@ -142,20 +146,51 @@ def test_features_that_are_the_same_for_all_images_leave_null_and_no_nan(seed):
     assert b"Infinity" not in text
 
 
-def test_omega_of_fewer_examples_than_units_is_that_of_the_eigenvectors_of_the_whole_covariance(seed):
+@pytest.mark.parametrize(("equal", "dimensions", "infinite"), [(1, 40, 3), (30, 13, 1), (34, 9, 0)])
+def test_omega_of_fewer_examples_than_units_is_that_of_the_whole_covariance(equal, dimensions, infinite, seed):
     generator = np.random.default_rng(seed)
     width, n = 40, 16
     labels = np.arange(n) % C
     features = generator.normal(size=(C, width))[labels] + generator.normal(size=(n, width))
-    m = statistics.moments(moments_by_loops(features, labels))
-    eps = float(np.finfo(np.float32).eps)
-    few, _, rank = statistics.snr(m, n=n, eps=eps)
-    whole, _, same = statistics.snr(m, n=width, eps=eps)
-    assert rank == same == n - C
-    np.testing.assert_allclose(few, whole, rtol=1e-9)
+    features = np.concatenate([features, 1e-3 * features[:, :3] + 1], axis=1)
+    features[:, :equal] = features[:, :1]
+    arrays, eps = moments_by_loops(features, labels), float(np.finfo(np.float64).eps)
+    few, whole = (statistics.snr(statistics.seen(arrays, n=size, eps=eps)) for size in (n, features.shape[1]))
+    assert few.rank == whole.rank == min(n - C, dimensions)
+    assert few.infinite == whole.infinite == infinite
+    np.testing.assert_allclose(few.omega, whole.omega, rtol=1e-9)
+    np.testing.assert_allclose(np.abs(few.V[:, infinite:]), np.abs(whole.V[:, infinite:]), rtol=0, atol=1e-8)
 
 
-def test_moments_in_float32_are_refused(monkeypatch):
-    monkeypatch.setattr(jnp, "result_type", lambda *_: jnp.float32)
-    with pytest.raises(ValueError, match="Need float64"):
-        statistics.moments((np.eye(2), np.eye(2), np.full(2, 0.5)))
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("sizes", [*COUNTS, "absent"])
+def test_a_row_is_what_measure_says_of_the_same_features(sizes, dtype, seed):
+    network, data = problem_of(seed, "unbalanced" if sizes == "absent" else sizes, dtype=dtype)
+    if sizes == "absent":
+        keep = data.train.y != 2
+        data = DataSet(Images(data.train.x[keep], data.train.y[keep]), data.test, C)
+    _, seen = row_of(network, data)
+    row = row_of(network, data)[0]
+    found = cp.measure(seen.features, seen.labels, W=network.head.weight, b=network.head.bias, lam=LAM, C=C)
+    pairs = {key: key for key in ("loss_nc1", "loss_nc23", "loss_ls_perp", "omega", "rank_within", "rank_between")}
+    pairs |= {key: f"{key}_train" for key in ("nc1", "self_duality", "ncc_mismatch")}
+    pairs |= {key: f"{key}_means_train" for key in ("equinorm", "equiangularity", "max_angle")}
+    for name, key in pairs.items():
+        np.testing.assert_allclose(row[key], found[name], rtol=1e-12, atol=1e-15, err_msg=name)
+    assert found.reasons == {}
+
+
+def test_a_class_without_examples_has_no_mean(seed):
+    network, data = problem_of(seed, "unbalanced")
+    keep = data.train.y != 2
+    row, seen = row_of(network, DataSet(Images(data.train.x[keep], data.train.y[keep]), data.test, C))
+    means = np.stack([seen.features.numpy()[seen.labels.numpy() == c].mean(axis=0) for c in (0, 1, 3)], axis=1)
+    pi = np.array([np.mean(seen.labels.numpy() == c) for c in (0, 1, 3)])
+    norms = np.linalg.norm(means - (means @ pi)[:, None], axis=0)
+    assert row["equinorm_means_train"] == pytest.approx(np.std(norms) / np.mean(norms), rel=1e-9)
+    invented = np.linalg.norm(np.insert(means, 2, 0, axis=1) - (means @ pi)[:, None], axis=0)  # the planted fault
+    assert abs(row["equinorm_means_train"] - np.std(invented) / np.mean(invented)) > 1e-3
+    assert len(row["omega"]) == 2
+    assert np.array(row["snr_right"]).shape == (2, C)
+    assert not np.array(row["snr_right"])[:, 2].any()
+    assert row["loss_nc1"] + row["loss_nc23"] + row["loss_ls_perp"] == pytest.approx(row["loss"], rel=1e-12)

@@ -69,7 +69,9 @@ def test_saved_features_give_the_rows_again_and_start_the_simulator(run, tmp_pat
         jnp.asarray(np.stack([features[labels == c].astype(float).T for c in range(CLASSES)], axis=1))
     )
     np.testing.assert_allclose(collapse.nc1(moments), rows[0]["nc1_train"], rtol=1e-9)
-    np.testing.assert_allclose(problem.snr_singular_values(moments.Mbar, moments.Sigma_W), rows[0]["omega"], rtol=1e-9)
+    np.testing.assert_allclose(
+        problem.snr_singular_values(moments.M, moments.Sigma_W, moments.pi), rows[0]["omega"], rtol=1e-9
+    )
 
     monkeypatch.setenv("EQX_ON_ERROR", "nan")
     command = ["--level", "spectrum", "--saves", "3", "--no-plots", "--quiet", "--restrict-rank"]
