@@ -72,7 +72,7 @@ class Trainer:
         network = build(config["network"], channels=channels, size=size, classes=data.classes, variant=variant)
         if config["weight_norm"]:
             weightnorm.fix_norms(network)
-        self.network = with_layout(synchronise(network).to(device), layout)
+        self.network = with_layout(synchronise(network, device), layout)
         self.optimizer = torch.optim.SGD(self._groups(), lr=recipe.lr, momentum=recipe.momentum)
         self.order = torch.Generator().manual_seed(config["seed"])
         self.epoch, self.seconds, self.rows = 0, 0.0, []

@@ -197,5 +197,6 @@ def test_more_features_than_have_room_are_not_made(tmp_path, monkeypatch, capsys
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["start"], summary["P"]) == ("means", 8)
     assert simulate.main([*sizes, "--level", "features"]) == 0  # which needs them
-    assert capsys.readouterr().err == ""
+    out = tmp_path / "out"
+    assert capsys.readouterr().err == f"{out}: replaced trajectory.npz, summary.json of an earlier run\n"
     assert "features" in np.load(tmp_path / "out" / "trajectory.npz").files
