@@ -12,7 +12,6 @@ import argparse
 import os
 import secrets
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from central_path.options import SEED, Parser, checked
-from central_path.program import INTERRUPTED, on_terminal, say, terminate
+from central_path.program import INTERRUPTED, on_terminal, run_program, say
 from central_path.records import check_destination
 from deepnet_runs import cells as grids
 from deepnet_runs import records
@@ -259,9 +258,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        exit_code = main()
-    except KeyboardInterrupt:  # before the work or after it
-        exit_code = INTERRUPTED
-    sys.exit(exit_code)
+    run_program(main)

@@ -13,14 +13,13 @@ Source: Han, Papyan & Donoho (2022), Eq. 2, Appendix A.3.
 import argparse
 import gc
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from central_path.program import INTERRUPTED, on_terminal, set_up_jax, terminate
+from central_path.program import INTERRUPTED, on_terminal, run_program, set_up_jax, shown
 from deepnet_runs.options import PROGRAM, parse
 from deepnet_runs.recipes import DivergenceError, Recipe, measured_epochs, recipe
 from deepnet_runs.records import StoppedError, check_destination, check_output, held
@@ -53,11 +52,12 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
         DivergenceError: if the loss is not finite any more.
         StoppedError: if a training that has begun cannot go on.
     """
-    set_up_jax()
-    import torch
+    with shown("loading the libraries", silent=args.quiet or not is_primary()):
+        set_up_jax()
+        import torch
 
-    from deepnet_runs import records
-    from deepnet_runs.trainer import Trainer
+        from deepnet_runs import records
+        from deepnet_runs.trainer import Trainer
 
     if args.dataset == "digits" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # more only wait for each other
@@ -293,10 +293,4 @@ def say(args: argparse.Namespace, rows: list[dict[str, Any]], seconds: float) ->
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        exit_code = main()
-    except KeyboardInterrupt:  # before the work or after it
-        exit_code = INTERRUPTED
-    if exit_code:
-        os._exit(exit_code)  # a process group that the others may have left is not waited for
+    run_program(main)

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = Path(central_path.__file__).parent
 ORDER = [  # data flows down this list: no module imports one that stands below it
     *(
+        "starting",
         "options",
         "samples",
         "wishart",
