@@ -60,7 +60,8 @@ def parser() -> Parser:
     """The options, in the groups in which `--help` shows them."""
     p = Parser(PROGRAM, DESCRIPTION, EPILOG)
     what = p.add_argument_group("what")
-    what.add_argument("--dataset", choices=DATASETS, default="digits", help="default: %(default)s")
+    datasets = f"{', '.join(DATASETS)} (default: %(default)s)"
+    what.add_argument("--dataset", choices=DATASETS, default="digits", metavar="NAME", help=datasets)
     networks = f"{', '.join(NETWORKS)} (default: %(default)s)"
     what.add_argument("--network", choices=NETWORKS, default="resnet8", metavar="NAME", help=networks)
     what.add_argument("--loss", choices=LOSSES, default="mse", help="default: %(default)s")

@@ -48,8 +48,7 @@ def test_once_it_works_ctrl_c_is_an_exception_again(tmp_path):
 
 def test_a_program_of_somebody_else_keeps_its_handler(tmp_path):
     (tmp_path / "other.py").write_text(
-        "import signal\nimport central_path\n"
-        "print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)\n"
+        "import signal\nimport central_path\nprint(signal.getsignal(signal.SIGINT) is signal.default_int_handler)\n"
     )
     code, said, _ = interrupted_at(tmp_path, "nothing", "-m", "other", "-m", "central_path")
     assert (code, said) == (0, "True\n")

@@ -20,7 +20,9 @@ tables      What is minimised and predicted; then how near the runs come: NC1 to
             of everything else that the end state fixes, such as W W^T (`Grams`, at most 1e-6); then rates, thresholds
             and saddles, each with the distance that a planted fault would show, which must be ten times the tolerance.
 files       models.json (all of it) and a figure for each model, NAME.png.
-exit codes  0: every end state and number as predicted; 1: one is not; 2: unusable arguments, and nothing is written.
+            Ctrl-C keeps the models that are finished; beside the results of an earlier run, in DIR/interrupted.
+exit codes  0: every end state and number as predicted; 1: one is not; 2: unusable arguments, and nothing is written;
+            130: ended by Ctrl-C or SIGTERM.
 
 example     python -m central_path.models
             python -m central_path.models fang zhu --output runs/two"""

@@ -200,7 +200,7 @@ def test_cells_that_fail_are_named_and_the_others_finish(tmp_path, capsys, monke
     assert [row["epoch"] for row in rows(tmp_path)["digits-vgg7-mse-1-base"]] == [1, 2]
 
     kept = contents(tmp_path)
-    alone = [*command[:1], "digits", "--networks", "vgg7", *command[6:], *every_cell]
+    alone = [*command[:1], "digits", "--networks", "vgg7", *command[5:], *every_cell]
     assert grid.main(alone) == 1  # what has diverged would diverge again
     assert contents(tmp_path) == kept
     assert "digits-vgg7-mse-0-hot: diverged" in capsys.readouterr().err
