@@ -100,7 +100,7 @@ def staging(folder: Path, *, last: str, stale: tuple[str, ...] = ()) -> Iterator
                 shutil.rmtree(left, ignore_errors=True)
         stage.mkdir(mode=0o700)
         yield stage
-        files = sorted(stage.iterdir(), key=lambda path: path.name == last)
+        files = sorted(stage.iterdir(), key=lambda path: (path.name == last, path.name))
         for path in files:
             _to_disk(path)
         replaced = [path.name for path in files if (folder / path.name).exists()]
