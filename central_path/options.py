@@ -60,9 +60,15 @@ class Layout(argparse.HelpFormatter):
         if not body:
             return head.rstrip()
         ending = " \\" if body.startswith(("python", "torchrun")) else ""  # a command goes on in the next line
-        whole = {"break_long_words": False, "break_on_hyphens": False}
-        margins = {"initial_indent": head, "subsequent_indent": " " * len(head)}
-        return f"{ending}\n".join(textwrap.wrap(body, width - len(ending), **whole, **margins))
+        lines = textwrap.wrap(
+            body,
+            width - len(ending),
+            initial_indent=head,
+            subsequent_indent=" " * len(head),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        return f"{ending}\n".join(lines)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         return textwrap.wrap(" ".join(text.split()), width, break_long_words=False, break_on_hyphens=False)

@@ -115,11 +115,10 @@ def synchronise(network: AnyModule, device: torch.device) -> AnyModule:
     network = network.to(device)
     if not dist.is_initialized():
         return network
-    if device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    kind = nn.SyncBatchNorm if device.type == "cuda" else _Synchronised
     for name, module in list(network.named_modules()):
         if isinstance(module, Layers):
-            new = _Synchronised(module.num_features, module.eps, module.momentum)
+            new = kind(module.num_features, module.eps, module.momentum)
             new.load_state_dict(module.state_dict())
             parent = network.get_submodule(name.rpartition(".")[0])
             setattr(parent, name.rpartition(".")[2], new.to(device, module.weight.dtype))

@@ -64,7 +64,7 @@ class Trainer:
         state: dict[str, Any] | None = None,
     ):
         check_batches(len(data.train.y), recipe)
-        self.config = config | {"train_images": len(data.train.y), "test_images": len(data.test.y)}
+        self.config: dict[str, Any] = config | {"train_images": len(data.train.y), "test_images": len(data.test.y)}
         self.recipe, self.device = recipe, device
         layout = torch.channels_last if config["channels_last"] else torch.contiguous_format
         self.data = DataSet(data.train.to(device, layout), data.test.to(device, layout), data.classes)

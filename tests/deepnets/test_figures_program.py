@@ -61,7 +61,9 @@ def test_the_numbers_of_images_are_recorded_and_a_subset_does_not_pass_for_the_w
     sizes = {run["network"]: (run["train_images"], run["test_images"]) for run in record["runs"]}
     assert sizes == {"resnet8": (1000, 397), "vgg7": (1400, 397), "densenet10": (None, None)}
     assert figures.main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
-    assert re.fullmatch(r".*out: replaced figure_02_\w+.png, .*, figures.json of an earlier run\n", capsys.readouterr().err)
+    assert re.fullmatch(
+        r".*out: replaced figure_02_\w+.png, .*, figures.json of an earlier run\n", capsys.readouterr().err
+    )
 
 
 def test_the_same_records_give_the_same_vector_graphic(small, tmp_path):

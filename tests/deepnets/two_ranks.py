@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from small_problem import images_of, network_of, problem_of, row_of
 from torch import distributed as dist
-from torch import multiprocessing
+from torch.multiprocessing.spawn import spawn
 from torch.utils.data import DistributedSampler, TensorDataset
 
 from deepnet_runs.batchnorm import synchronise
@@ -36,7 +36,7 @@ def in_two(work: Callable[[], Any], folder: Path) -> list[Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    multiprocessing.spawn(_process, (work, port, folder), nprocs=2)
+    spawn(_process, (work, port, folder), nprocs=2)
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
 
 
