@@ -147,7 +147,7 @@ def parser() -> Parser:
     output = p.add_argument_group("output")
     folder = "summary.json, trajectory.npz (of an ensemble ensemble.npz) and figures (default runs/simulate)"
     output.add_argument("--output", type=Path, default=Path("runs/simulate"), metavar="DIR", help=folder)
-    output.add_argument("--no-plots", action="store_true", help="no figures")
+    output.add_argument("--no-plots", action="store_true", help="no figures; those of an earlier run are removed")
     output.add_argument("--quiet", action="store_true", help="no table and no progress bar")
     return p
 

@@ -145,7 +145,8 @@ def test_the_program_writes_quantiles_arrays_and_a_figure(tmp_path, capsys):
     out = tmp_path / "out"
     assert simulate.main(["--C", "4", "--N", "6", "--no-plots", "--quiet", "--output", str(out)]) == 0
     assert simulate.main([*SMALL, "--flow", "all", "--seed", "3", "--output", str(out)]) == 0
-    assert capsys.readouterr() == ("", "")
+    replaced = f"{out}: replaced summary.json and removed trajectory.npz of an earlier run\n"
+    assert capsys.readouterr() == ("", replaced)
     assert {path.name for path in out.iterdir()} == {"summary.json", "ensemble.npz", "ensemble.png"}  # the former left
     summary = json.loads((out / "summary.json").read_text())
     assert summary["ensemble"] == 5

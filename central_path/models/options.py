@@ -41,7 +41,7 @@ def parser() -> Parser:
     p.add_argument("--output", type=Path, default=Path("runs/models"), metavar="DIR", help=folder)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     p.add_argument("--jobs", type=JOBS, default=cores, metavar="INT", help="processes at once (default: the cores)")
-    p.add_argument("--no-plots", action="store_true", help="no figures")
+    p.add_argument("--no-plots", action="store_true", help="no figures; those of an earlier run are removed")
     return p
 
 
