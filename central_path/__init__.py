@@ -13,6 +13,10 @@ Importing the package is cheap and sets no flags. The mathematics is in its modu
 
 from typing import TYPE_CHECKING, Any
 
+from central_path.starting import quiet_start
+
+quiet_start(__name__)
+
 if TYPE_CHECKING:
     from central_path.api import Trajectory as Trajectory
     from central_path.api import enable_x64 as enable_x64

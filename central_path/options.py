@@ -2,6 +2,8 @@
 
 import argparse
 import math
+import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,6 +12,7 @@ FLOW_NAMES = ("riemannian", "renormalized", "unnormalized")
 LEVEL_NAMES = ("features", "means", "spectrum")
 PROGRAM = "python -m central_path.simulate"
 ALL_DEVICES = 0
+WIDEST = 120  # columns of a help text
 SAVES_OF_ONE, ENSEMBLE_SAVES = 200, 50
 
 DESCRIPTION = """\
@@ -29,12 +32,53 @@ exit codes  0: every flow agrees with its law; 1: one disagrees, or the solver f
 example     python -m central_path.simulate --C 10 --N 50"""
 
 
+class Layout(argparse.HelpFormatter):
+    """Help as wide as the terminal, broken between words alone, with the columns of its texts kept.
+
+    A line `term   text` begins an entry; lines below its text, at the same column, go on with it. Those below
+    `example` are commands, each by itself.
+    """
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        del indent
+        entries: list[tuple[str, str]] = []  # what stands before the text, and the text
+        command = False
+        for line in text.splitlines():
+            body = line.lstrip()
+            column = len(line) - len(body)
+            gap = re.search(r"(?<=\S) {2,}(?=\S)(?!.*\S {2,}\S)", line)
+            if gap:
+                column, body = gap.end(), line[gap.end() :]
+                command = line.startswith("example")
+            if gap or command or not body or not entries or not entries[-1][1] or len(entries[-1][0]) != column:
+                entries.append((line[:column], body))
+            else:
+                entries[-1] = entries[-1][0], f"{entries[-1][1]} {body}"
+        return "\n".join(self._entry(head, body, min(width, WIDEST)) for head, body in entries)
+
+    def _entry(self, head: str, body: str, width: int) -> str:
+        if not body:
+            return head.rstrip()
+        ending = " \\" if body.startswith(("python", "torchrun")) else ""  # a command goes on in the next line
+        lines = textwrap.wrap(
+            body,
+            width - len(ending),
+            initial_indent=head,
+            subsequent_indent=" " * len(head),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        return f"{ending}\n".join(lines)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_long_words=False, break_on_hyphens=False)
+
+
 class Parser(argparse.ArgumentParser):
-    """argparse with one line on stderr for an error, no abbreviated options, and its texts as they are written."""
+    """argparse with one line on stderr for an error, no abbreviated options, and its texts in their columns."""
 
     def __init__(self, prog: str, description: str, epilog: str):
-        layout = argparse.RawDescriptionHelpFormatter
-        super().__init__(prog, description=description, epilog=epilog, formatter_class=layout, allow_abbrev=False)
+        super().__init__(prog, description=description, epilog=epilog, formatter_class=Layout, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and one line."""
@@ -86,8 +130,8 @@ def parser() -> Parser:
     many = "this many random starts, of seeds SEED, SEED + 1, ..., by one compiled program; omega alone is observed"
     start.add_argument("--ensemble", type=ENSEMBLE, metavar="S", help=many)
     flow = p.add_argument_group("flow")
-    default_flows = "repeatable (default riemannian and renormalized)"
-    flow.add_argument("--flow", action="append", choices=[*FLOW_NAMES, "all"], help=default_flows)
+    flows = f"{', '.join(FLOW_NAMES)} or all; repeatable (default riemannian and renormalized)"
+    flow.add_argument("--flow", action="append", choices=[*FLOW_NAMES, "all"], metavar="NAME", help=flows)
     flow.add_argument("--level", choices=LEVEL_NAMES, default="features", help="state of the flow (default features)")
     flow.add_argument("--t-max", type=HORIZON, metavar="T", help="horizon (default by each flow's law, see below)")
     flow.add_argument("--saves", type=SAVES, metavar="INT", help="times observed (default 200, of an ensemble 50)")
@@ -103,7 +147,7 @@ def parser() -> Parser:
     output = p.add_argument_group("output")
     folder = "summary.json, trajectory.npz (of an ensemble ensemble.npz) and figures (default runs/simulate)"
     output.add_argument("--output", type=Path, default=Path("runs/simulate"), metavar="DIR", help=folder)
-    output.add_argument("--no-plots", action="store_true", help="no figures")
+    output.add_argument("--no-plots", action="store_true", help="no figures; those of an earlier run are removed")
     output.add_argument("--quiet", action="store_true", help="no table and no progress bar")
     return p
 

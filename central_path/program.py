@@ -3,11 +3,15 @@
 import os
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-INTERRUPTED = 130  # the shell's exit code for Ctrl-C
+from central_path.starting import INTERRUPTED, restore_interrupts
+
+TICK = 0.5  # seconds between two looks at what is under way
 
 
 def set_up_jax(*, blas_threads: int | None = 1) -> None:
@@ -36,6 +40,36 @@ def set_up_jax(*, blas_threads: int | None = 1) -> None:
 def on_terminal() -> bool:
     """Whether somebody looks at stderr, which may be closed."""
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+@contextmanager
+def ticking(bar: Any) -> Iterator[Any]:
+    """A tqdm bar whose clock goes on while the block runs, however long nothing advances it."""
+    ended = threading.Event()
+
+    def tick() -> None:
+        while not ended.wait(TICK):
+            bar.refresh()
+
+    with bar:
+        if not bar.disable:
+            threading.Thread(target=tick, daemon=True).start()
+        try:
+            yield bar
+        finally:
+            ended.set()
+
+
+@contextmanager
+def shown(what: str, *, silent: bool = False) -> Iterator[None]:
+    """On a terminal, what is under way and for how long, while the block runs."""
+    if silent or not on_terminal():
+        yield
+        return
+    from tqdm import tqdm
+
+    with ticking(tqdm(desc=what, bar_format="{desc} ... {elapsed}", file=sys.stderr, leave=False)):
+        yield
 
 
 def say(text: str) -> None:
@@ -67,13 +101,17 @@ def answer(
 
 def run_program(main: Callable[[], int]) -> NoReturn:
     """Run a command and end the process with its exit code; SIGTERM is handled as Ctrl-C."""
-    signal.signal(signal.SIGTERM, terminate)
     try:
+        restore_interrupts()
+        signal.signal(signal.SIGTERM, terminate)
         exit_code = main()
     except KeyboardInterrupt:  # before the work or after it
         exit_code = INTERRUPTED
-    if exit_code == INTERRUPTED:
-        os._exit(exit_code)  # a solve under way in its thread would be waited for
+    if exit_code:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(AttributeError, OSError):
+                stream.flush()
+        os._exit(exit_code)  # a solve in its thread, or a process group that others have left, is not waited for
     sys.exit(exit_code)
 
 

@@ -2,7 +2,7 @@
 
 `staging` collects the files of a run in a hidden folder beside their destination. Only when all are complete and on
 disk are they renamed into place, `last` after the others; a failure before that (a full disk, an interrupt) leaves
-the destination as it was.
+the destination as it was. Files of an earlier run that are replaced or removed are named on stderr.
 """
 
 import json
@@ -10,9 +10,10 @@ import math
 import os
 import secrets
 import shutil
+import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def check_destination(folder: Path, names: tuple[str, ...]) -> None:
 def staging(folder: Path, *, last: str, stale: tuple[str, ...] = ()) -> Iterator[Path]:
     """A temporary folder whose files move into `folder` when the block ends without an error.
 
-    Files named in `stale`, of an earlier run, are removed then.
+    Files named in `stale`, of an earlier run, are removed then. What is replaced or removed is said on stderr.
     """
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     stage = folder / f"{UNFINISHED}{secrets.token_hex(4)}"
@@ -99,9 +100,11 @@ def staging(folder: Path, *, last: str, stale: tuple[str, ...] = ()) -> Iterator
                 shutil.rmtree(left, ignore_errors=True)
         stage.mkdir(mode=0o700)
         yield stage
-        files = sorted(stage.iterdir(), key=lambda path: path.name == last)
+        files = sorted(stage.iterdir(), key=lambda path: (path.name == last, path.name))
         for path in files:
             _to_disk(path)
+        replaced = [path.name for path in files if (folder / path.name).exists()]
+        removed = [name for name in stale if (folder / name).exists()]
         (folder / last).unlink(
             missing_ok=True
         )  # while files of two runs stand side by side, no summary vouches for them
@@ -110,11 +113,19 @@ def staging(folder: Path, *, last: str, stale: tuple[str, ...] = ()) -> Iterator
         for path in files:
             path.replace(folder / path.name)
         made = []
+        say_what_is_gone(folder, replaced, removed)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         for parent in made:
             if parent.is_dir() and not any(parent.iterdir()):
                 parent.rmdir()
+
+
+def say_what_is_gone(folder: Path, replaced: Sequence[str], removed: Sequence[str] = ()) -> None:
+    """Name on stderr, in one line, the files of an earlier run that this one has replaced or removed, if any."""
+    done = [f"{verb} {', '.join(names)}" for verb, names in (("replaced", replaced), ("removed", removed)) if names]
+    if done and sys.stderr is not None:
+        print(f"{folder}: {' and '.join(done)} of an earlier run", file=sys.stderr)
 
 
 def _to_disk(path: Path) -> None:

@@ -22,7 +22,16 @@ from central_path import records
 from central_path.inputs import Given, GivenMeans, read_input
 from central_path.options import PROGRAM, parse
 from central_path.painter import FIGURE_NAMES, Painter, painter
-from central_path.program import answer, is_first_process, join_processes, on_terminal, run_program, set_up_jax
+from central_path.program import (
+    answer,
+    is_first_process,
+    join_processes,
+    on_terminal,
+    run_program,
+    set_up_jax,
+    shown,
+    ticking,
+)
 from central_path.simulate_many import FILES as OF_MANY
 from central_path.simulate_many import simulate_many
 
@@ -65,7 +74,8 @@ def integrate(args: argparse.Namespace, begin: "Start", meter: Any, how: Any) ->
     options = {key: getattr(args, key) for key in ("level", "t_max", "saves", "rtol", "atol")}
     silent = args.quiet or not on_terminal() or meter is not None
     flows = tqdm(args.flow, desc="flows", unit="flow", file=sys.stderr, leave=False, disable=silent)
-    return [run_flow(name, begin, meter=meter, how=how, **options) for name in flows]
+    with ticking(flows):
+        return [run_flow(name, begin, meter=meter, how=how, **options) for name in flows]
 
 
 def spread_over(devices: int, C: int, N: int) -> Any:
@@ -99,10 +109,13 @@ def simulate(args: argparse.Namespace, given: Given | GivenMeans, paint: Painter
     C, N, P = given.sizes
     meter = progress_meter(args, C, N, P)
     how = spread_over(args.devices, C, N)
-    experiment.programs(given.values.shape, N, args.level, args.saves, meter, how)
-    begin = given.start(how)
+    with shown("compiling", silent=args.quiet):
+        compiled = experiment.programs(given.values.shape, N, args.level, args.saves, meter, how)
+        begin = given.start(how)
     warn_of_float64(begin.omega0, args.level, args.flow)
     experiment.check_horizons(args.flow, begin, args.t_max)
+    with shown("compiling", silent=args.quiet):
+        compiled.integrate.result()
     flows = integrate(args, begin, meter, how)
 
     code = 0 if all(flow.agrees(args.tolerance) for flow in flows) else 1

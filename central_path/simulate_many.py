@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from central_path import inputs, records
 from central_path.painter import FIGURE_NAMES
-from central_path.program import on_terminal, set_up_jax
+from central_path.program import on_terminal, set_up_jax, ticking
 from central_path.tables import aligned
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def simulate_many(args: argparse.Namespace) -> tuple[int, str]:
     starts = (inputs.random_start(**sizes, level=args.level, seed=seed).start() for seed in seeds)
     gathered = ensemble.gather(starts, args.level)
     options = {key: getattr(args, key) for key in ("level", "t_max", "saves", "rtol", "atol")}
-    with tqdm(total=args.ensemble * len(args.flow), desc="integrated", **bar) as progress:
+    with ticking(tqdm(total=args.ensemble * len(args.flow), desc="integrated", **bar)) as progress:
         flows = [ensemble.run_flow(name, gathered, **options, advance=progress.update) for name in args.flow]
 
     summary: dict[str, Any] = sizes | {"ensemble": args.ensemble}

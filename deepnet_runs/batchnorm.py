@@ -19,7 +19,7 @@ Layers = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 @torch.no_grad()
 def estimate(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Running means and variances as plain averages over the batches (of this rank, or of all where synchronised).
+    """Running means and variances as plain averages over the batches of all ranks, the same on each.
 
     Of one batch they are the statistics of the whole set; of several, batches should be of one size, as
     `measure.batches` cuts them, or a short one counts too much.
@@ -38,6 +38,7 @@ def estimate(network: nn.Module, batches: Iterable[Tensor]) -> None:
     network.train(training)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
+    average_over_ranks(network)
 
 
 class _SumOverRanks(torch.autograd.Function):
@@ -65,7 +66,10 @@ def _sum_over_ranks(value: Tensor) -> Tensor:
 
 
 class _Synchronised(_BatchNorm):
-    """Batch normalization over the batch of all ranks, for any device and backend; equal on every rank."""
+    """Batch normalization over the batch of all ranks, for any device and backend; equal on every rank.
+
+    Statistics are in float32 (or float64, as the weights), whatever autocast makes of the input.
+    """
 
     def _check_input_dim(self, input: Tensor) -> None:
         del input
@@ -76,33 +80,62 @@ class _Synchronised(_BatchNorm):
             return super().forward(input)
         axes = [0, *range(2, input.ndim)]
         shape = [1, -1] + [1] * (input.ndim - 2)
-        count = torch.tensor([input.numel() / input.shape[1]], dtype=input.dtype, device=input.device)
-        total = _sum_over_ranks(torch.cat([input.sum(axes), count]))
+        x = input.to(self.weight.dtype)
+        count = x.new_full((1,), input.numel() // input.shape[1])
+        total = _sum_over_ranks(torch.cat([x.sum(axes), count]))
         mean = total[:-1] / total[-1]
-        centred = input - mean.view(shape)
+        centred = x - mean.view(shape)
         variance = _sum_over_ranks(centred.square().sum(axes)) / total[-1]
-        self._update(mean.detach(), variance.detach(), float(total[-1].detach()))
+        self._update(mean.detach(), variance.detach(), total[-1].detach())
         normal = centred * torch.rsqrt(variance + self.eps).view(shape)
-        return normal * self.weight.view(shape) + self.bias.view(shape)
+        return (normal * self.weight.view(shape) + self.bias.view(shape)).to(input.dtype)
 
-    def _update(self, mean: Tensor, variance: Tensor, n: float) -> None:
+    def _update(self, mean: Tensor, variance: Tensor, n: Tensor) -> None:
+        """Take a batch of n values a channel into the running statistics, without waiting for the device."""
         assert self.num_batches_tracked is not None
         assert self.running_mean is not None
         assert self.running_var is not None
         self.num_batches_tracked.add_(1)
-        share = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        if self.momentum is None:
+            share = 1 / self.num_batches_tracked.to(mean.dtype)
+        else:
+            share = torch.full_like(n, self.momentum)
         self.running_mean.lerp_(mean, share)
         self.running_var.lerp_(variance * n / (n - 1), share)
 
 
-def synchronise(network: AnyModule) -> AnyModule:
-    """The network with every batch normalization over all ranks; itself in a single process."""
+SYNCHRONISED = (_Synchronised, nn.SyncBatchNorm)
+
+
+def synchronise(network: AnyModule, device: torch.device) -> AnyModule:
+    """The network on the device with every batch normalization over all ranks; in a single process as it was.
+
+    On CUDA by torch's SyncBatchNorm, which runs nowhere else.
+    """
+    network = network.to(device)
     if not dist.is_initialized():
         return network
+    kind = nn.SyncBatchNorm if device.type == "cuda" else _Synchronised
     for name, module in list(network.named_modules()):
         if isinstance(module, Layers):
-            new = _Synchronised(module.num_features, module.eps, module.momentum)
+            new = kind(module.num_features, module.eps, module.momentum)
             new.load_state_dict(module.state_dict())
             parent = network.get_submodule(name.rpartition(".")[0])
-            setattr(parent, name.rpartition(".")[2], new.to(next(module.parameters()).device))
+            setattr(parent, name.rpartition(".")[2], new.to(device, module.weight.dtype))
     return network
+
+
+@torch.no_grad()
+def average_over_ranks(network: nn.Module) -> None:
+    """Make running statistics the same on every rank: the averages over the ranks of those that are not synchronised.
+
+    DistributedDataParallel without `synchronise` lets each rank normalise, and measure, by its own.
+    """
+    if not dist.is_initialized():
+        return
+    for layer in network.modules():
+        if isinstance(layer, _BatchNorm) and not isinstance(layer, SYNCHRONISED):
+            for value in (layer.running_mean, layer.running_var):
+                if value is not None:
+                    dist.all_reduce(value)
+                    value /= dist.get_world_size()

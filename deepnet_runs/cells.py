@@ -24,6 +24,7 @@ DIGITS = (("digits", "vgg7"), ("digits", "resnet8"), ("digits", "densenet10"))
 PAIRS = (*PUBLISHED_MSE, *DIGITS)
 PAPER = tuple(dict.fromkeys(dataset for dataset, _ in PUBLISHED_MSE))
 SWEEP = tuple(1e-4 * 2500 ** (i / 24) for i in range(25))  # 1e-4 to 0.25
+NAMED = ("dataset", "network", "loss", "seed")  # options that name a cell, with its condition or learning rate
 
 FINISHED, RUNNING, QUEUED, INTERRUPTED = "finished", "running", "queued", "interrupted"
 DIVERGED, OTHER, NOT_BEGUN = "diverged", "of other options", "not begun"
@@ -72,13 +73,12 @@ def pairs(datasets: Sequence[str], networks: Sequence[str] | None) -> list[tuple
     """
     if networks is None:
         return [pair for dataset in datasets for pair in PAIRS if pair[0] == dataset]
-    small = options.SMALL_NETWORKS
-    found = [(d, n) for d in datasets for n in networks if (d == "digits") == (n in small)]
+    found = [(d, n) for d in datasets for n in networks if options.takes(n, d)]
     for network in networks:
         if network not in {n for _, n in found}:
             raise ValueError(
                 f"Need networks that take the images of {', '.join(datasets)}, got {network}: digits (8 x 8) go with "
-                f"{', '.join(small)}, the others with the full-size networks."
+                f"{', '.join(options.SMALL_NETWORKS)}, the others with every network."
             )
     return found
 
@@ -138,18 +138,20 @@ def _parsed(given: Sequence[str], name: str) -> Any:
         raise ValueError(f"{name}: {said.getvalue().partition('error: ')[2].strip()}") from error
 
 
-def standing(cell: Cell) -> Standing:
+def standing(cell: Cell, *, as_recorded: bool = False) -> Standing:
     """The state of a cell by its records alone.
 
-    A run of other options is nothing to go on from once it has a checkpoint; before, it is begun anew.
+    A run of other options is nothing to go on from once it has a checkpoint; before, it is begun anew. As it is
+    recorded, a cell may have any options beside those that name it.
     """
     config, _ = train.config_of(options.parse([*cell.options, "--output", str(cell.folder)]))
-    last = _last_row(cell.folder / "measurements.jsonl")
+    last, before = _last_row(cell.folder / "measurements.jsonl"), _json(cell.folder / "config.json")
+    if as_recorded and before:
+        config = {key: config[key] if key in NAMED else before.get(key, config[key]) for key in config}
     here = Standing(NOT_BEGUN, last.get("epoch", 0), config["epochs"], last.get("test_error"), "")
     if records.is_held(cell.folder):
         return here._replace(state=RUNNING)
-    before = _json(cell.folder / "config.json")
-    different = [key for key in config if before.get(key) != config[key]]
+    different = [key for key in config if before.get(key, config[key] if as_recorded else None) != config[key]]
     checkpoint = (cell.folder / "checkpoint.pt").is_file()
     if not checkpoint and different:
         return here._replace(epoch=0, test_error=None)

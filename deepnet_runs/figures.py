@@ -69,6 +69,7 @@ def origin(cell: grid.Cell) -> list[dict[str, Any]]:
         {
             "folder": str(run.folder),
             **{name: run.config[name] for name in ("dataset", "network", "loss", "seed")},
+            **dict(zip(runs.IMAGES, run.images, strict=True)),
             "epochs": run.config["epochs"],
             "last_epoch": run.rows[-1]["epoch"],
             "first_zero_error": run.first_clean,

@@ -12,7 +12,6 @@ import argparse
 import os
 import secrets
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from central_path.options import SEED, Parser, checked
-from central_path.program import INTERRUPTED, on_terminal, say, terminate
+from central_path.program import INTERRUPTED, on_terminal, run_program, say
 from central_path.records import check_destination
 from deepnet_runs import cells as grids
 from deepnet_runs import records
@@ -79,7 +78,8 @@ def parser() -> Parser:
     where.add_argument("--wait", action=argparse.BooleanOptionalAction, default=True, help="for the jobs on Slurm")
     out = p.add_argument_group("output")
     out.add_argument("--output", type=Path, default=Path("runs/grid"), metavar="DIR", help="default: %(default)s")
-    out.add_argument("--status", action="store_true", help="the table of the cells, and start nothing")
+    table = "the table of the cells, and start nothing; without options after -- those recorded count"
+    out.add_argument("--status", action="store_true", help=table)
     out.add_argument("--dry-run", action="store_true", help="the commands of the cells, and start nothing")
     out.add_argument("--quiet", action="store_true", help="no table, no progress bar")
     return p
@@ -105,6 +105,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if args.sweep and "rescaled-mse" in losses:
         p.error("the learning rates of --sweep are for mse and ce, got rescaled-mse: give another loss")
     args.output = args.output.absolute()  # jobs begin elsewhere
+    args.as_recorded = args.status and not train
     try:
         networks = [VARIED] if conditions and datasets == ["digits"] and args.networks is None else args.networks
         pairs = grids.pairs(datasets, networks)
@@ -117,7 +118,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def standings(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
     """Each cell with how far it is, by its records, and by Slurm where it was submitted to it."""
-    found = [(cell, grids.standing(cell)) for cell in args.cells]
+    found = [(cell, grids.standing(cell, as_recorded=args.as_recorded)) for cell in args.cells]
     if not (args.output / "submitted.json").is_file():
         return found
     from deepnet_runs import launch
@@ -155,17 +156,11 @@ def run(args: argparse.Namespace) -> int:
     options = launch.slurm_options(args.slurm)
     check_destination(args.output, ("submitted.json",))
     jobs = args.output / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    made = [folder for folder in (args.output, *args.output.parents) if not folder.exists()]
     with records.held(args.output, patience=PATIENCE):
         left = [cell for cell, here in settled(args) if here.state in grids.BEGINS]
         if slurm:
             parallel = args.parallel or ON_SLURM
-            try:
-                launch.submit(left, args.output, jobs, parallel=parallel, processes=args.processes, chosen=options)
-            except ValueError:
-                for folder in made:
-                    folder.rmdir()
-                raise
+            launch.submit(left, args.output, jobs, parallel=parallel, processes=args.processes, chosen=options)
         elif left:
             parallel = args.parallel or max(1, len(os.sched_getaffinity(0)) // args.processes)
             with Progress(left, jobs, silent=args.quiet) as progress:
@@ -196,7 +191,7 @@ def why(cell: Cell, here: Standing, jobs: Path) -> str:
     from deepnet_runs.worker import read_outcome
 
     outcome: Outcome | None = read_outcome(jobs, cell)
-    if outcome is not None and outcome.code == 2:
+    if outcome is not None and outcome.code:
         return outcome.said.removeprefix("error: ")
     if here.why:
         return here.why
@@ -254,14 +249,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{PROGRAM}: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 1 if isinstance(error, RuntimeError) else 2
     except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted; the same command goes on; jobs on Slurm are left to it", file=sys.stderr)
+        slurm = (args.output / "submitted.json").is_file()
+        print(
+            f"{PROGRAM}: interrupted; the same command goes on{'; jobs on Slurm are left to it' if slurm else ''}",
+            file=sys.stderr,
+        )
         return INTERRUPTED
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        exit_code = main()
-    except KeyboardInterrupt:  # before the work or after it
-        exit_code = INTERRUPTED
-    sys.exit(exit_code)
+    run_program(main)

@@ -139,6 +139,8 @@ def measure(
     with evaluating(network):
         if fresh_batchnorm:
             batchnorm.estimate(network, (batch.x for batch in batches(data.train, batch_size)))
+        else:
+            batchnorm.average_over_ranks(network)
         network.eval()
         train, test = (
             forward_pass(network, part, batch_size=batch_size, classes=data.classes, k=k, M=M) for part in data[:2]

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.linalg import get_blas_funcs
 from scipy.sparse import csr_array
 from torch import Tensor
@@ -111,7 +111,10 @@ class ClassStatistics:
         self.counts = total
 
     def merge_ranks(self) -> "ClassStatistics":
-        """The statistics of all ranks together, the same on each; merged in the order of the ranks."""
+        """The statistics of all ranks together, the same on each; merged in the order of the ranks.
+
+        Every example counts as often as ranks have it: of a sampler that repeats some keep `counted_once`.
+        """
         if not dist.is_initialized():
             return self
         parts = []
@@ -125,7 +128,35 @@ class ClassStatistics:
         return merged
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Class means (P, C), Sigma_W (P, P), priors (C,), for `central_path.problem.Moments`."""
+        """Class means (P, C), Sigma_W (P, P), priors (C,), for `central_path.problem.Moments`.
+
+        Raises:
+            ValueError: if a class has no examples, and so no mean.
+        """
         counts = self.counts.cpu().numpy()
         n = counts.sum()
+        without = np.flatnonzero(counts == 0)
+        if len(without):
+            raise ValueError(
+                f"Need examples of each of the {len(counts)} classes, got none of {', '.join(map(str, without[:10]))}"
+                f"{', ...' if len(without) > 10 else ''}: leave these classes out, or give examples of them."
+            )
         return self.means.T.cpu().numpy(), self.scatter.cpu().numpy() / n, counts / n
+
+
+def counted_once(indices: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
+    """Which of this rank's examples to count, so that each index is counted once on all ranks together.
+
+    torch's DistributedSampler repeats examples until every rank has as many; `measure.batches` repeats none.
+    """
+    first = torch.zeros(len(indices), dtype=torch.bool)
+    lower: list[int] = []
+    if dist.is_initialized():
+        every: list[list[int]] = [[] for _ in range(dist.get_world_size())]
+        dist.all_gather_object(every, indices.tolist())
+        lower = [index for own in every[: dist.get_rank()] for index in own]
+    seen = set(lower)
+    for place, index in enumerate(indices.tolist()):
+        first[place] = index not in seen
+        seen.add(index)
+    return first.to(indices.device)

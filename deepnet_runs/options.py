@@ -32,11 +32,12 @@ defaults    epochs, learning rate, weight decay and batch size come from the rec
 data        digits is part of scikit-learn. The others are read from --data-dir, where --download puts them.
 training    balanced classes: 140 a class of digits, 5000 of mnist, 4600 of svhn; --whole trains on all.
 records     config.json, measurements.jsonl (a line a measured epoch: 1 to 14, then ever fewer), checkpoint.pt, which
-            --resume goes on from as if nothing had happened, whatever moment the run was ended at.
+            --resume goes on from as if nothing had happened, whatever moment the run was ended at, with the same
+            options: other --epochs would move the drops of the rate.
 robustness  Ave ||r(x)||/||x|| of DeepFool's perturbations r of standardised test images, the same in every run; images
             not flipped in 50 steps are left out of the average and counted.
-exit codes  0: trained; 1: the training diverged; 2: unusable arguments or data, and nothing is written; 130: ended by
-            Ctrl-C or SIGTERM.
+exit codes  0: trained; 1: the training diverged, or could not go on (a full disk, say); 2: unusable arguments or data,
+            and nothing is written; 130: ended by Ctrl-C or SIGTERM.
 
 example     python -m deepnet_runs.train --dataset digits --network resnet8 --loss mse
             torchrun --nproc-per-node 4 -m deepnet_runs.train --dataset cifar10 --network resnet18 --download"""
@@ -50,11 +51,17 @@ RATE = checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
 DECAY = checked(float, lambda x: 0 <= x < math.inf, "a finite number >= 0")
 
 
+def takes(network: str, dataset: str) -> bool:
+    """Whether the network is made for images of that size: the digits are too small for a full-size one."""
+    return dataset != "digits" or network in SMALL_NETWORKS
+
+
 def parser() -> Parser:
     """The options, in the groups in which `--help` shows them."""
     p = Parser(PROGRAM, DESCRIPTION, EPILOG)
     what = p.add_argument_group("what")
-    what.add_argument("--dataset", choices=DATASETS, default="digits", help="default: %(default)s")
+    datasets = f"{', '.join(DATASETS)} (default: %(default)s)"
+    what.add_argument("--dataset", choices=DATASETS, default="digits", metavar="NAME", help=datasets)
     networks = f"{', '.join(NETWORKS)} (default: %(default)s)"
     what.add_argument("--network", choices=NETWORKS, default="resnet8", metavar="NAME", help=networks)
     what.add_argument("--loss", choices=LOSSES, default="mse", help="default: %(default)s")
@@ -106,10 +113,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parsed and checked options; exits with code 2 and one line for what cannot be."""
     p = parser()
     args = p.parse_args(argv)
-    if (args.dataset == "digits") != (args.network in SMALL_NETWORKS):
+    if not takes(args.network, args.dataset):
         p.error(
             f"{args.network} does not take the images of {args.dataset}: "
-            f"digits (8 x 8) go with {', '.join(SMALL_NETWORKS)}, the others with the full-size networks"
+            f"digits (8 x 8) go with {', '.join(SMALL_NETWORKS)}, the others with every network"
         )
     given = [f"--{name}" for name in ("k", "M") if getattr(args, name) is not None]
     if (args.loss == "rescaled-mse") != (len(given) == 2) or (args.loss != "rescaled-mse" and given):

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from central_path.plots import STYLE, decades_only
 from deepnet_runs.paper_cells import DATASETS, FAMILIES, LOSSES, Cell
@@ -214,7 +214,9 @@ def _scales(axis: Axes, figure: PaperFigure, last: int, log_epochs: bool) -> Non
     if log_epochs:
         axis.set_xscale("log")
         axis.set_xlim(0.9, last * 1.1)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if last < 100 else (1, 3)))
         axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_locator(NullLocator())
     else:
         axis.set_xlim(0, last * 1.03)
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from deepnet_runs.recipes import recipe
+from deepnet_runs.recipes import CLASSES, PER_CLASS, recipe
 from deepnet_runs.runs import APART, Run, repetitions
 
 DATASETS = {
@@ -74,6 +74,8 @@ def departures(run: Run) -> dict[str, str]:
     """What a run of mse or ce has changed of its recipe: `60 for 120`, by field."""
     config = run.config
     standard: dict[str, Any] = recipe(config["dataset"], config["network"], config["loss"])._asdict()
+    if not config.get("whole", False):
+        standard["train_images"] = CLASSES * PER_CLASS[config["dataset"]]
     standard |= {"lam": config.get("weight_decay")} | dict.fromkeys(OPTIONS, False) | {"width": 1.0, "depth": 1}
     return {name: f"{config[name]} for {value}" for name, value in standard.items() if config.get(name, value) != value}
 

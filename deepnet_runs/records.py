@@ -13,7 +13,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,27 +38,53 @@ def check_output(folder: Path, *, resume: bool) -> None:
         raise ValueError(f"Need a folder without a run, got {folder}: give --resume to go on, or another --output.")
 
 
+class StoppedError(Exception):
+    """A training that had begun could not go on: no room on the disk or in memory, or an error of a library."""
+
+
 @contextmanager
 def held(folder: Path, *, patience: float = 1.0) -> Iterator[None]:
-    """The folder for this run alone, made if it is not there; a killed run lets go of it.
+    """The folder for this run alone, made if it is not there, and removed again if it is left empty.
 
-    Whoever holds it is waited for so many seconds: `is_held` holds it for an instant.
+    A killed run lets go of it. Whoever holds it is waited for so many seconds: `is_held` holds it for an instant.
 
     Raises:
         ValueError: if another run writes there. File systems without locks are not asked.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    directory, deadline = os.open(folder, os.O_RDONLY), time.monotonic() + patience
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    directory = None
     try:
-        while not _locked(directory, fcntl.LOCK_EX):
-            if time.monotonic() > deadline:
-                raise ValueError(
-                    f"Need a folder to which no other run writes, got {folder}: wait for it, or give another --output."
-                )
-            time.sleep(0.05)
+        directory = _hold(folder, time.monotonic() + patience)
         yield
     finally:
+        with suppress(OSError):  # what is not empty stays
+            for parent in made:
+                parent.rmdir()
+        if directory is not None:
+            os.close(directory)
+
+
+def _hold(folder: Path, deadline: float) -> int:
+    """The open and locked folder."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        directory = os.open(folder, os.O_RDONLY)
+        if _locked(directory, fcntl.LOCK_EX) and _is_still(directory, folder):
+            return directory
         os.close(directory)
+        if time.monotonic() > deadline:
+            raise ValueError(
+                f"Need a folder to which no other run writes, got {folder}: wait for it, or give another --output."
+            )
+        time.sleep(0.05)
+
+
+def _is_still(directory: int, folder: Path) -> bool:
+    """Whether the open folder is the one of that name: one that was left empty may have been removed meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(directory), folder.stat())
+    except FileNotFoundError:
+        return False
 
 
 def is_held(folder: Path) -> bool:
@@ -89,18 +115,56 @@ def clear_unfinished(folder: Path) -> None:
             path.unlink()
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """A file that appears by a rename once it is complete and on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{UNFINISHED}{path.name}")
+class _Remembering:
+    """A file that keeps the error of a failed write, which torch.save replaces by one of its own."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.error = file, None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+    def write(self, data: Any) -> int:
+        """As of the file."""
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Say in an error of the disk which file could not be written, and what to do."""
     try:
-        with unfinished.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise OSError(
+            f"Need to write {path}, got {error.strerror or error}: make room there; what it held before is kept"
+        ) from error
+
+
+def write_whole(path: Path, write: Callable[[Any], object]) -> None:
+    """A file that appears by a rename once it is complete and on disk.
+
+    Raises:
+        OSError: if it cannot be written, naming it; what was there before stays.
+    """
+    unfinished = path.with_name(f"{UNFINISHED}{path.name}")
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with unfinished.open("wb") as file:
+                watched = _Remembering(file)
+                try:
+                    write(watched)
+                except RuntimeError as error:
+                    raise watched.error or error from error
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def line(row: dict[str, Any]) -> bytes:
@@ -121,7 +185,8 @@ def write_failure(folder: Path, sentence: str) -> None:
 
 def append_row(folder: Path, row: dict[str, Any]) -> None:
     """Append to `measurements.jsonl`, on disk when this returns."""
-    with (folder / "measurements.jsonl").open("ab") as file:
+    path = folder / "measurements.jsonl"
+    with _naming(path), path.open("ab") as file:
         file.write(line(row))
         file.flush()
         os.fsync(file.fileno())
@@ -167,5 +232,8 @@ def read_checkpoint(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     different = [key for key in config if before.get(key) != config[key]]
     if different:
         changes = ", ".join(f"{key} = {config[key]} for {before.get(key)}" for key in different)
-        raise ValueError(f"Need the options of the run that is resumed, got {changes}: give the same, or start anew.")
+        reason = " (the epochs say when the rate drops and what is measured)" if "epochs" in different else ""
+        raise ValueError(
+            f"Need the options of the run that is resumed, got {changes}{reason}: give the same, or start anew."
+        )
     return state

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 NAMED = ("dataset", "network", "loss")
+IMAGES = ("train_images", "test_images")  # how many were trained on, and measured on beside them
 APART = ("seed", "versions", "device", "robustness")  # in what the configurations of repetitions may differ
 
 
@@ -19,6 +20,12 @@ class Run(NamedTuple):
     def key(self, *apart: str) -> str:
         """The configuration but for some fields: runs of one key are repetitions of one another."""
         return json.dumps({name: v for name, v in self.config.items() if name not in apart}, sort_keys=True)
+
+    @property
+    def images(self) -> tuple[int | None, int | None]:
+        """How many images the run trained on, and how many test images it measured on; None if it did not record it."""
+        train, test = (self.config.get(name) for name in IMAGES)
+        return train, test
 
     @property
     def first_clean(self) -> int | None:
@@ -44,11 +51,23 @@ def read(folder: Path) -> Run:
 
 
 def repetitions(runs: Sequence[Run]) -> list[list[Run]]:
-    """The runs in groups whose configurations differ in the seed (or in what decides no number of training) alone."""
+    """The runs in groups whose configurations differ in the seed (or in what decides no number of training) alone.
+
+    Runs that have not recorded how many images they saw belong to those that have, if these are of one number.
+    """
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(run.key(*APART), []).append(run)
-    return list(groups.values())
+        groups.setdefault(run.key(*APART, *IMAGES), []).append(run)
+    return [part for group in groups.values() for part in _by_images(group)]
+
+
+def _by_images(group: Sequence[Run]) -> list[list[Run]]:
+    sizes = dict.fromkeys(run.images for run in group)
+    known = [size for size in sizes if size != (None, None)]
+    parts: dict[tuple[int | None, int | None], list[Run]] = {}
+    for run in group:
+        parts.setdefault(known[0] if len(known) == 1 else run.images, []).append(run)
+    return list(parts.values())
 
 
 def labels(groups: Sequence[Sequence[Run]]) -> list[str]:

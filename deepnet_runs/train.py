@@ -13,16 +13,16 @@ Source: Han, Papyan & Donoho (2022), Eq. 2, Appendix A.3.
 import argparse
 import gc
 import os
-import signal
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from central_path.program import INTERRUPTED, on_terminal, set_up_jax, terminate
-from deepnet_runs.options import PROGRAM, SMALL_NETWORKS, parse
+from central_path.program import INTERRUPTED, on_terminal, run_program, set_up_jax, shown
+from deepnet_runs.options import PROGRAM, parse
 from deepnet_runs.recipes import DivergenceError, Recipe, measured_epochs, recipe
-from deepnet_runs.records import check_output
+from deepnet_runs.records import StoppedError, check_destination, check_output, held
 
 if TYPE_CHECKING:
     from deepnet_runs.data import DataSet
@@ -45,19 +45,21 @@ def config_of(args: argparse.Namespace) -> tuple[dict[str, Any], Recipe]:
 
 
 def run(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Train as the options say; the rows.
+    """Train as the options say, in a folder that is `reserved`; the rows.
 
     Raises:
         ValueError: for unusable options, data or checkpoints, before anything is written.
         DivergenceError: if the loss is not finite any more.
+        StoppedError: if a training that has begun cannot go on.
     """
-    set_up_jax()
-    import torch
+    with shown("loading the libraries", silent=args.quiet or not is_primary()):
+        set_up_jax()
+        import torch
 
-    from deepnet_runs import records
-    from deepnet_runs.trainer import Trainer
+        from deepnet_runs import records
+        from deepnet_runs.trainer import Trainer
 
-    if args.network in SMALL_NETWORKS and "OMP_NUM_THREADS" not in os.environ:
+    if args.dataset == "digits" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # more only wait for each other
     writer = board_writer() if args.tensorboard else None
     config, chosen = config_of(args)
@@ -67,24 +69,41 @@ def run(args: argparse.Namespace) -> list[dict[str, Any]]:
     if args.dry_run:
         trainer.dry_run()
         return []
-    board = None
-    with records.held(args.output) if is_primary() else nullcontext():
+    if is_primary() and state is None:
+        records.write_config(args.output, trainer.config | {"versions": versions(), "device": str(device)})
+    try:
+        board = None
         if is_primary():
-            if state is None:
-                records.write_config(args.output, config | {"versions": versions(), "device": str(device)})
             records.clear_unfinished(args.output)
             records.write_rows(args.output, trainer.rows)
             if writer:
                 board = writer(str(args.output / "tensorboard"), purge_step=trainer.epoch + 1)
-        try:
-            train(trainer, args, board)
-        except DivergenceError as error:
-            if is_primary():
-                records.write_failure(args.output, str(error))
-            raise
+        train(trainer, args, board)
         if board:
             board.close()
+    except DivergenceError as error:
+        if is_primary():
+            records.write_failure(args.output, str(error))
+        raise
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        raise StoppedError(" ".join(str(error).split()) or type(error).__name__) from error
     return trainer.rows
+
+
+@contextmanager
+def reserved(args: argparse.Namespace) -> Iterator[None]:
+    """The output folder for this run alone, from before anything in it is judged until the run has ended.
+
+    Raises:
+        ValueError: for a folder that cannot be used, that another run writes to, or that holds another run.
+    """
+    if args.dry_run:
+        yield
+        return
+    check_destination(args.output, ())
+    with held(args.output) if is_primary() else nullcontext():
+        check_output(args.output, resume=args.resume)
+        yield
 
 
 def load_data(args: argparse.Namespace) -> "DataSet":
@@ -234,11 +253,13 @@ def main(argv: list[str] | None = None) -> int:
     started = time.perf_counter()
     args = parse(argv)
     try:
-        if not args.dry_run:
-            check_output(args.output, resume=args.resume)
-        rows, diverged = run(args), None
+        with reserved(args):
+            rows, diverged = run(args), None
     except DivergenceError as error:  # on every process at the same epoch
         rows, diverged = [], str(error)
+    except StoppedError as error:
+        print(f"{PROGRAM}: error: {error}; {_how_to_go_on(args)}", file=sys.stderr)
+        return 1
     except ImportError as error:
         print(f"{PROGRAM}: error: {error}: pip install 'central-path[deepnets]'", file=sys.stderr)
         return 2
@@ -246,9 +267,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{PROGRAM}: error: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        left = (args.output / "checkpoint.pt").is_file() and not args.dry_run
-        remedy = "--resume goes on from the last checkpoint" if left else "no checkpoint yet"
-        print(f"{PROGRAM}: interrupted; {remedy}", file=sys.stderr)
+        print(f"{PROGRAM}: interrupted; {_how_to_go_on(args)}", file=sys.stderr)
         return INTERRUPTED
     leave_group()
     if is_primary() and diverged:
@@ -256,6 +275,11 @@ def main(argv: list[str] | None = None) -> int:
     elif is_primary() and not args.quiet:
         say(args, rows, time.perf_counter() - started)
     return 1 if diverged else 0
+
+
+def _how_to_go_on(args: argparse.Namespace) -> str:
+    left = (args.output / "checkpoint.pt").is_file() and not args.dry_run
+    return "--resume goes on from the last checkpoint" if left else "no checkpoint yet"
 
 
 def say(args: argparse.Namespace, rows: list[dict[str, Any]], seconds: float) -> None:
@@ -269,10 +293,4 @@ def say(args: argparse.Namespace, rows: list[dict[str, Any]], seconds: float) ->
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        exit_code = main()
-    except KeyboardInterrupt:  # before the work or after it
-        exit_code = INTERRUPTED
-    if exit_code:
-        os._exit(exit_code)  # a process group that the others may have left is not waited for
+    run_program(main)

@@ -48,7 +48,10 @@ def check_batches(n: int, recipe: Recipe) -> None:
 
 
 class Trainer:
-    """A network in training: what a checkpoint holds, and how to go on from it."""
+    """A network in training: what a checkpoint holds, and how to go on from it.
+
+    `config` is the given one with the numbers of images that are trained and measured on.
+    """
 
     def __init__(
         self,
@@ -61,7 +64,8 @@ class Trainer:
         state: dict[str, Any] | None = None,
     ):
         check_batches(len(data.train.y), recipe)
-        self.config, self.recipe, self.device = config, recipe, device
+        self.config: dict[str, Any] = config | {"train_images": len(data.train.y), "test_images": len(data.test.y)}
+        self.recipe, self.device = recipe, device
         layout = torch.channels_last if config["channels_last"] else torch.contiguous_format
         self.data = DataSet(data.train.to(device, layout), data.test.to(device, layout), data.classes)
         count = config["robustness"]
@@ -72,7 +76,7 @@ class Trainer:
         network = build(config["network"], channels=channels, size=size, classes=data.classes, variant=variant)
         if config["weight_norm"]:
             weightnorm.fix_norms(network)
-        self.network = with_layout(synchronise(network).to(device), layout)
+        self.network = with_layout(synchronise(network, device), layout)
         self.optimizer = torch.optim.SGD(self._groups(), lr=recipe.lr, momentum=recipe.momentum)
         self.order = torch.Generator().manual_seed(config["seed"])
         self.epoch, self.seconds, self.rows = 0, 0.0, []
@@ -112,6 +116,13 @@ class Trainer:
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
+        for name in ("train_images", "test_images"):
+            before = state["config"].get(name, self.config[name])  # earlier versions did not record it
+            if before != self.config[name]:
+                raise ValueError(
+                    f"Need the data of the run that is resumed, got {name} = {self.config[name]} for {before}: "
+                    "give the same --data-dir, or start anew."
+                )
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.order.set_state(state["order"])

@@ -27,7 +27,7 @@ from central_path.program import INTERRUPTED
 from deepnet_runs import options, records, train
 from deepnet_runs.cells import Cell
 
-GRACE = 15.0  # seconds in which a process that is asked to end does: a step and what it is writing
+GRACE = 1.5  # seconds in which a process that is asked to end does; then it is killed, and its last checkpoint stays
 
 
 class Outcome(NamedTuple):

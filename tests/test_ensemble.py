@@ -145,7 +145,8 @@ def test_the_program_writes_quantiles_arrays_and_a_figure(tmp_path, capsys):
     out = tmp_path / "out"
     assert simulate.main(["--C", "4", "--N", "6", "--no-plots", "--quiet", "--output", str(out)]) == 0
     assert simulate.main([*SMALL, "--flow", "all", "--seed", "3", "--output", str(out)]) == 0
-    assert capsys.readouterr() == ("", "")
+    replaced = f"{out}: replaced summary.json and removed trajectory.npz of an earlier run\n"
+    assert capsys.readouterr() == ("", replaced)
     assert {path.name for path in out.iterdir()} == {"summary.json", "ensemble.npz", "ensemble.png"}  # the former left
     summary = json.loads((out / "summary.json").read_text())
     assert summary["ensemble"] == 5
@@ -197,5 +198,6 @@ def test_more_features_than_have_room_are_not_made(tmp_path, monkeypatch, capsys
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["start"], summary["P"]) == ("means", 8)
     assert simulate.main([*sizes, "--level", "features"]) == 0  # which needs them
-    assert capsys.readouterr().err == ""
+    out = tmp_path / "out"
+    assert capsys.readouterr().err == f"{out}: replaced trajectory.npz, summary.json of an earlier run\n"
     assert "features" in np.load(tmp_path / "out" / "trajectory.npz").files

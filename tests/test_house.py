@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = Path(central_path.__file__).parent
 ORDER = [  # data flows down this list: no module imports one that stands below it
     *(
+        "starting",
         "options",
         "arrays",
         "snr",
@@ -121,6 +122,20 @@ PROGRAMS = {
     "deepnet_runs.figures": "deepnet_runs.figures",
     "deepnet_runs.animate": "deepnet_runs.animate",
 }
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_fits_80_columns_and_breaks_no_word(program, monkeypatch):
+    options = importlib.import_module(PROGRAMS[program])
+    shown = {}
+    for columns in (80, 140):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        shown[columns] = options.parser().format_help()
+        assert max(map(len, shown[columns].splitlines())) <= min(columns, 138), columns
+    words = {columns: sorted(word for word in text.split() if word != "\\") for columns, text in shown.items()}
+    assert words[80] == words[140]
+
+
 OTHERS = {"venv", "pytest", "sphinx"}
 PAGES = (*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").glob("*.md")))
 

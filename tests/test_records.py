@@ -27,6 +27,18 @@ def test_files_appear_together_and_stale_ones_go(tmp_path):
     assert contents(tmp_path) == {"a.npz": "new", "b.png": "new", "summary.json": "new", "mine.txt": "mine"}
 
 
+def test_what_is_replaced_or_removed_of_an_earlier_run_is_said_in_one_line(tmp_path, capsys):
+    write(tmp_path)
+    assert capsys.readouterr().err == ""
+    (tmp_path / "old.png").write_text("old")
+    write(tmp_path, names=("b.png", "c.png", "summary.json"))
+    expected = f"{tmp_path}: replaced b.png, summary.json and removed old.png of an earlier run\n"
+    assert capsys.readouterr().err == expected
+    with pytest.raises(OSError, match="No space"):
+        write(tmp_path, fail=True)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_failure_leaves_an_earlier_run_as_it_was(tmp_path):
     write(tmp_path, text="old")
     before = contents(tmp_path)

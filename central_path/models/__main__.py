@@ -8,41 +8,83 @@ when the options are known to be good.
 """
 
 import argparse
+import shutil
 import sys
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from central_path import records
 from central_path.models.options import PROGRAM, parse
-from central_path.program import answer, on_terminal, run_program
+from central_path.program import INTERRUPTED, answer, on_terminal, run_program, ticking
+
+if TYPE_CHECKING:
+    from central_path.models.outcome import Outcome
+
+
+def judged(args: argparse.Namespace, folder: Path | None) -> "tuple[list[Outcome], bool]":
+    """The outcomes in the order of the models, figures drawn into the folder; and whether Ctrl-C ended them early.
+
+    Raises:
+        RuntimeError: if a process dies.
+        KeyboardInterrupt: if there is no outcome yet.
+    """
+    from tqdm import tqdm
+
+    from central_path.models.judge import judge_all
+
+    silent = not on_terminal()
+    left, outcomes, complete = list(args.models), [], False
+    bar = tqdm(total=len(left), unit="model", file=sys.stderr, leave=False, disable=silent)
+    try:
+        with ticking(bar):
+            bar.set_description(f"at work: {', '.join(left[: args.jobs])}")
+            for outcome in judge_all(args.models, starts=args.starts, seed=args.seed, folder=folder, jobs=args.jobs):
+                outcomes.append(outcome)
+                left.remove(outcome.model.name)
+                bar.update()
+                bar.set_description(f"at work: {', '.join(left[: args.jobs])}")
+        complete = True
+    except KeyboardInterrupt:
+        if not outcomes:
+            raise
+    return sorted(outcomes, key=lambda outcome: args.models.index(outcome.model.name)), not complete
 
 
 def run(args: argparse.Namespace, started: float) -> tuple[int, str]:
     """Run, draw and write; the exit code and the tables.
+
+    What is finished at Ctrl-C is written too: beside the results of an earlier run, never in their place.
 
     Raises:
         OSError: if the results cannot be written; then none is.
         RuntimeError: if a process dies.
     """
     records.check_destination(args.output, ("models.json", *(f"{name}.png" for name in args.models)))
-    from tqdm import tqdm
-
     from central_path.models import catalogue, report
-    from central_path.models.judge import judge_all
     from central_path.report import versions
 
-    names = [] if args.no_plots else [f"{name}.png" for name in args.models]
-    stale = tuple(f"{name}.png" for name in catalogue.CLASSES if f"{name}.png" not in names)
-    with records.staging(args.output, last="models.json", stale=stale) as stage:
-        folder, silent = None if args.no_plots else stage, not on_terminal()
-        judged = judge_all(args.models, starts=args.starts, seed=args.seed, folder=folder, jobs=args.jobs)
-        bar = tqdm(judged, "models", len(args.models), unit="model", file=sys.stderr, leave=False, disable=silent)
-        outcomes = list(bar)
-        seconds = time.perf_counter() - started
-        setting = {"starts": args.starts, "seed": args.seed, "seconds": seconds, "versions": versions()}
-        entries = [report.entry(outcome) for outcome in outcomes]
-        records.write_json(stage / "models.json", setting | {"models": entries})
-    good = all(outcome.verdict == "as predicted" for outcome in outcomes)
-    return int(not good), f"{report.tables(outcomes)}\n\n{seconds:.0f} s; results in {args.output}"
+    output = args.output
+    with TemporaryDirectory() as drawn:
+        outcomes, interrupted = judged(args, None if args.no_plots else Path(drawn))
+        names = [] if args.no_plots else [f"{o.model.name}.png" for o in outcomes if o.runs]
+        stale = tuple(f"{name}.png" for name in catalogue.CLASSES if f"{name}.png" not in names)
+        if interrupted and (output / "models.json").exists():
+            output = output / "interrupted"
+        with records.staging(output, last="models.json", stale=stale) as stage:
+            for name in names:
+                shutil.copyfile(Path(drawn) / name, stage / name)
+            seconds = time.perf_counter() - started
+            setting = {"starts": args.starts, "seed": args.seed, "seconds": seconds, "versions": versions()}
+            entries = [report.entry(outcome) for outcome in outcomes]
+            records.write_json(stage / "models.json", setting | {"interrupted": interrupted, "models": entries})
+    text = f"{report.tables(outcomes)}\n\n{seconds:.0f} s; results in {output}"
+    if interrupted:
+        finished = f"{len(outcomes)} of {len(args.models)} models finished"
+        print(f"{PROGRAM}: interrupted; {finished}, written to {output}", file=sys.stderr)
+        return INTERRUPTED, text
+    return int(not all(outcome.verdict == "as predicted" for outcome in outcomes)), text
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 import multiprocessing
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ def _leave_interrupts_to_the_parent() -> None:
 
 
 def judge_all(names: list[str], *, starts: int, seed: int, folder: Path | None, jobs: int) -> "Iterator[Outcome]":
-    """The models in their order, several processes at work; compiling keeps one core of each busy.
+    """The models as they are finished, several processes at work; compiling keeps one core of each busy.
 
     Raises:
         RuntimeError: if a process dies.
@@ -45,7 +45,8 @@ def judge_all(names: list[str], *, starts: int, seed: int, folder: Path | None, 
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_leave_interrupts_to_the_parent) as pool:
         try:
-            yield from pool.map(one, names)
+            for judged in as_completed([pool.submit(one, name) for name in names]):
+                yield judged.result()
         except BaseException:
             for process in multiprocessing.active_children():
                 process.terminate()

@@ -20,7 +20,9 @@ tables      What is minimised and predicted; then how near the runs come: NC1 to
             of everything else that the end state fixes, such as W W^T (`Grams`, at most 1e-6); then rates, thresholds
             and saddles, each with the distance that a planted fault would show, which must be ten times the tolerance.
 files       models.json (all of it) and a figure for each model, NAME.png.
-exit codes  0: every end state and number as predicted; 1: one is not; 2: unusable arguments, and nothing is written.
+            Ctrl-C keeps the models that are finished; beside the results of an earlier run, in DIR/interrupted.
+exit codes  0: every end state and number as predicted; 1: one is not; 2: unusable arguments, and nothing is written;
+            130: ended by Ctrl-C or SIGTERM.
 
 example     python -m central_path.models
             python -m central_path.models fang zhu --output runs/two"""
@@ -39,7 +41,7 @@ def parser() -> Parser:
     p.add_argument("--output", type=Path, default=Path("runs/models"), metavar="DIR", help=folder)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     p.add_argument("--jobs", type=JOBS, default=cores, metavar="INT", help="processes at once (default: the cores)")
-    p.add_argument("--no-plots", action="store_true", help="no figures")
+    p.add_argument("--no-plots", action="store_true", help="no figures; those of an earlier run are removed")
     return p
 
 

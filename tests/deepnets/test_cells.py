@@ -36,7 +36,7 @@ def test_the_default_grid_is_the_papers_fifteen_pairs_with_both_losses(tmp_path)
 def test_networks_are_taken_by_the_data_sets_that_fit_them():
     assert cells.pairs(["digits"], None) == [("digits", "vgg7"), ("digits", "resnet8"), ("digits", "densenet10")]
     mixed = cells.pairs(["digits", "mnist"], ["resnet8", "resnet18"])
-    assert mixed == [("digits", "resnet8"), ("mnist", "resnet18")]
+    assert mixed == [("digits", "resnet8"), ("mnist", "resnet8"), ("mnist", "resnet18")]
     with pytest.raises(ValueError, match="take the images of digits, got resnet18"):
         cells.pairs(["digits"], ["resnet8", "resnet18"])
 

@@ -85,6 +85,19 @@ def test_two_processes_give_the_rows_of_one(one, two):
     assert max(turned) < 0.01  # vectors of near singular values turn by rounding over the gap
 
 
+def test_two_processes_train_in_bfloat16_and_measure_in_float32(one, tmp_path):
+    done = torchrun(*options(tmp_path / "out", "--amp"))
+    assert done.returncode == 0, done.stderr
+    rows, alone = rows_of(tmp_path / "out"), rows_of(one)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    for row, other in zip(rows, alone, strict=True):
+        for key in ("train_loss", "loss"):
+            assert row[key] != other[key]
+            assert row[key] == pytest.approx(other[key], rel=0.05)  # bfloat16 has 8 bits, and 20 steps amplify them
+        parts = row["loss_nc1"] + row["loss_nc23"] + row["loss_ls_perp"]
+        assert parts == pytest.approx(row["loss"], rel=1e-12)
+
+
 @pytest.mark.parametrize("more", [("--batch-size", "124"), ("--lam", "0.00501")], ids=lambda more: more[0])
 def test_rounding_is_far_below_what_another_run_would_show(one, tmp_path, more, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -189,3 +189,12 @@ def test_nulls_leave_gaps_zeros_are_not_drawn_on_a_log_axis_and_lonely_points_ar
     assert [text.get_text() for text in axis.texts] == ["no zero\nerror"]
     assert "mse:zero error" not in gids(axis)
     assert axis.get_ylim()[0] > 0
+
+
+@pytest.mark.parametrize(("last", "expected"), [(30, [1, 2, 5, 10, 20]), (350, [1, 3, 10, 30, 100, 300])])
+def test_a_log_axis_of_epochs_has_a_tick_in_every_part_of_a_decade(last, expected, tmp_path):
+    folder = made_up_runs.write(tmp_path / "a", made=made_up_runs.rows(epochs=last), epochs=last)
+    drawn = panels.draw(FIGURES[0], made_up_runs.read(folder), log_epochs=True)
+    axis = drawn.axes[0].xaxis
+    low, high = axis.get_view_interval()
+    assert [x for x in axis.get_majorticklocs() if low <= x <= high] == expected

@@ -48,6 +48,24 @@ def test_the_files_of_a_run_replace_those_of_another_format(small, tmp_path, cap
     assert record["runs"][0]["differs_from_recipe"] == {"epochs": "30 for 120"}
 
 
+def test_the_numbers_of_images_are_recorded_and_a_subset_does_not_pass_for_the_whole(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(figures, "DPI", 40)
+    made_up_runs.write(tmp_path / "subset", train_images=1000, test_images=397)
+    made_up_runs.write(tmp_path / "whole", "vgg7", train_images=1400, test_images=397)
+    made_up_runs.write(tmp_path / "earlier", "densenet10")
+    assert figures.main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr()
+    assert re.search(r"digits ResNet8 MSE is not trained by its recipe: .*train_images 1000 for 1400", said.out)
+    assert said.out.count("train_images") == 1
+    record = json.loads((tmp_path / "out" / "figures.json").read_text())
+    sizes = {run["network"]: (run["train_images"], run["test_images"]) for run in record["runs"]}
+    assert sizes == {"resnet8": (1000, 397), "vgg7": (1400, 397), "densenet10": (None, None)}
+    assert figures.main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    assert re.fullmatch(
+        r".*out: replaced figure_02_\w+.png, .*, figures.json of an earlier run\n", capsys.readouterr().err
+    )
+
+
 def test_the_same_records_give_the_same_vector_graphic(small, tmp_path):
     one, other = tmp_path / "one.svg", tmp_path / "other.svg"
     for path in (one, other):

@@ -24,7 +24,7 @@ TRAINED = ["--network", "vgg7", "--epochs", str(EPOCHS), "--device", "cpu"]
 GRID = ("--datasets", "digits", "--networks", "vgg7", "--losses", "mse", "--executor", "local")
 EVERY_CELL = ("--", "--epochs", str(EPOCHS), "--device", "cpu")
 SEEDS = ("--seeds", "0", "1")
-INTERRUPTED = "interrupted; the same command goes on; jobs on Slurm are left to it"
+INTERRUPTED = "interrupted; the same command goes on"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,6 +54,15 @@ def finished(tmp_path_factory):
     assert grid.main([*of_grid(folder, "--parallel", "1", "--quiet")]) == 0
     assert len(list(folder.glob("jobs/*/*_log.out"))) == 1
     return folder
+
+
+def test_the_status_without_the_options_of_the_training_is_that_of_the_records(finished, capsys):
+    assert grid.main([*GRID, *SEEDS, "--output", str(finished), "--status"]) == 0
+    said = capsys.readouterr().out
+    assert "2 cells: 2 finished" in said
+    assert said.count(f" {EPOCHS}/{EPOCHS} ") == 2
+    assert grid.main([*GRID, *SEEDS, "--output", str(finished), "--status", "--", "--epochs", "3"]) == 0
+    assert "2 cells: 2 of other options" in capsys.readouterr().out
 
 
 def test_a_cell_after_another_has_the_rows_of_a_process_of_its_own(finished, tmp_path):
@@ -143,11 +152,13 @@ def test_ended_in_four_ways_and_run_again_the_records_are_the_same(finished, tmp
             until_rows(process, tmp_path, have + 1)
             assert processes_of(tmp_path)
             end(process)
+            asked = time.monotonic()
             out, said = process.communicate(timeout=60)
         finally:
             process.kill()
             process.wait()
         assert process.returncode == code, said
+        assert time.monotonic() - asked < 8  # a second or two on an idle machine
         assert out == ""
         assert said == ("" if code < 0 else f"{grid.PROGRAM}: {INTERRUPTED}\n")
         until_nobody(tmp_path, 40)
@@ -169,7 +180,7 @@ def test_cells_that_fail_are_named_and_the_others_finish(tmp_path, capsys, monke
     base = tmp_path / "digits-vgg7-mse-0-base"
     assert short(base, "--network", "vgg7", epochs=1)[0] == 0
     before = contents(base)
-    command = ["--datasets", "digits", "mnist", "--networks", "vgg7", "vgg11", "--conditions", "hot", "base"]
+    command = ["--datasets", "digits", "mnist", "--networks", "vgg7", "--conditions", "hot", "base"]
     command += [*SEEDS, "--executor", "local", "--parallel", "1", "--output", str(tmp_path)]
     every_cell = ["--", "--epochs", "2", "--device", "cpu", "--data-dir", str(tmp_path / "nowhere")]
     capsys.readouterr()
@@ -182,14 +193,14 @@ def test_cells_that_fail_are_named_and_the_others_finish(tmp_path, capsys, monke
         "digits-vgg7-mse-0-hot": r"diverged: the loss is .*give a lower --lr than 1e\+06",
         "digits-vgg7-mse-1-hot": r"diverged: the loss is .*give a lower --lr than 1e\+06",
         "digits-vgg7-mse-0-base": r"of other options: its records have epochs = 1 for 2: give the same, .*",
-        "mnist-vgg11-mse-1-base": r"not begun: Need the data set mnist in .*nowhere, got no file .*",
+        "mnist-vgg7-mse-1-base": r"not begun: Need the data set mnist in .*nowhere, got no file .*",
     }.items():
         assert any(re.fullmatch(rf"{grid.PROGRAM}: {cell}: {reason}", line) for line in lines), cell
     assert contents(base) == before
     assert [row["epoch"] for row in rows(tmp_path)["digits-vgg7-mse-1-base"]] == [1, 2]
 
     kept = contents(tmp_path)
-    alone = [*command[:1], "digits", "--networks", "vgg7", *command[6:], *every_cell]
+    alone = [*command[:1], "digits", "--networks", "vgg7", *command[5:], *every_cell]
     assert grid.main(alone) == 1  # what has diverged would diverge again
     assert contents(tmp_path) == kept
     assert "digits-vgg7-mse-0-hot: diverged" in capsys.readouterr().err

@@ -34,7 +34,7 @@ def test_a_dry_run_prints_commands_that_are_real(tmp_path, capsys):
     ("arguments", "match"),
     [
         (["--datasets", "imagenet"], "imagenet"),
-        (["--networks", "vgg7"], "take the images of mnist, fashionmnist, svhn, cifar10, stl10, got vgg7"),
+        (["--datasets", "digits", "--networks", "vgg11"], "take the images of digits, got vgg11"),
         (["--losses", "hinge"], "hinge"),
         (["--seeds", "-1"], "got -1"),
         (["--conditions", "cold"], "cold"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from deepnet_runs import options
 from deepnet_runs.data import DataSet, Images
 from deepnet_runs.measure import measure
 from deepnet_runs.networks import BODIES, HOMOGENEOUS, SMALL, build
@@ -53,6 +54,17 @@ def count(module):
 
 def first_convolution(network):
     return next(module for module in network.modules() if isinstance(module, torch.nn.Conv2d))
+
+
+@pytest.mark.parametrize("name", SMALL_NETWORKS)
+@pytest.mark.parametrize(("dataset", "channels", "size"), [("mnist", 1, 32), ("cifar10", 3, 32)])
+def test_small_networks_take_images_of_other_sets_and_full_size_ones_no_digits(name, dataset, channels, size):
+    assert options.parse(["--dataset", dataset, "--network", name]).network == name
+    network = shape_of(name, channels=channels, size=size)
+    features, outputs = network(torch.zeros(2, channels, size, size, device="meta"))
+    assert features.shape == (2, PARAMETERS[name][1])
+    assert outputs.shape == (2, 10)
+    assert not any(options.takes(full_size, "digits") for full_size in FULL_SIZE)
 
 
 def two_images_a_class(classes, channels, size, seed=0):

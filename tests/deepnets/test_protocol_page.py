@@ -3,11 +3,24 @@
 import re
 from pathlib import Path
 
+import numpy as np
 from short_runs import KEYS
+
+from deepnet_runs.data import STATISTICS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+
+
+def test_images_are_standardised_by_the_numbers_of_the_page():
+    rows = re.findall(r"^\| `(\w+)` \| 10 x .*? \| .*? \| ([0-9., ]+); ([0-9., ]+) \| torchvision \|$", PAGE, re.M)
+    said = {name: [np.array(numbers.split(", "), float) for numbers in pair] for name, *pair in rows}
+    assert said.keys() == STATISTICS.keys()
+    for name, pair in STATISTICS.items():
+        for numbers, used in zip(said[name], pair, strict=True):
+            np.testing.assert_allclose(numbers, used, rtol=0, atol=5e-5, err_msg=name)
 
 
 def test_every_key_of_a_row_is_named():
-    text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
-    named = set(re.findall(r"`([a-z0-9_]+)`", text))
+    named = set(re.findall(r"`([a-z0-9_]+)`", PAGE))
     named |= {name.replace("_train", "_test") for name in named if name.endswith("_train")}
     assert KEYS - named == set()

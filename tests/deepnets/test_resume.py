@@ -1,6 +1,7 @@
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -148,6 +149,44 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, capsys):
         assert "Need a readable checkpoint" in said
         assert said.count("\n") == 1
         assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+def test_a_full_disk_within_a_checkpoint_is_named_and_the_previous_one_is_kept(tmp_path, alone, capsys):
+    append, (soft, hard) = records.append_row, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def append_and_fill(folder, row):
+        append(folder, row)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # less than a checkpoint, more than features
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "append_row", append_and_fill)
+        try:
+            code = train.main([*OPTIONS[:-1], "--output", str(tmp_path)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 1
+    said = capsys.readouterr().err
+    path = tmp_path / "checkpoint.pt"
+    assert f"error: Need to write {path}, got File too large: make room there; what it held before is kept" in said
+    assert said.endswith("; --resume goes on from the last checkpoint\n")
+    assert said.count("\n") == 1
+    assert not left_over(tmp_path)
+    assert records.read_checkpoint(tmp_path, {})["epoch"] == 1
+    assert run(tmp_path, "--resume") == 0
+    assert kill_and_resume.rows(tmp_path) == alone[0]
+
+
+def test_a_run_is_not_resumed_on_other_data(tmp_path, capsys):
+    assert run(tmp_path) == 0
+    state = torch.load(tmp_path / "checkpoint.pt")
+    assert (state["config"]["train_images"], state["config"]["test_images"]) == (1400, 397)
+    state["config"]["train_images"] = 1390
+    records.write_checkpoint(tmp_path, state)
+    assert run(tmp_path, "--resume") == 2
+    assert "got train_images = 1400 for 1390: give the same --data-dir" in capsys.readouterr().err
+    del state["config"]["train_images"], state["config"]["test_images"]  # of an earlier version
+    records.write_checkpoint(tmp_path, state)
+    assert run(tmp_path, "--resume") == 0
 
 
 def test_reading_a_checkpoint_executes_nothing(tmp_path):

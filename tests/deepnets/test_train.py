@@ -35,6 +35,7 @@ def test_a_run_leaves_its_files_and_every_key_of_the_contract(run):
     config = json.loads((folder / "config.json").read_text())
     expected = {"dataset": "digits", "network": "resnet8", "loss": "mse", "seed": 3, "epochs": 3, "lr": 0.1}
     assert config.items() >= (expected | {"lam": 5e-3, "weight_decay": 5e-3, "batch_size": 128}).items()
+    assert (config["train_images"], config["test_images"]) == (1400, 397)
     assert {"torch", "torchvision", "jax", "central_path"} <= set(config["versions"])
     state = records.read_checkpoint(folder, {key: config[key] for key in expected})
     assert state["epoch"] == 3

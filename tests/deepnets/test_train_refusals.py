@@ -1,8 +1,14 @@
 """What a run refuses, and how it ends when it diverges."""
 
+import contextlib
+import json
 import math
+import os
+import subprocess
 import sys
+import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +19,8 @@ from short_runs import new_trainer, short
 from deepnet_runs import records, train
 from deepnet_runs.recipes import DivergenceError, recipe
 from deepnet_runs.trainer import check_batches
+
+ROOT = Path(__file__).parents[2]
 
 
 def training_refused(capsys, arguments, match):
@@ -25,7 +33,6 @@ def training_refused(capsys, arguments, match):
     ("arguments", "match"),
     [
         (["--network", "resnet18"], "resnet18 does not take the images of digits"),
-        (["--dataset", "mnist", "--network", "vgg7"], "vgg7 does not take the images of mnist"),
         (["--dataset", "mnist", "--network", "vgg11", "--data-dir", "nowhere"], "give --download"),
         (["--dataset", "cifar10", "--network", "resnet18", "--data-dir", "nowhere"], "nowhere"),
         (["--network", "lenet"], "lenet"),
@@ -79,6 +86,7 @@ def test_another_run_in_the_folder_is_left_alone(run, capsys):
         capsys, ["--output", str(folder), "--resume", "--epochs", "5", "--lr", "0.2"], "lr = 0.2 for 0.1"
     )
     assert "epochs = 5 for 3" in message
+    assert "(the epochs say when the rate drops and what is measured)" in message
     assert "seed = 0 for 3" in message
     assert "network" not in message
     assert contents(folder) == before
@@ -90,6 +98,63 @@ def test_a_folder_to_which_another_run_writes_is_refused(tmp_path, capsys):
         training_refused(capsys, short_run, "Need a folder to which no other run writes")
         assert not list(tmp_path.iterdir())
     assert train.main(short_run) == 0
+
+
+def test_a_run_that_another_one_begins_while_it_reads_its_data_is_refused(tmp_path, monkeypatch, capsys):
+    command = ["--output", str(tmp_path), "--network", "densenet10", "--epochs", "1", "--device", "cpu", "--quiet"]
+    load, codes = train.load_data, []
+
+    def begin_another_and_load(args):
+        if args.seed == 0:
+            codes.append(train.main([*command, "--seed", "1"]))
+        return load(args)
+
+    monkeypatch.setattr(train, "load_data", begin_another_and_load)
+    assert train.main(command) == 0
+    assert codes == [2]
+    assert "Need a folder to which no other run writes" in capsys.readouterr().err
+    assert records.read_checkpoint(tmp_path, {})["config"]["seed"] == 0
+
+
+def test_of_two_runs_started_at_once_in_a_folder_one_is_refused(tmp_path):
+    folder = tmp_path / "new" / "out"
+    command = [sys.executable, "-m", "deepnet_runs.train", "--network", "vgg7", "--epochs", "1", "--device", "cpu"]
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    started = [
+        subprocess.Popen(
+            [*command, "--quiet", "--output", str(folder), "--seed", str(seed)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": paths},
+        )
+        for seed in (0, 1)
+    ]
+    said = [process.communicate(timeout=120)[1] for process in started]
+    codes = [process.returncode for process in started]
+    assert sorted(codes) == [0, 2], said
+    refusal = said[codes.index(2)]
+    assert refusal.count("\n") == 1
+    assert "no other run writes" in refusal or "Need a folder without a run" in refusal
+    config = json.loads((folder / "config.json").read_text())
+    assert config["seed"] == records.read_checkpoint(folder, {})["config"]["seed"] == codes.index(0)
+
+
+def test_a_folder_that_a_refused_run_removes_is_not_held_by_one_that_waited_for_it(tmp_path):
+    folder = tmp_path / "out"
+    with contextlib.ExitStack() as first, ThreadPoolExecutor(1) as pool:
+        first.enter_context(records.held(folder))
+
+        def hold_and_write():
+            with records.held(folder, patience=30.0):
+                held = records.is_held(folder)
+                (folder / "x").touch()
+                return held
+
+        second = pool.submit(hold_and_write)
+        time.sleep(0.2)
+        first.close()  # which leaves it empty, and so removes it
+        assert second.result(timeout=30)
+    assert (folder / "x").is_file()
 
 
 def test_a_last_batch_of_one_image_is_refused_where_it_is_trained_on():

@@ -49,6 +49,18 @@ def test_planted_laws_are_read_from_records_and_repetitions_are_judged_together(
     assert [entry["description"] for entry in early] == ["none", "none"]
 
 
+def test_runs_on_other_numbers_of_images_are_no_repetitions(tmp_path):
+    sizes = {"train_images": 1400, "test_images": 397}
+    configs = [{}, sizes, sizes, sizes | {"train_images": 1000}]
+    found = [runs.read(Path(write(tmp_path / f"{s}", planted(1, s), seed=s, **c))) for s, c in enumerate(configs)]
+    assert [run.images for run in found] == [(None, None), (1400, 397), (1400, 397), (1000, 397)]
+    groups = [[run.config["seed"] for run in group] for group in runs.repetitions(found[:3])]
+    assert groups == [[0, 1, 2]]  # what an earlier version did not record tells no run from another
+    groups = [[run.config["seed"] for run in group] for group in runs.repetitions(found)]
+    assert groups == [[0], [1, 2], [3]]
+    assert "train_images=1000" in runs.labels(runs.repetitions(found[1:]))[1]
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [

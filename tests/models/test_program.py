@@ -1,13 +1,15 @@
 """`python -m central_path.models`: what it prints, writes and refuses, and what it says of a model that is wrong."""
 
+import io
 import json
+import sys
 
 import numpy as np
 import pytest
 from refusal import refused
 
 from central_path.models import __main__ as program
-from central_path.models import outcome, report
+from central_path.models import judge, outcome, report
 from central_path.models.hui import Hui
 from central_path.models.model import VALUE, Fact
 
@@ -93,3 +95,42 @@ def test_what_is_not_as_predicted_is_said(model, match, monkeypatch):
     assert found.verdict == "not as predicted"
     assert any(match in text for text in found.complaints)
     assert report.number(0.0) == "0"
+
+
+def interrupted(judge_all, names, options):
+    """The last model, then Ctrl-C."""
+    yield from judge_all(names[-1:], **options)
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_keeps_the_models_that_are_finished_beside_earlier_results(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Hui, "instances", classmethod(lambda cls: (cls(1.0, 1.0),)))
+    whole = judge.judge_all
+    monkeypatch.setattr(judge, "judge_all", lambda names, **options: interrupted(whole, names, options))
+    command = ["papyan", "hui", "--starts", "1", "--jobs", "1", "--output", str(tmp_path)]
+    for folder in (tmp_path, tmp_path / "interrupted"):
+        assert program.main(command) == program.INTERRUPTED
+        said = capsys.readouterr()
+        expected = f"{program.PROGRAM}: interrupted; 1 of 2 models finished, written to {folder}\n"
+        assert said.err == expected
+        assert said.out.count("as predicted") == 1
+        assert {path.name for path in folder.iterdir() if path.is_file()} == {"models.json", "hui.png"}
+        written = json.loads((folder / "models.json").read_text())
+        assert written["interrupted"] is True
+        assert [entry["model"] for entry in written["models"]] == ["hui"]
+
+
+def test_ctrl_c_before_a_model_is_finished_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(judge, "judge_all", lambda names, **options: interrupted(lambda *_, **__: [], names, options))
+    assert program.main(["hui", "--output", str(tmp_path / "out")]) == program.INTERRUPTED
+    assert capsys.readouterr().err == f"{program.PROGRAM}: interrupted, nothing written\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_terminal_shows_which_models_are_at_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(Hui, "instances", classmethod(lambda cls: (cls(1.0, 1.0),)))
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert program.main(["hui", "--starts", "1", "--jobs", "1", "--no-plots", "--output", str(tmp_path)]) == 0
+    assert "at work: hui" in stream.getvalue()
