@@ -19,7 +19,7 @@ from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
 
 from central_path.compiler import COMPILER_OPTIONS
-from central_path.flows import FLOWS, start
+from central_path.flows import FLOWS
 from central_path.horizon import horizon
 from central_path.laws import Law
 from central_path.manifold import inverse_root, retract
@@ -35,8 +35,6 @@ from central_path.sharding import gather, place, replicated
 from central_path.solve import Clock, Trajectory, solve
 
 _threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="compile")
-
-FINEST = 1e-15
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,7 @@ def _integrate(
     meter: diffrax.AbstractProgressMeter,
 ) -> Trajectory:
     """One program for all flows: k, the clock's numbers, the times and the tolerances are traced."""
-    state = start(X, k, level)
-    return solve(state, k, Clock(*clock), level=level, N=N, ts=ts, rtol=rtol, atol=atol, progress_meter=meter)
+    return solve(X, k, Clock(*clock), level=level, N=N, ts=ts, rtol=rtol, atol=atol, progress_meter=meter)
 
 
 @partial(jax.jit, static_argnames=("C", "N"))
@@ -196,26 +193,6 @@ def start_of_means(M: Float[np.ndarray, "r C"], N: int) -> Start:
     return Start(M, np.linalg.svd(M @ contrasts(M.shape[1]), compute_uv=False), N)
 
 
-def state_tolerances(
-    rtol: float, atol: float, law: Law, omega0: Float[np.ndarray, "*starts K"], t_max: float, *, level: str
-) -> tuple[float, float]:
-    """Tolerances of the state for given tolerances of every omega, of all starts.
-
-    The state of `spectrum` is omega, and small omega need a small atol alone. Above it the smallest omega is one part
-    in 1/omega of a state of order 1, and for k = 2, where the means approach a sphere, an error of the state is one of
-    omega times omega^2/C. Not below FINEST, where rounding is all that a step's error estimate sees.
-    """
-    smallest, largest = min(1.0, float(np.min(omega0))), float(np.max(omega0))
-    if level == "spectrum":
-        return rtol, atol * smallest
-    amplification = 1 / smallest
-    if law.k == 2:
-        growth = math.exp(min(2 * t_max / law.constants.c1, 300.0))
-        amplification *= max(1.0, largest**2 / law.C * growth)
-    rtol, atol = (max(tolerance / amplification, min(tolerance, FINEST)) for tolerance in (rtol, atol))
-    return rtol, atol
-
-
 def check_horizons(names: Iterable[str], begin: Start, t_max: float | None) -> None:
     """Refuse a flow that has no horizon, before any is integrated.
 
@@ -248,11 +225,10 @@ def run_flow(
     k = FLOWS[name]
     law = Law(k, begin.X.shape[1], begin.N)
     t_max, scale, power = chosen = horizon(law, begin.omega0, t_max)
-    tolerances = map(np.float64, state_tolerances(rtol, atol, law, begin.omega0, t_max, level=level))
     compiled = programs(begin.X.shape, begin.N, level, saves, meter, how)
     clock = np.float64(t_max), np.float64(scale), np.float64(power)
     X = begin.X if how is None else place(begin.X, how)
-    arguments = (X, np.int32(k), clock, chosen.times(saves), *tolerances)
+    arguments = (X, np.int32(k), clock, chosen.times(saves), np.float64(rtol), np.float64(atol))
     integrate = compiled.integrate.result()
     solution = interruptible(lambda: integrate(*arguments))
     trajectory = jax.tree.map(lambda x: gather(x) if isinstance(x, jax.Array) else x, solution)
