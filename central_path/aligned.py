@@ -42,7 +42,7 @@ from central_path.loss import loss_of_contrasts
 from central_path.manifold import lyapunov, sym
 from central_path.problem import class_means, contrasts, covariance, cross, deviations
 
-FINEST = 1e-15  # 4.5 eps
+FINEST = 2.0**-53  # the rounding of one operation
 PROJECTED = 1 / 16  # a finer unit costs steps, a coarser one accuracy: the rounding of fewer steps averages out less
 
 

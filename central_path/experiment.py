@@ -34,6 +34,8 @@ from central_path.problem import (
 from central_path.sharding import gather, place, replicated
 from central_path.solve import Clock, Trajectory, solve
 
+LARGEST_LOGARITHM = math.log(np.finfo(float).max)
+
 _threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="compile")
 
 
@@ -241,20 +243,32 @@ def _largest(errors: np.ndarray) -> float:
     return float(np.max(np.abs(errors))) if errors.size else math.nan
 
 
+def _why_stopped(trajectory: Trajectory, log_law: np.ndarray) -> str:
+    """What kept a solve from its horizon, from the steps that it counted and from the law."""
+    if np.max(log_law) > LARGEST_LOGARITHM:
+        return "omega exceeds float64 before the horizon: give a shorter --t-max"
+    steps, rejected = (int(trajectory.stats[key]) for key in ("num_steps", "num_rejected_steps"))
+    if 2 * rejected > steps:
+        return (
+            f"{rejected} of {steps} steps had an error above --rtol and --atol, which rounding alone makes: raise them"
+        )
+    return f"{steps} steps did not suffice: raise --rtol and --atol, or give a shorter --t-max"
+
+
 def _compare(
     name: str, law: Law, t_max: float, trajectory: Trajectory, log_laws: np.ndarray, asymptote: np.ndarray | None
 ) -> FlowResult:
     ts = np.asarray(trajectory.ts)
     ys = {key: np.asarray(value) for key, value in trajectory.ys.items()}
     reached = np.all(np.isfinite(ys["omega"]) & (ys["omega"] > 0), axis=1)
-    ts, log_laws, ys = ts[reached], log_laws[:, reached], {key: value[reached] for key, value in ys.items()}
     own = list(FLOWS).index(name)
+    failed = diffrax.RESULTS[trajectory.result] != "" or not reached.all()
+    why = _why_stopped(trajectory, log_laws[own]) if failed else ""
+    ts, log_laws, ys = ts[reached], log_laws[:, reached], {key: value[reached] for key, value in ys.items()}
     deviation = np.log(ys["omega"]) - log_laws
     with np.errstate(over="ignore"):
         omega_law = np.exp(log_laws[own])  # infinite beyond float64
-    failed = diffrax.RESULTS[trajectory.result] != "" or not reached.all()
-    last = float(ts[-1]) if len(ts) else 0.0
-    message = f"stopped after t = {last:.3g}, beyond float64 at these tolerances" if failed else "successful"
+    message = f"stopped after t = {ts[-1] if len(ts) else 0.0:.3g}: {why}" if failed else "successful"
     return FlowResult(
         name=name,
         law=law,

@@ -139,7 +139,7 @@ def decompose(
     )
 
 
-def loss_of_contrasts(B: Float[Array, "P C-1"], Sigma_W: Float[Array, "P P"]) -> Float[Array, ""]:
+def loss_of_contrasts(B: Float[Array, "P K"], Sigma_W: Float[Array, "P P"]) -> Float[Array, ""]:
     """L_LS on the central path: 1/2 tr (C I + B^T Sigma_W^(-1) B)^(-1), for lambda = 0, balanced, bias included.
 
     B = M Q are the class means in any orthonormal basis Q of the vectors that sum to zero, which puts the centring in.

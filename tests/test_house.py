@@ -28,6 +28,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "laws",
         "flows",
         "collapse",
+        "aligned",
         "observables",
         "solve",
         "descent",
