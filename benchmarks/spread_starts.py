@@ -17,6 +17,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from central_path.program import set_up_jax
 SIZES = ((2, 3, 2), (3, 3, 4), (5, 3, 7), (10, 3, 14), (20, 3, 26))  # C, N, P
 LEVELS = ("features", "means")
 LOWEST, HIGHEST = 1e-4, 1e4
-OPTIONS = {"t_max": None, "saves": 200, "rtol": 1e-10, "atol": 1e-10}  # the command's
+OPTIONS: dict[str, Any] = {"t_max": None, "saves": 200, "rtol": 1e-10, "atol": 1e-10}  # the command's
 BOUND = 1e-6
 LISTED = 3  # worst starts
 

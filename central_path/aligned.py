@@ -30,7 +30,7 @@ and no unit is below what rounding leaves, a relative error of
                                         of the length of the clock, N (C + omega^2)^2/4, that is eps omega^2/(4 C)
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,7 @@ class Features(NamedTuple):
     E: Float[Array, "P C N"]
 
 
-State = Features | Array
+State = Any  # Features, or an array: of `means` (C-1, C-1), of `spectrum` (C-1,)
 
 
 def start(X: Float[Array, "P C *N"], k: Exponent, level: str) -> tuple[State, Float[Array, "C C"] | None]:

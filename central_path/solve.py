@@ -64,8 +64,8 @@ class _Measured(diffrax.AbstractAdaptiveStepSizeController):
     """Diffrax's step-size controller for a step's error measured by measure(state, error, args, rtol, atol) < 1."""
 
     measure: Measure
-    rtol: float | Array
-    atol: float | Array
+    rtol: Any
+    atol: Any
     norm: Callable[[Any], Array] = jnp.abs
 
     @property
@@ -155,7 +155,7 @@ def integrate(
         y0=state,
         args=(args, clock),
         saveat=diffrax.SaveAt(subs=diffrax.SubSaveAt(ts=clock.inverse(ts), fn=save)),
-        stepsize_controller=_Measured(measured, rtol, atol),
+        stepsize_controller=_Measured(measure=measured, rtol=rtol, atol=atol),
         max_steps=MAX_STEPS,
         adjoint=diffrax.ForwardMode(),
         progress_meter=diffrax.NoProgressMeter() if progress_meter is None else progress_meter,
