@@ -36,13 +36,13 @@ import torch
 from scipy.integrate import solve_ivp
 from torchdiffeq import odeint
 
-from central_path import flows
+from central_path import aligned, flows
 from central_path.compiler import COMPILER_OPTIONS
 from central_path.experiment import renormalize
 from central_path.horizon import horizon
 from central_path.laws import Law
 from central_path.observables import OBSERVE
-from central_path.problem import random_features
+from central_path.problem import class_means, contrasts, deviations, random_features
 from central_path.solve import Clock, solve
 
 RTOLS = tuple(10.0**-digits for digits in range(3, 13))  # from 1e-3, so that most curves cross 1e-9
@@ -69,7 +69,7 @@ class Curve:
 
 def central_path(X: np.ndarray, k: int, ts: np.ndarray, clock: Clock) -> Run:
     """The program's own solve; the evaluations are counted by a second compiled program, once per tolerance."""
-    counts, calls, original = {}, [], flows.features_field
+    counts, calls, original = {}, [], aligned.features_field
 
     def counted(X, k):
         jax.debug.callback(calls.append, k)
@@ -83,7 +83,7 @@ def central_path(X: np.ndarray, k: int, ts: np.ndarray, clock: Clock) -> Run:
         return lambda rtol: jax.block_until_ready(program(X, clock, np.float64(rtol)))
 
     program = compiled()
-    with patch.object(flows, "features_field", counted):
+    with patch.object(aligned, "features_field", counted):
         counting = compiled()
 
     def run(rtol: float) -> tuple[int, np.ndarray]:
@@ -106,7 +106,12 @@ def peer(library: str, variable: str, X: np.ndarray, k: int, ts: np.ndarray, clo
     The latter is told to step onto the end: between its steps it interpolates by order 4.
     """
     compiled = jax.jit(lambda X: flows.features_field(X, k)).lower(X).compile(COMPILER_OPTIONS)
-    observe = jax.jit(lambda X: OBSERVE["features"](X, k)).lower(X).compile(COMPILER_OPTIONS)
+    R = np.concatenate([contrasts(X.shape[1]), np.full((X.shape[1], 1), X.shape[1] ** -0.5)], axis=1)
+
+    def observed(X):
+        return OBSERVE["features"](aligned.Features(class_means(X) @ R, deviations(X)), k, jnp.asarray(R))
+
+    observe = jax.jit(observed).lower(X).compile(COMPILER_OPTIONS)
     times = ts if variable == "t" else np.asarray(clock.inverse(jnp.asarray(ts)))
     t_max, scale, power = (np.asarray(value).item() for value in (clock.t_max, clock.scale, clock.power))
     b = math.expm1(math.log1p(t_max / scale) / power)

@@ -18,13 +18,14 @@ from jaxtyping import Array, Bool, Float, Int
 from threadpoolctl import threadpool_limits
 
 from central_path.ahead import one_ahead
+from central_path.aligned import field, relative_error, start
 from central_path.compiler import COMPILER_OPTIONS
-from central_path.experiment import Start, interruptible, state_tolerances
-from central_path.flows import FLOWS, field, start
+from central_path.experiment import Start, interruptible
+from central_path.flows import FLOWS
 from central_path.horizon import Horizon, horizon, time_to_ratio
 from central_path.laws import Law
 from central_path.observables import omega_of_features, omega_of_means
-from central_path.solve import Clock, integrate, root_mean_square
+from central_path.solve import Clock, integrate
 
 GROUP = 50  # starts at most
 MEMORY = 2**29  # bytes that a group may take, if it has more than one start
@@ -76,9 +77,9 @@ def gather(starts: Iterable[Start], level: str) -> Ensemble:
     return Ensemble(np.stack(X), np.stack(omega0), N[0])
 
 
-def _largest_root_mean_square(states: Array) -> Array:
-    """Over the starts of a group, the first axis, so that each keeps the tolerances."""
-    return jnp.max(jax.vmap(root_mean_square)(states))
+def _largest(errors: Float[Array, " S"]) -> Float[Array, ""]:
+    """Of the starts of a group, so that each keeps the tolerances."""
+    return jnp.max(errors)
 
 
 def _integrate(
@@ -97,16 +98,21 @@ def _integrate(
     """What is kept of a group (of features their omega, else the states), its steps, and whether it reached the end."""
     each = partial(jax.vmap, in_axes=(0, None))
     keep = each(omega_of_features) if level == "features" else lambda states, k: states
+
+    def measure(states, errors, k, rtol, atol):
+        one = jax.vmap(lambda state, error: relative_error(state, error, k, rtol, atol, level=level))
+        return _largest(one(states, errors))
+
     seen = integrate(
         each(lambda state, k: field(state, k, level=level, N=N)),
-        each(lambda X, k: start(X, k, level))(X, k),
+        each(lambda X, k: start(X, k, level)[0])(X, k),
         k,
         Clock(t_max, scale, power),
         observe=lambda states, k: {"kept": keep(states, k)},
         ts=ts,
         rtol=rtol,
         atol=atol,
-        norm=_largest_root_mean_square,
+        measure=measure,
     )
     return seen.ys["kept"], seen.stats["num_accepted_steps"], seen.result == diffrax.RESULTS.successful
 
@@ -166,8 +172,7 @@ def _follow(
     def solve(group: Int[np.ndarray, " size"]) -> tuple[Array, ...]:
         omega0 = ensemble.omega0[group]
         clock = horizon(law, omega0, chosen.t_max)
-        tolerances = state_tolerances(rtol, atol, law, omega0, chosen.t_max, level=level)
-        numbers = map(np.float64, (*clock, *tolerances))
+        numbers = map(np.float64, (*clock, rtol, atol))
         return jax.block_until_ready(program(ensemble.X[group], np.int32(law.k), ts, *numbers))
 
     with threadpool_limits(1, user_api="blas"):

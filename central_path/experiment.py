@@ -19,7 +19,7 @@ from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
 
 from central_path.compiler import COMPILER_OPTIONS
-from central_path.flows import FLOWS, start
+from central_path.flows import FLOWS
 from central_path.horizon import horizon
 from central_path.laws import Law
 from central_path.manifold import inverse_root, retract
@@ -35,9 +35,9 @@ from central_path.sharding import gather, place, replicated
 from central_path.snr import singular_values
 from central_path.solve import Clock, Trajectory, solve
 
-_threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="compile")
+LARGEST_LOGARITHM = math.log(np.finfo(float).max)
 
-FINEST = 1e-15
+_threads = ThreadPoolExecutor(max_workers=3, thread_name_prefix="compile")
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,7 @@ def _integrate(
     meter: diffrax.AbstractProgressMeter,
 ) -> Trajectory:
     """One program for all flows: k, the clock's numbers, the times and the tolerances are traced."""
-    state = start(X, k, level)
-    return solve(state, k, Clock(*clock), level=level, N=N, ts=ts, rtol=rtol, atol=atol, progress_meter=meter)
+    return solve(X, k, Clock(*clock), level=level, N=N, ts=ts, rtol=rtol, atol=atol, progress_meter=meter)
 
 
 @partial(jax.jit, static_argnames=("C", "N"))
@@ -197,26 +196,6 @@ def start_of_means(M: Float[np.ndarray, "r C"], N: int) -> Start:
     return Start(M, singular_values(M, equal_priors(M.shape[1])), N)
 
 
-def state_tolerances(
-    rtol: float, atol: float, law: Law, omega0: Float[np.ndarray, "*starts K"], t_max: float, *, level: str
-) -> tuple[float, float]:
-    """Tolerances of the state for given tolerances of every omega, of all starts.
-
-    The state of `spectrum` is omega, and small omega need a small atol alone. Above it the smallest omega is one part
-    in 1/omega of a state of order 1, and for k = 2, where the means approach a sphere, an error of the state is one of
-    omega times omega^2/C. Not below FINEST, where rounding is all that a step's error estimate sees.
-    """
-    smallest, largest = min(1.0, float(np.min(omega0))), float(np.max(omega0))
-    if level == "spectrum":
-        return rtol, atol * smallest
-    amplification = 1 / smallest
-    if law.k == 2:
-        growth = math.exp(min(2 * t_max / law.constants.c1, 300.0))
-        amplification *= max(1.0, largest**2 / law.C * growth)
-    rtol, atol = (max(tolerance / amplification, min(tolerance, FINEST)) for tolerance in (rtol, atol))
-    return rtol, atol
-
-
 def check_horizons(names: Iterable[str], begin: Start, t_max: float | None) -> None:
     """Refuse a flow that has no horizon, before any is integrated.
 
@@ -249,11 +228,10 @@ def run_flow(
     k = FLOWS[name]
     law = Law(k, begin.X.shape[1], begin.N)
     t_max, scale, power = chosen = horizon(law, begin.omega0, t_max)
-    tolerances = map(np.float64, state_tolerances(rtol, atol, law, begin.omega0, t_max, level=level))
     compiled = programs(begin.X.shape, begin.N, level, saves, meter, how)
     clock = np.float64(t_max), np.float64(scale), np.float64(power)
     X = begin.X if how is None else place(begin.X, how)
-    arguments = (X, np.int32(k), clock, chosen.times(saves), *tolerances)
+    arguments = (X, np.int32(k), clock, chosen.times(saves), np.float64(rtol), np.float64(atol))
     integrate = compiled.integrate.result()
     solution = interruptible(lambda: integrate(*arguments))
     trajectory = jax.tree.map(lambda x: gather(x) if isinstance(x, jax.Array) else x, solution)
@@ -266,20 +244,32 @@ def _largest(errors: np.ndarray) -> float:
     return float(np.max(np.abs(errors))) if errors.size else math.nan
 
 
+def _why_stopped(trajectory: Trajectory, log_law: np.ndarray) -> str:
+    """What kept a solve from its horizon, from the steps that it counted and from the law."""
+    if np.max(log_law) > LARGEST_LOGARITHM:
+        return "omega exceeds float64 before the horizon: give a shorter --t-max"
+    steps, rejected = (int(trajectory.stats[key]) for key in ("num_steps", "num_rejected_steps"))
+    if 2 * rejected > steps:
+        return (
+            f"{rejected} of {steps} steps had an error above --rtol and --atol, which rounding alone makes: raise them"
+        )
+    return f"{steps} steps did not suffice: raise --rtol and --atol, or give a shorter --t-max"
+
+
 def _compare(
     name: str, law: Law, t_max: float, trajectory: Trajectory, log_laws: np.ndarray, asymptote: np.ndarray | None
 ) -> FlowResult:
     ts = np.asarray(trajectory.ts)
     ys = {key: np.asarray(value) for key, value in trajectory.ys.items()}
     reached = np.all(np.isfinite(ys["omega"]) & (ys["omega"] > 0), axis=1)
-    ts, log_laws, ys = ts[reached], log_laws[:, reached], {key: value[reached] for key, value in ys.items()}
     own = list(FLOWS).index(name)
+    failed = diffrax.RESULTS[trajectory.result] != "" or not reached.all()
+    why = _why_stopped(trajectory, log_laws[own]) if failed else ""
+    ts, log_laws, ys = ts[reached], log_laws[:, reached], {key: value[reached] for key, value in ys.items()}
     deviation = np.log(ys["omega"]) - log_laws
     with np.errstate(over="ignore"):
         omega_law = np.exp(log_laws[own])  # infinite beyond float64
-    failed = diffrax.RESULTS[trajectory.result] != "" or not reached.all()
-    last = float(ts[-1]) if len(ts) else 0.0
-    message = f"stopped after t = {last:.3g}, beyond float64 at these tolerances" if failed else "successful"
+    message = f"stopped after t = {ts[-1] if len(ts) else 0.0:.3g}: {why}" if failed else "successful"
     return FlowResult(
         name=name,
         law=law,

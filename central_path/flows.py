@@ -50,22 +50,20 @@ def within_covariance_of_means(M: Float[Array, "P C"], k: Exponent) -> Float[Arr
     return jnp.where(k == 2, identity - Mbar @ Mbar.T / C, identity)
 
 
-def means_field(M: Float[Array, "P C"], k: Exponent, *, N: int) -> Float[Array, "P C"]:
-    """dM/dt from the means alone, in closed form.
+def contrasts_field(B: Float[Array, "r K"], k: Exponent, *, C: int, N: int) -> Float[Array, "r K"]:
+    """dB/dt of centred class means B, in any orthonormal basis of classes or of their contrasts, in closed form.
 
-    With G = Mbar Mbar^T and K = C I + G it is, times N,
+    With G = B B^T and K = C I + G it is, times N,
 
-    k = 0: K^(-2) Mbar, which is -grad_M L_LS at Sigma_W = I;
-    k = 1: K^(-1) Mbar/C, the same plus G K^(-2) Mbar/C, which is Proposition 4's -S M;
-    k = 2: (I - G/C) Mbar/C^2, which is -grad_M L_LS at Sigma_W = I - G/C, where Sigma_T = I.
+    k = 0: K^(-2) B, which is -grad_M L_LS at Sigma_W = I;
+    k = 1: K^(-1) B/C, the same plus G K^(-2) B/C, which is Proposition 4's -S M;
+    k = 2: (I - G/C) B/C^2, which is -grad_M L_LS at Sigma_W = I - G/C, where Sigma_T = I.
     """
-    P, C = M.shape
-    Mbar = M - jnp.mean(M, axis=1, keepdims=True)
-    G = Mbar @ Mbar.T
+    G = B @ B.T
 
-    def inverse_times(powers: int) -> Float[Array, "P C"]:
-        factor = jax.scipy.linalg.cho_factor(C * jnp.eye(P, dtype=M.dtype) + G, lower=True)
-        columns = Mbar
+    def inverse_times(powers: int) -> Array:
+        factor = jax.scipy.linalg.cho_factor(C * jnp.eye(len(B), dtype=B.dtype) + G, lower=True)
+        columns = B
         for _ in range(powers):
             columns = jax.scipy.linalg.cho_solve(factor, columns)
         return columns
@@ -73,9 +71,14 @@ def means_field(M: Float[Array, "P C"], k: Exponent, *, N: int) -> Float[Array, 
     branches = (
         lambda: inverse_times(2),
         lambda: inverse_times(1) / C,
-        lambda: (Mbar - G @ Mbar / C) / C**2,
+        lambda: (B - G @ B / C) / C**2,
     )
     return jax.lax.switch(k, branches) / N
+
+
+def means_field(M: Float[Array, "P C"], k: Exponent, *, N: int) -> Float[Array, "P C"]:
+    """dM/dt from the means alone: `contrasts_field` of Mbar."""
+    return contrasts_field(M - jnp.mean(M, axis=1, keepdims=True), k, C=M.shape[1], N=N)
 
 
 def spectrum_field(omega: Float[Array, " K"], k: Exponent, *, N: int) -> Float[Array, " K"]:

@@ -2,9 +2,10 @@
 
 `riemannian` and `renormalized` run until their law has brought the largest omega within 1 % of the smallest: with w =
 omega_{C-1}(t) that is F(1.01 w) - F(w) = F(omega_1(0)) - F(omega_{C-1}(0)), a quadratic in w^2. `unnormalized` keeps
-every ratio for ever, so there every omega grows tenfold, and none beyond 2e4: its means approach a sphere, so that a
-relative error of the state is 1 + omega^2/C times as large in omega, and rounding alone, eps (1 + omega^2/C), is 4e-8
-there for C = 2.
+every ratio for ever, so there every omega grows tenfold, and none beyond 2e4, so that the level `means`, which rounds
+omega by eps omega^2/C, can be held against the law to 1e-6.
+
+How accurate omega can be is set by rounding (`rounding`), and known before a flow is integrated.
 """
 
 import math
@@ -68,14 +69,15 @@ def default_t_max(law: Law, omega0: Float[np.ndarray, "*starts K"]) -> Float[Arr
     Where all omega are within 1 % from the start (C = 2, say), the time of tenfold growth of the smallest.
 
     Raises:
-        ValueError: if an omega of the `unnormalized` flow is 2e4 or more from the start, or a horizon beyond float64.
+        ValueError: if an omega of the `unnormalized` flow is 2e4 or more from the start, where it has no default
+            horizon, or if the horizon is beyond float64.
     """
     low, high = np.min(omega0, axis=-1), np.max(omega0, axis=-1)
     if law.k == 2:
         if np.max(high) >= LARGEST_UNNORMALIZED:
             raise ValueError(
-                f"Need omega < {LARGEST_UNNORMALIZED:g} for the unnormalized flow, got {np.max(high):g}: "
-                "float64 cannot follow it further; give --t-max to try."
+                f"Need omega < {LARGEST_UNNORMALIZED:g} for a default horizon of the unnormalized flow, which ends "
+                f"there, got {np.max(high):g}: give --t-max."
             )
         return law.constants.c1 * np.minimum(TENFOLD, np.log(LARGEST_UNNORMALIZED / high))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -105,3 +107,24 @@ def horizon(law: Law, omega0: Float[np.ndarray, "*starts K"], t_max: float | Non
     power = 1 / float(law.exponent)
     x = np.asarray(omega0) ** 2 / law.C
     return Horizon(t_max, law.C**2 * law.N * float(np.min((1 + x) ** (2 - float(law.k)))) / power, power)
+
+
+def rounding(law: Law, omega0: Float[np.ndarray, " K"], t_max: float, *, level: str) -> float:
+    """The relative error of omega that float64 leaves at a level up to t_max.
+
+    The largest of, with eps = 2^-52 and omega the largest at t_max,
+
+        eps omega_1(0)/omega_{C-1}(0)    at every level: features that hold omega_1 know the smallest to eps omega_1
+        eps omega^2/(4 C)                at `features` for k = 0: what is left of the within-class gradient when the
+                                         projection takes it away (`aligned`)
+        eps omega^2/C                    at `means` for k = 2, where omega is s/(1 - s^2/C)^(1/2)
+    """
+    eps = float(np.finfo(float).eps)
+    largest, smallest = float(np.max(omega0)), float(np.min(omega0))
+    left = eps * largest / smallest
+    if (level, law.k) == ("features", 0):  # d omega^4/dt < 4/N, and nearly that where this error matters
+        return max(left, eps * math.hypot(largest**2, 2 * math.sqrt(t_max / law.N)) / (4 * law.C))
+    if (level, law.k) == ("means", 2):
+        growth = min(t_max / law.constants.c1, 300.0)
+        return max(left, eps * (largest * math.exp(growth)) ** 2 / law.C)
+    return left

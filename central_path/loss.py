@@ -54,8 +54,19 @@ def mse_loss(
     return 0.5 * jnp.mean(jnp.sum(residual**2, axis=1)) + 0.5 * lam * (jnp.sum(W**2) + jnp.sum(b**2))
 
 
+def loss_of_contrasts(B: Float[Array, "P K"], Sigma_W: Float[Array, "P P"]) -> Float[Array, ""]:
+    """L_LS on the central path: 1/2 tr (C I + B^T Sigma_W^(-1) B)^(-1), for lambda = 0, balanced, bias included.
+
+    B = M Q are the class means in any orthonormal basis Q of the vectors that sum to zero, which puts the centring in.
+    Nothing is subtracted, unlike in the form through Sigma_T^(-1), which cancels at large omega; where the columns of
+    Sigma_W^(-1/2) B are orthogonal, nothing small is added to something large either. Differentiable at Sigma_W = I.
+    """
+    K = (B.shape[1] + 1) * jnp.eye(B.shape[1], dtype=B.dtype) + B.T @ jax.scipy.linalg.solve(Sigma_W, B, assume_a="pos")
+    return 0.5 * jnp.trace(jax.scipy.linalg.solve(K, jnp.eye(B.shape[1], dtype=B.dtype), assume_a="pos"))
+
+
 def loss_of_moments(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Float[Array, ""]:
-    """L_LS on the central path: 1/2 tr (C I + (MQ)^T Sigma_W^(-1) MQ)^(-1), for lambda = 0, balanced, bias included.
+    """L_LS on the central path, of class means: `loss_of_contrasts` with Helmert's contrasts.
 
     The same number as through Sigma_T^(-1), without its cancellation at large omega: once the means are centred nothing
     is subtracted. The relative error is at most some ten times
@@ -63,12 +74,8 @@ def loss_of_moments(M: Float[Array, "P C"], Sigma_W: Float[Array, "P P"]) -> Flo
         eps (cond(Sigma_W) + (C + omega_1^2)/(C + omega_{C-1}^2) + |M|/sigma),
 
     |M| the largest entry of M and sigma^2 the smallest eigenvalue of Sigma_W.
-    Differentiable at Sigma_W = I. The contrasts Q put the centring in, which the bias does.
     """
-    C = M.shape[1]
-    B = M @ contrasts(C)
-    K = C * jnp.eye(C - 1, dtype=M.dtype) + B.T @ jax.scipy.linalg.solve(Sigma_W, B, assume_a="pos")
-    return 0.5 * jnp.trace(jax.scipy.linalg.solve(K, jnp.eye(C - 1, dtype=M.dtype), assume_a="pos"))
+    return loss_of_contrasts(M @ contrasts(M.shape[1]), Sigma_W)
 
 
 def central_path_loss(H: Float[Array, "P C N"]) -> Float[Array, ""]:

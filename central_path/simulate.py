@@ -20,7 +20,7 @@ import numpy as np
 
 from central_path import records
 from central_path.inputs import Given, GivenMeans, read_input
-from central_path.options import PROGRAM, parse
+from central_path.options import LEVEL_NAMES, PROGRAM, parse
 from central_path.painter import FIGURE_NAMES, Painter, painter
 from central_path.program import (
     answer,
@@ -38,19 +38,28 @@ from central_path.simulate_many import simulate_many
 if TYPE_CHECKING:
     from central_path.experiment import FlowResult, Start
 
-SMALL_OMEGA = 1e-7  # below it float64 has not the digits for 1e-6 of omega beside features of order 1
-LARGE_OMEGA = 2e4  # beyond it rounding of the within-class gradient, which the projection cancels, is eps omega^2 of M
 LONG_LINEAR_ALGEBRA = 1e5  # entries of the start beyond which LAPACK gains from more threads
 LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress bar of its own
 
 
-def warn_of_float64(omega0: np.ndarray, level: str, flows: list[str]) -> None:
-    """Say on stderr where a level will not follow the flow for want of digits, and which one will."""
-    smallest, largest = float(omega0.min()), float(omega0.max())
-    if smallest < SMALL_OMEGA and level != "spectrum":
-        print(f"level {level} cannot follow omega(0) = {smallest:.2g} to 1e-6: --level spectrum can", file=sys.stderr)
-    if largest > LARGE_OMEGA and level == "features" and "riemannian" in flows:
-        print(f"level features cannot follow omega(0) = {largest:.2g} for long: --level means can", file=sys.stderr)
+def warn_of_rounding(args: argparse.Namespace, begin: "Start") -> None:
+    """Say on stderr where float64 has not the digits for the tolerance, before a flow is integrated."""
+    from central_path.flows import FLOWS
+    from central_path.horizon import horizon, rounding
+    from central_path.laws import Law
+
+    for name in args.flow:
+        law = Law(FLOWS[name], len(begin.omega0) + 1, begin.N)
+        t_max = horizon(law, begin.omega0, args.t_max).t_max
+        left = {level: rounding(law, begin.omega0, t_max, level=level) for level in LEVEL_NAMES}
+        if left[args.level] > args.tolerance:
+            better = [level for level in LEVEL_NAMES if left[level] <= args.tolerance]
+            remedy = f"give --level {better[0]}" if better else "the start itself is known no better"
+            print(
+                f"{name} at level {args.level}: float64 leaves a relative error of about {left[args.level]:.1g} of "
+                f"omega, and --tolerance is {args.tolerance:g}: {remedy}",
+                file=sys.stderr,
+            )
 
 
 def progress_meter(args: argparse.Namespace, C: int, N: int, P: int) -> Any:
@@ -112,8 +121,8 @@ def simulate(args: argparse.Namespace, given: Given | GivenMeans, paint: Painter
     with shown("compiling", silent=args.quiet):
         compiled = experiment.programs(given.values.shape, N, args.level, args.saves, meter, how)
         begin = given.start(how)
-    warn_of_float64(begin.omega0, args.level, args.flow)
     experiment.check_horizons(args.flow, begin, args.t_max)
+    warn_of_rounding(args, begin)
     with shown("compiling", silent=args.quiet):
         compiled.integrate.result()
     flows = integrate(args, begin, meter, how)

@@ -85,6 +85,10 @@ def singular_values(
 
     With `within`, an orthonormal basis of a subspace in the coordinates of `contrasts_of(pi)`, of A on it alone.
     """
-    xp = A.__array_namespace__()
     basis = contrasts_of(pi)
-    return xp.linalg.svd(A @ (basis if within is None else basis @ within), compute_uv=False)
+    return singular_values_of_contrasts(A @ (basis if within is None else basis @ within))
+
+
+def singular_values_of_contrasts(A: Float[Any, "*many r K"]) -> Float[Any, "*many L"]:
+    """Omega, descending, of whitened contrasts A = T Mbar Q, Q any orthonormal basis of the span of `contrasts_of`."""
+    return A.__array_namespace__().linalg.svd(A, compute_uv=False)

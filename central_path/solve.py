@@ -19,11 +19,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from central_path.flows import Exponent, field
+from central_path.aligned import field, relative_error, start
+from central_path.flows import Exponent
 from central_path.observables import OBSERVE
 from central_path.problem import require_float64
 
-MAX_STEPS = 5_000  # a hundred times what a solve that works needs
+MAX_STEPS = 5_000  # rejected ones too; starts of omega from 1e-4 to 1e4 take some hundreds
 FIRST_STEP = 0.3  # of the scale of the clock; given, so that the vector field is compiled once and not three times
 
 
@@ -56,9 +57,43 @@ class Clock(eqx.Module):
         return jnp.minimum(FIRST_STEP / self._b, 1.0)
 
 
-def root_mean_square(state: Any) -> Array:
-    """Over all entries of a state, without joining its leaves: joined they would be gathered from all devices."""
-    leaves = jax.tree.leaves(state)
+Measure = Callable[[Any, Any, Any, Any, Any], Array]
+
+
+class _Measured(diffrax.AbstractAdaptiveStepSizeController):
+    """Diffrax's step-size controller for a step's error measured by measure(state, error, args, rtol, atol) < 1."""
+
+    measure: Measure
+    rtol: Any
+    atol: Any
+    norm: Callable[[Any], Array] = jnp.abs
+
+    @property
+    def _of_number(self) -> diffrax.PIDController:
+        return diffrax.PIDController(rtol=0.0, atol=1.0, norm=jnp.abs)
+
+    def wrap(self, direction):
+        """Nothing to add."""
+        return self
+
+    def init(self, terms, t0, t1, y0, dt0, args, func, error_order):
+        """That of the controller for a number."""
+        return self._of_number.init(terms, t0, t1, y0, dt0, args, func, error_order)
+
+    def adapt_step_size(self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state):
+        """That of the controller for a number, the error measured; a step beyond float64 is not kept."""
+        finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(y1_candidate)]).all()
+        error = self.measure(y0, y_error, args, self.rtol, self.atol)
+        error = jnp.where(finite & jnp.isfinite(error), error, jnp.inf)
+        number = jnp.zeros(())
+        return self._of_number.adapt_step_size(t0, t1, number, number, args, error, error_order, controller_state)
+
+
+def root_mean_square(state: Any, error: Any, args: Any, rtol: Any, atol: Any) -> Array:
+    """The usual measure: over all entries, each in units of rtol times its size plus atol."""
+    del args
+    scaled = jax.tree.map(lambda y, dy: dy / (atol + rtol * jnp.abs(y)), state, error)
+    leaves = jax.tree.leaves(scaled)  # not joined: joined they would be gathered from all devices
     return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in leaves) / sum(leaf.size for leaf in leaves))
 
 
@@ -85,13 +120,13 @@ def integrate(
     ts: Float[Array, " T"],
     rtol: float | Float[Array, ""],
     atol: float | Float[Array, ""],
-    norm: Callable[[Any], Array] = root_mean_square,
+    measure: Measure = root_mean_square,
     progress_meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Trajectory:
     """Integrate d state/dt = vector_field(state, args), observing observe(state, args) at times ts from 0 to t_max.
 
-    By Dormand & Prince's method of order 8, with step sizes that keep the norm of a step's error, measured in units of
-    rtol and atol, below 1. Compile it with `jax.jit` or `equinox.filter_jit`.
+    By Dormand & Prince's method of order 8, with step sizes that keep a step's error, as `measure` has it from the
+    state before it, the error, args, rtol and atol, below 1. Compile it with `jax.jit` or `equinox.filter_jit`.
 
     Raises:
         ValueError: without float64.
@@ -108,6 +143,9 @@ def integrate(
     def save(s, state, args):
         return observe(state, args[0])
 
+    def measured(state, error, args, rtol, atol):
+        return measure(state, error, args[0], rtol, atol)
+
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(speed),
         diffrax.Dopri8(),
@@ -117,7 +155,7 @@ def integrate(
         y0=state,
         args=(args, clock),
         saveat=diffrax.SaveAt(subs=diffrax.SubSaveAt(ts=clock.inverse(ts), fn=save)),
-        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, norm=norm),
+        stepsize_controller=_Measured(measure=measured, rtol=rtol, atol=atol),
         max_steps=MAX_STEPS,
         adjoint=diffrax.ForwardMode(),
         progress_meter=diffrax.NoProgressMeter() if progress_meter is None else progress_meter,
@@ -127,7 +165,7 @@ def integrate(
 
 
 def solve(
-    state: Array,
+    X: Float[Array, "P C *N"],
     k: Exponent,
     clock: Clock,
     *,
@@ -138,23 +176,25 @@ def solve(
     atol: float | Float[Array, ""],
     progress_meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Trajectory:
-    """Integrate flow k from a state of the level (see `flows.start`), with the level's observables, by `integrate`.
+    """Integrate flow k from renormalized features X, or their class means, with the level's observables.
 
-    k, the clock, the times and the tolerances may be traced, so one compiled program runs all flows.
+    By `integrate`, in the coordinates of `aligned`, where rtol and atol are of every omega. k, the clock, the times and
+    the tolerances may be traced, so one compiled program runs all flows.
 
     Raises:
-        ValueError: for an unknown level, or without float64.
+        ValueError: for an unknown level, `features` from class means, or without float64.
     """
-    if level not in OBSERVE:
-        raise ValueError(f"Need a level among {', '.join(OBSERVE)}, got {level!r}.")
+    require_float64()
+    state, R = start(X, k, level)
     return integrate(
-        lambda state, k: field(state, k, level=level, N=N),
+        lambda state, args: field(state, args[0], level=level, N=N),
         state,
-        k,
+        (k, R),
         clock,
-        observe=OBSERVE[level],
+        observe=lambda state, args: OBSERVE[level](state, *args),
         ts=ts,
         rtol=rtol,
         atol=atol,
+        measure=lambda state, error, args, rtol, atol: relative_error(state, error, args[0], rtol, atol, level=level),
         progress_meter=progress_meter,
     )

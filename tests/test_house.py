@@ -34,6 +34,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "growth",
         "laws",
         "flows",
+        "aligned",
         "observables",
         "solve",
         "descent",

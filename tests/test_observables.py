@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from central_path import experiment, flows, inputs, observables, problem
+from central_path import aligned, experiment, flows, inputs, observables, problem
 
 C, N, P = 4, 6, 8
 
@@ -12,9 +12,10 @@ C, N, P = 4, 6, 8
 @pytest.mark.parametrize("k", [0, 1, 2])
 def test_omega_of_means_is_that_of_their_snr_matrix(k):
     begun = [inputs.random_start(C, N, P, "means", seed=seed).start() for seed in range(3)]
-    M = np.stack([flows.start(jnp.asarray(one.X), k, "means") for one in begun])
-    omega = observables.omega_of_means(M[:, None], k)
+    B = np.stack([aligned.start(jnp.asarray(one.X), k, "means")[0] for one in begun])
+    omega = observables.omega_of_means(B[:, None], k)
     assert omega.shape == (3, 1, 3)
+    M = [flows.start(jnp.asarray(one.X), k, "means") for one in begun]
     for one, found in zip(M, omega[:, 0], strict=True):
         Sigma_W = flows.within_covariance_of_means(jnp.asarray(one), k)
         expected = np.asarray(
@@ -25,9 +26,10 @@ def test_omega_of_means_is_that_of_their_snr_matrix(k):
 
 def test_means_without_an_omega_have_nan_and_leave_the_others_alone():
     M = np.asarray(experiment.renormalize(np.random.default_rng(0).normal(size=(3, C, N)), eps=1e-16).X.mean(axis=2))
-    omega = observables.omega_of_means(M, 0)
-    bad = np.stack([M, np.full_like(M, np.inf), np.where(np.arange(C) == 1, np.nan, M)])
+    B = M @ problem.contrasts(C)
+    omega = observables.omega_of_means(B, 0)
+    bad = np.stack([B, np.full_like(B, np.inf), np.where(np.arange(C - 1) == 1, np.nan, B)])
     np.testing.assert_array_equal(observables.omega_of_means(bad, 0), [omega, [np.nan] * 3, [np.nan] * 3])
-    beyond = M * 1.1 * np.sqrt(C) / omega[0]  # s > C^(1/2): off the sphere on which k = 2 lives
+    beyond = B * 1.1 * np.sqrt(C) / omega[0]  # s > C^(1/2): off the sphere on which k = 2 lives
     assert np.isnan(observables.omega_of_means(beyond, 2)[0])
     assert np.isfinite(observables.omega_of_means(beyond, 2)[-1])
