@@ -27,9 +27,8 @@ import numpy as np
 
 from central_path.experiment import FlowResult, Start, renormalize, run_flow
 from central_path.flows import FLOWS
-from central_path.horizon import LARGEST_UNNORMALIZED
+from central_path.flows.horizon import LARGEST_UNNORMALIZED
 from central_path.inputs import features_of_file
-from central_path.laws import Law
 from central_path.problem import random_features
 
 SIZES = ((2, 50), (3, 50), (10, 50), (20, 30), (50, 20))  # C, N; P = 2C
@@ -55,9 +54,10 @@ def runs(begin: Start) -> Iterator[tuple[FlowResult, float, float]]:
     """Every flow of a start, with its tolerance and its bound."""
     _, C, N = begin.X.shape
     largest = float(np.max(begin.omega0))
-    for name, k in FLOWS.items():
-        if k == 2:
-            end = float(Law(k, C, N).elapsed(largest, math.log(LARGEST_UNNORMALIZED / largest)))
+    for name, flow_of_name in FLOWS.items():
+        law = flow_of_name.law(C, N)
+        if not law.is_power_law:
+            end = float(law.elapsed(largest, math.log(LARGEST_UNNORMALIZED / largest)))
             cases = ((end, DEFAULT, LOOSE_BOUND),)
         else:
             cases = ((1e12, DEFAULT, LOOSE_BOUND), (1e8, TIGHT, TIGHT_BOUND))

@@ -55,8 +55,7 @@ def main() -> int:
     args = parser.parse_args()
     set_up_jax()
     from central_path import ensemble, experiment, samples
-    from central_path.horizon import horizon
-    from central_path.laws import Law
+    from central_path.flows import FLOWS
 
     C, N, P = args.C, args.N, args.P
     eps = float(np.finfo(float).eps)
@@ -73,9 +72,10 @@ def main() -> int:
         return result, time.perf_counter() - begin
 
     result, first = ours()
-    law = Law(0, C, N)
+    flow = FLOWS["riemannian"]
+    law = flow.law(C, N)
     t_max = result.ts[-1]
-    clocks = [horizon(law, omega0, t_max) for omega0 in gathered.omega0[: args.loop]]
+    clocks = [flow.horizon(omega0, t_max, C=C, N=N) for omega0 in gathered.omega0[: args.loop]]
 
     def loop(in_clock: bool):
         worst, begin = 0.0, time.perf_counter()

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from central_path.options import FLOW_NAMES
+from central_path.names import FLOW_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 REASONS = {  # why a claim does not hold as printed, in a few words

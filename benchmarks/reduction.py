@@ -108,13 +108,13 @@ def exponents(C: int, N: int, P: int) -> None:
 
     def features(C: int, N: int, P: int) -> float:
         X = manifold.random_point(C, N, P, seed=0)
-        field = jax.jit(lambda X: flows.features_field(X, 0), compiler_options=COMPILER_OPTIONS)
+        field = jax.jit(lambda X: flows.FLOWS["riemannian"].features_field(X), compiler_options=COMPILER_OPTIONS)
         return timed(lambda: field(X))
 
     def means(C: int) -> float:
         M = jnp.asarray(np.random.default_rng(0).standard_normal((C - 1, C)))
         M -= jnp.mean(M, axis=1, keepdims=True)
-        field = jax.jit(lambda M: flows.means_field(M, 0, N=100), compiler_options=COMPILER_OPTIONS)
+        field = jax.jit(lambda M: flows.FLOWS["riemannian"].means_field(M, N=100), compiler_options=COMPILER_OPTIONS)
         return timed(lambda: field(M))
 
     def fit(sizes: list[int], seconds: list[float]) -> str:

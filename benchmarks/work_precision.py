@@ -3,7 +3,7 @@
     python benchmarks/work_precision.py
     python benchmarks/work_precision.py --C 10 --N 50 --P 64 --repeats 5 --flow renormalized --t-max 1e8
 
-Every solver integrates `central_path.flows.features_field` of the one flow, compiled by XLA with the same options, on
+Every solver integrates `features_field` of the one flow, compiled by XLA with the same options, on
 one thread of one core, from the same start, and observes the same times with the same compiled observables.
 
     central_path      `solve.solve`: diffrax's Dopri8 in the variable s of `solve.Clock`
@@ -39,8 +39,6 @@ from torchdiffeq import odeint
 from central_path import aligned, flows
 from central_path.compiler import COMPILER_OPTIONS
 from central_path.experiment import renormalize
-from central_path.horizon import horizon
-from central_path.laws import Law
 from central_path.observables import OBSERVE
 from central_path.problem import class_means, contrasts, deviations, random_features
 from central_path.solve import Clock, solve
@@ -67,17 +65,17 @@ class Curve:
     notes: list[str] = field(default_factory=list)  # why there is no result
 
 
-def central_path(X: np.ndarray, k: int, ts: np.ndarray, clock: Clock) -> Run:
+def central_path(X: np.ndarray, flow: flows.AbstractFlow, ts: np.ndarray, clock: Clock) -> Run:
     """The program's own solve; the evaluations are counted by a second compiled program, once per tolerance."""
     counts, calls, original = {}, [], aligned.features_field
 
-    def counted(X, k):
-        jax.debug.callback(calls.append, k)
-        return original(X, k)
+    def counted(X, flow):
+        jax.debug.callback(calls.append, 1)
+        return original(X, flow)
 
     def compiled():
         def integrate(X, clock, rtol):
-            return solve(X, k, clock, level="features", N=X.shape[2], ts=jnp.asarray(ts), rtol=rtol, atol=rtol)
+            return solve(X, flow, clock, level="features", N=X.shape[2], ts=jnp.asarray(ts), rtol=rtol, atol=rtol)
 
         program = jax.jit(integrate).lower(X, clock, np.float64(1)).compile(COMPILER_OPTIONS)
         return lambda rtol: jax.block_until_ready(program(X, clock, np.float64(rtol)))
@@ -100,16 +98,18 @@ def central_path(X: np.ndarray, k: int, ts: np.ndarray, clock: Clock) -> Run:
     return run
 
 
-def peer(library: str, variable: str, X: np.ndarray, k: int, ts: np.ndarray, clock: Clock, limit: float) -> Run:
+def peer(
+    library: str, variable: str, X: np.ndarray, flow: flows.AbstractFlow, ts: np.ndarray, clock: Clock, limit: float
+) -> Run:
     """SciPy's or torchdiffeq's method of order 8, in t or s.
 
     The latter is told to step onto the end: between its steps it interpolates by order 4.
     """
-    compiled = jax.jit(lambda X: flows.features_field(X, k)).lower(X).compile(COMPILER_OPTIONS)
+    compiled = jax.jit(flow.features_field).lower(X).compile(COMPILER_OPTIONS)
     R = np.concatenate([contrasts(X.shape[1]), np.full((X.shape[1], 1), X.shape[1] ** -0.5)], axis=1)
 
     def observed(X):
-        return OBSERVE["features"](aligned.Features(class_means(X) @ R, deviations(X)), k, jnp.asarray(R))
+        return OBSERVE["features"](flows.Features(class_means(X) @ R, deviations(X)), flow, jnp.asarray(R))
 
     observe = jax.jit(observed).lower(X).compile(COMPILER_OPTIONS)
     times = ts if variable == "t" else np.asarray(clock.inverse(jnp.asarray(ts)))
@@ -218,11 +218,11 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
 
     print(", ".join(f"{name} {version(name)}" for name in ("jax", "diffrax", "scipy", "torch", "torchdiffeq")))
-    C, N, P, k = args.C, args.N, args.P, flows.FLOWS[args.flow]
-    law, begin = Law(k, C, N), renormalize(random_features(C, N, P, seed=args.seed), eps=float(np.finfo(float).eps))
+    C, N, P, flow = args.C, args.N, args.P, flows.FLOWS[args.flow]
+    law, begin = flow.law(C, N), renormalize(random_features(C, N, P, seed=args.seed), eps=float(np.finfo(float).eps))
     X, omega0 = np.asarray(begin.X), np.asarray(begin.omega0)
     for t_max in args.t_max or (None, 1e8):
-        chosen = horizon(law, omega0, t_max)
+        chosen = flow.horizon(omega0, t_max, C=C, N=N)
         clock = Clock(*map(np.float64, chosen))
         for saves in SAVES:
             print(
@@ -230,9 +230,9 @@ def main() -> None:
                 flush=True,
             )
             ts = chosen.times(saves)
-            curves = [Curve("central_path", central_path(X, k, ts, clock))]
+            curves = [Curve("central_path", central_path(X, flow, ts, clock))]
             for library, variable in (("scipy", "t"), ("scipy", "s"), ("torchdiffeq", "t"), ("torchdiffeq", "s")):
-                curves.append(Curve(f"{library} {variable}", peer(library, variable, X, k, ts, clock, args.limit)))
+                curves.append(Curve(f"{library} {variable}", peer(library, variable, X, flow, ts, clock, args.limit)))
             measure(curves, np.asarray(law.omega(ts[:, None], omega0[None, :])), args.repeats)
             report(curves, args.repeats)
 

@@ -9,7 +9,8 @@ the singular vectors of the *starting* class means, M(0) Q = U diag(omega(0)) V^
     E = U^T (X - M)                (P, C, N)    deviations from the class means
 
 which is all of X: nothing is dropped, and nothing is assumed of how it moves. The field is the gradient by autodiff,
-projected, in these coordinates. For k = 2 row i is scaled by (1 + omega_i(0)^2/C)^(-1/2), which is Sigma_T(0)^(-1/2).
+projected, in these coordinates. A flow's `start_scale` multiplies the rows: (1 + omega_i(0)^2/C)^(-1/2) for a flow that
+starts from Sigma_T = I.
 At the start B is diagonal to rounding; as long as it is nearly so, large and small numbers are not added, and every
 omega_j is b_j/e_j, with b_j = |B_jj| and e_j the root mean square of row j of E, both stored with all their digits.
 If B did not stay so, the coordinates would be as good as any others.
@@ -23,66 +24,53 @@ singular vectors, by the angle dB_ij/max(b_i, b_j), and change omega in second o
 and no unit is below what rounding leaves, a relative error of
 
     FINEST                              in general
-    FINEST (1 + omega^2/C)              of omega at the level `means` for k = 2, where it is b (1 - b^2/C)^(-1/2): there
-                                        the units above are multiplied by (1 - b_i^2/C)^(1/2) (1 - b_j^2/C)^(1/2)
-    PROJECTED eps omega_{C-1}^2/C       of features for k = 0: the projection takes the gradient's within-class part G E
-                                        away, G up to omega^2/(C N (C + omega^2)^2), and eps of it remains; over a step
-                                        of the length of the clock, N (C + omega^2)^2/4, that is eps omega^2/(4 C)
+    FINEST/v                            of omega at the level `means`, where it is b/sqrt(v), v = within_variance(b);
+                                        there the units above are multiplied by sqrt(v_i v_j)
+    rounding_of_step                    of features, as the flow's projection leaves it
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from central_path import flows
-from central_path.flows import Exponent, contrasts_field, spectrum_field
+from central_path.flows import AbstractMotion, Features
 from central_path.loss import loss_of_contrasts
-from central_path.manifold import lyapunov, sym
-from central_path.problem import class_means, contrasts, covariance, cross, deviations
+from central_path.problem import class_means, contrasts, covariance, deviations
 
 FINEST = 2.0**-53  # the rounding of one operation
-PROJECTED = 1 / 16  # a finer unit costs steps, a coarser one accuracy: the rounding of fewer steps averages out less
-
-
-class Features(NamedTuple):
-    """Features in aligned coordinates: class means B (P, C), the last column sqrt(C) mu_G, and deviations E."""
-
-    B: Float[Array, "P C"]
-    E: Float[Array, "P C N"]
-
 
 State = Any  # Features, or an array: of `means` (C-1, C-1), of `spectrum` (C-1,)
 
 
-def start(X: Float[Array, "P C *N"], k: Exponent, level: str) -> tuple[State, Float[Array, "C C"] | None]:
+def start(X: Float[Array, "P C *N"], flow: AbstractMotion, level: str) -> tuple[State, Float[Array, "C C"] | None]:
     """The state at renormalized features X, or at their class means, and the orthogonal matrix [Q V, 1/sqrt(C)].
 
     `features`: B and E; `means`: of B what belongs to an omega, (C-1, C-1); `spectrum`: omega (C-1,) alone, and None.
 
     Raises:
-        ValueError: as `flows.start`.
+        ValueError: as `AbstractMotion.start`.
     """
     if level not in ("features", "means") or (level == "features" and X.ndim != 3):
-        return flows.start(X, k, level), None
+        return flow.start(X, level), None
     M = class_means(X) if X.ndim == 3 else X
     C = M.shape[1]
     whole = level == "features"
     U, omega, Vt = jnp.linalg.svd(M @ contrasts(C), full_matrices=whole)
     R = jnp.concatenate([contrasts(C) @ Vt.T, jnp.full((C, 1), C**-0.5, M.dtype)], axis=1)
-    ratio = jnp.zeros(U.shape[1], M.dtype).at[: C - 1].set(omega**2 / C)
-    rows = (U / jnp.sqrt(1 + jnp.where(k == 2, ratio, 0.0))[None, :]).T
+    scale = jnp.ones(U.shape[1], M.dtype).at[: C - 1].set(flow.start_scale(omega, C=C))
+    rows = (U * scale[None, :]).T
     if not whole:
         return rows @ (M @ R[:, : C - 1]), R
     return Features(rows @ (M @ R), jnp.tensordot(rows, deviations(X), axes=1)), R
 
 
-def features_field(state: Features, k: Exponent) -> Features:
-    """-grad L_LS by autodiff with respect to all features, projected as flow k asks; right off the manifold too.
+def features_field(state: Features, flow: AbstractMotion) -> Features:
+    """-grad L_LS by autodiff with respect to all features, projected as the flow asks. Valid off the manifold as well.
 
-    The same as `flows.features_field`, in these coordinates. Class means are means of N examples, which move together:
-    their gradient is N times that of an example.
+    The same as `AbstractMotion.features_field`, in these coordinates. Class means are means of N examples, which move
+    together: their gradient is N times that of an example.
     """
     B, E = state
     C, N = E.shape[1:]
@@ -91,39 +79,41 @@ def features_field(state: Features, k: Exponent) -> Features:
         return loss_of_contrasts(B[:, : C - 1], covariance(deviations(E)))
 
     of_B, of_E = jax.grad(loss, argnums=(0, 1))(B, E)
-    Z = Features(-of_B / N, -of_E)
     D = deviations(E)
-    S = lyapunov(covariance(D), sym(cross(D, Z.E)) / (C * N))
-    SB = jnp.where(k == 1, S @ B, 0.0)
-    SE = jnp.tensordot(S, D, axes=1)
-    return Features(Z.B - SB, jnp.where(k == 2, Z.E, Z.E - SE))
+    return flow.project_aligned(Features(B, D), Features(-of_B / N, -of_E), covariance(D))
 
 
-def field(state: State, k: Exponent, *, level: str, N: int) -> State:
-    """The vector field of flow k at a level, in aligned coordinates."""
+def field(state: State, flow: AbstractMotion, *, level: str, N: int) -> State:
+    """The vector field of a flow at a level, in aligned coordinates."""
     if isinstance(state, Features):
-        return features_field(state, k)
+        return features_field(state, flow)
     if level == "means":
-        return contrasts_field(state, k, C=state.shape[1] + 1, N=N)
-    return spectrum_field(state, k, N=N)
+        return flow.contrasts_field(state, C=state.shape[1] + 1, N=N)
+    return flow.spectrum_field(state, N=N)
 
 
-def _sizes(state: State, k: Exponent, level: str) -> tuple[Array, Array]:
+def _sizes(state: State, flow: AbstractMotion, level: str) -> tuple[Array, Array]:
     """b_i and e_i of every row: omega_i = b_i/e_i, and b_i = 0 where there is no omega."""
     if isinstance(state, Features):
         b = jnp.abs(jnp.diagonal(state.B[:, :-1]))
         return jnp.zeros(len(state.B), b.dtype).at[: len(b)].set(b), jnp.sqrt(jnp.mean(state.E**2, axis=(1, 2)))
     if level == "means":
         b = jnp.abs(jnp.diagonal(state))
-        return b, jnp.sqrt(jnp.where(k == 2, jnp.maximum(1 - b**2 / (len(b) + 1), 0.0), 1.0))
+        return b, jnp.sqrt(jnp.maximum(flow.within_variance(b, C=len(b) + 1), 0.0))
     return state, jnp.ones_like(state)
 
 
 def relative_error(
-    state: State, error: State, k: Exponent, rtol: Float[ArrayLike, ""], atol: Float[ArrayLike, ""], *, level: str
+    state: State,
+    error: State,
+    flow: AbstractMotion,
+    rtol: Float[ArrayLike, ""],
+    atol: Float[ArrayLike, ""],
+    *,
+    level: str,
 ) -> Float[Array, ""]:
     """The error of a step from a state, in the units of this module's page: the step is good below 1."""
-    b, e = _sizes(state, k, level)
+    b, e = _sizes(state, flow, level)
     if level == "spectrum":
         return jnp.max(jnp.abs(error) / (rtol * b + atol * jnp.minimum(b, 1.0) + FINEST * b))
     whole = isinstance(state, Features)
@@ -133,8 +123,7 @@ def relative_error(
     unit = rtol * s + atol * jnp.minimum(s, 1.0)
     if not whole:
         return jnp.max(jnp.abs(of_B) / (unit * e[:, None] * e[None, :] + FINEST * s))
-    projected = PROJECTED * jnp.finfo(e.dtype).eps * jnp.min((b[:K] / e[:K]) ** 2) / (K + 1)
-    finest = jnp.where(k == 0, jnp.maximum(projected, FINEST), FINEST)
+    finest = jnp.maximum(flow.rounding_of_step(jnp.min(b[:K] / e[:K]), C=K + 1), FINEST)
     inside = rtol + atol * jnp.minimum(1.0, e / jnp.where(b > 0, b, e)) + finest
     of_E = jnp.sqrt(jnp.mean(error.E**2, axis=(1, 2))) / (e * inside)
     return jnp.maximum(jnp.max(jnp.abs(of_B) / (unit + finest * s)), jnp.max(of_E))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from central_path.laws import Law
     from central_path.measurement import Measurement
 
-Flow = Literal["riemannian", "renormalized", "unnormalized"]
+Flow = str  # a name in `central_path.names.FLOW_NAMES`
 Level = Literal["features", "means", "spectrum"]
 Picture = Literal["omega", "loss", "collapse"]
 
@@ -83,7 +83,7 @@ class Trajectory:
 
     @property
     def law(self) -> "Law":
-        """The law that the flow is held against."""
+        """The law that the flow is compared with."""
         return self.ended.law
 
     @property
@@ -102,7 +102,7 @@ class Trajectory:
         Raises:
             ValueError: for another word.
         """
-        from central_path.plots import DRAW, Run, styled
+        from central_path.plots import DRAW, Curves, styled
 
         name = f"{what}.png"
         if name not in DRAW:
@@ -110,7 +110,7 @@ class Trajectory:
         arrays = {"t": self.t, "omega_law": self.omega_law, **self.ended.ys}
         if self.ended.asymptote is not None:
             arrays["asymptote"] = self.ended.asymptote
-        return styled([Run(self.flow, arrays)], name)
+        return styled([Curves(self.flow, arrays)], name)
 
     def _repr_png_(self) -> bytes:
         """The picture of omega, which a notebook shows for the last value of a cell."""
@@ -159,15 +159,15 @@ def trajectory(
         ValueError: for sizes or features that the theory does not allow, with the remedy.
     """
     from central_path import experiment
-    from central_path.flows import FLOWS
+    from central_path.flows import FLOWS, LEVELS
     from central_path.inputs import features_of_samples, random_start
     from central_path.problem import require_float64
 
     require_float64()
     if flow not in FLOWS:
         raise ValueError(f"Need a flow among {', '.join(FLOWS)}, got {flow!r}: give one of them.")
-    if level not in ("features", "means", "spectrum"):
-        raise ValueError(f"Need a level among features, means, spectrum, got {level!r}: give one of them.")
+    if level not in LEVELS:
+        raise ValueError(f"Need a level among {', '.join(LEVELS)}, got {level!r}: give one of them.")
     if features is not None and labels is not None and C is N is P is None:
         read = check_samples(features, labels)
         given, _ = features_of_samples(read, balance=balance, restrict_rank=restrict_rank, seed=seed)
@@ -241,4 +241,4 @@ def law(flow: Flow | float | int, *, C: int, N: int) -> "Law":
     require_float64()
     if isinstance(flow, str) and flow not in FLOWS:
         raise ValueError(f"Need a flow among {', '.join(FLOWS)} or an exponent k, got {flow!r}: give one of them.")
-    return Law(FLOWS[flow] if isinstance(flow, str) else flow, C, N)
+    return FLOWS[flow].law(C, N) if isinstance(flow, str) else Law(flow, C, N)

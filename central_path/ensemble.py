@@ -1,9 +1,9 @@
-"""Many starts of one size, integrated by one compiled program, each held against its own law.
+"""Many starts of one size, integrated by one compiled program, each compared with its own law.
 
 They go in groups of a size that fits the processor's cache. A group is one system for the solver: its field is that of
 one start under `vmap`, and all take the same steps, as short as the start that needs the shortest. All groups are
-observed at the same times, up to the longest horizon among the starts (the shortest for `unnormalized`, whose horizon
-float64 sets), and omega is all that is observed.
+observed at the same times, up to the common horizon of all starts (`AbstractFlow.horizon`), and omega is all that is
+observed.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,8 +21,8 @@ from central_path.ahead import one_ahead
 from central_path.aligned import field, relative_error, start
 from central_path.compiler import COMPILER_OPTIONS
 from central_path.experiment import Start, interruptible
-from central_path.flows import FLOWS
-from central_path.horizon import Horizon, horizon, time_to_ratio
+from central_path.flows import FLOWS, AbstractFlow, OneOf, index_of
+from central_path.flows.horizon import Horizon, time_to_ratio
 from central_path.laws import Law
 from central_path.observables import omega_of_features, omega_of_means
 from central_path.solve import Clock, integrate
@@ -84,7 +84,7 @@ def _largest(errors: Float[Array, " S"]) -> Float[Array, ""]:
 
 def _integrate(
     X: Float[Array, "S P C *N"],
-    k: Int[Array, ""],
+    index: Int[Array, ""],
     ts: Float[Array, " T"],
     t_max: Float[Array, ""],
     scale: Float[Array, ""],
@@ -96,19 +96,19 @@ def _integrate(
     level: str,
 ) -> tuple[Float[Array, "T S ..."], Int[Array, ""], Bool[Array, ""]]:
     """What is kept of a group (of features their omega, else the states), its steps, and whether it reached the end."""
-    each = partial(jax.vmap, in_axes=(0, None))
-    keep = each(omega_of_features) if level == "features" else lambda states, k: states
+    each, flow = partial(jax.vmap, in_axes=(0, None)), OneOf(index)
+    keep = jax.vmap(omega_of_features) if level == "features" else lambda states: states
 
-    def measure(states, errors, k, rtol, atol):
-        one = jax.vmap(lambda state, error: relative_error(state, error, k, rtol, atol, level=level))
+    def measure(states, errors, flow, rtol, atol):
+        one = jax.vmap(lambda state, error: relative_error(state, error, flow, rtol, atol, level=level))
         return _largest(one(states, errors))
 
     seen = integrate(
-        each(lambda state, k: field(state, k, level=level, N=N)),
-        each(lambda X, k: start(X, k, level)[0])(X, k),
-        k,
+        each(lambda state, flow: field(state, flow, level=level, N=N)),
+        each(lambda X, flow: start(X, flow, level)[0])(X, flow),
+        flow,
         Clock(t_max, scale, power),
-        observe=lambda states, k: {"kept": keep(states, k)},
+        observe=lambda states, flow: {"kept": keep(states)},
         ts=ts,
         rtol=rtol,
         atol=atol,
@@ -139,18 +139,18 @@ def groups(ensemble: Ensemble, saves: int) -> Int[np.ndarray, "groups size"]:
     return order[np.minimum(np.arange(number * size), S - 1)].reshape(number, size)
 
 
-def _omega_of_kept(kept: np.ndarray, k: int, level: str) -> Float[np.ndarray, "T S K"]:
+def _omega_of_kept(kept: np.ndarray, flow: AbstractFlow, level: str) -> Float[np.ndarray, "T S K"]:
     """From what `_integrate` keeps; piece by piece, between which Ctrl-C gets through."""
     if level != "means":
         return kept
     states = kept.reshape(-1, *kept.shape[2:])
     pieces = np.array_split(states, min(len(states), 1 + kept.nbytes // PIECE))
-    return np.concatenate([omega_of_means(piece, k) for piece in pieces]).reshape(*kept.shape[:2], -1)
+    return np.concatenate([omega_of_means(piece, flow) for piece in pieces]).reshape(*kept.shape[:2], -1)
 
 
 def _follow(
     ensemble: Ensemble,
-    law: Law,
+    flow: AbstractFlow,
     chosen: Horizon,
     ts: Float[np.ndarray, " T"],
     *,
@@ -171,13 +171,13 @@ def _follow(
 
     def solve(group: Int[np.ndarray, " size"]) -> tuple[Array, ...]:
         omega0 = ensemble.omega0[group]
-        clock = horizon(law, omega0, chosen.t_max)
+        clock = flow.horizon(omega0, chosen.t_max, C=K + 1, N=ensemble.N)
         numbers = map(np.float64, (*clock, rtol, atol))
-        return jax.block_until_ready(program(ensemble.X[group], np.int32(law.k), ts, *numbers))
+        return jax.block_until_ready(program(ensemble.X[group], index_of(flow.name), ts, *numbers))
 
     with threadpool_limits(1, user_api="blas"):
         for group, (kept, *stats) in zip(members, one_ahead(solve, members), strict=True):
-            omega[group] = np.swapaxes(_omega_of_kept(np.asarray(kept), int(law.k), level), 0, 1)
+            omega[group] = np.swapaxes(_omega_of_kept(np.asarray(kept), flow, level), 0, 1)
             steps[group], successful[group] = stats
             advance(len(np.unique(group)))
     return omega, steps, successful
@@ -197,13 +197,13 @@ def run_flow(
     """Integrate one flow of every start, and compare it with its law; `advance` is told how many more are integrated.
 
     Raises:
-        ValueError: as `horizon.horizon`.
+        ValueError: as `AbstractFlow.horizon`.
     """
-    law = Law(FLOWS[name], ensemble.omega0.shape[1] + 1, ensemble.N)
-    chosen = horizon(law, ensemble.omega0, t_max)
+    flow, sizes = FLOWS[name], {"C": ensemble.omega0.shape[1] + 1, "N": ensemble.N}
+    law, chosen = flow.law(**sizes), flow.horizon(ensemble.omega0, t_max, **sizes)
     ts = chosen.times(saves)
     options = {"level": level, "rtol": rtol, "atol": atol, "advance": advance}
-    omega, steps, successful = _follow(ensemble, law, chosen, ts, **options)
+    omega, steps, successful = _follow(ensemble, flow, chosen, ts, **options)
     growth = np.asarray(law.growth(ts[None, :, None], ensemble.omega0[:, None, :]))
     log_law = np.log(ensemble.omega0)[:, None, :] + growth
     with np.errstate(invalid="ignore", divide="ignore"):

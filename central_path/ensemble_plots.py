@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from central_path.plots import DPI, STYLE, Run, decades_only, read_runs
+from central_path.plots import DPI, STYLE, Curves, decades_only, read_runs
 
 BANDS = ((0.0, 1.0, 0.12), (0.05, 0.95, 0.25), (0.25, 0.75, 0.4))  # from, to, opacity
 BLUE, ORANGE = "#0072B2", "#D55E00"
@@ -21,7 +21,7 @@ def _band(axis: Axes, t: np.ndarray, values: np.ndarray, color: str, style: str,
     axis.plot(t, np.median(values, axis=0), color=color, linestyle=style, label=label)
 
 
-def _draw_flow(run: Run, above: Axes, below: Axes) -> None:
+def _draw_flow(run: Curves, above: Axes, below: Axes) -> None:
     later = slice(1, None) if run.arrays["t"][1] < 1e-2 * run.t[-1] else slice(None)  # a log axis has no 0
     t, omega = run.t[later], run.arrays["omega"][:, later]
     largest, smallest = omega.max(axis=2), omega.min(axis=2)

@@ -1,4 +1,4 @@
-"""One experiment: renormalize features, integrate the flows, hold each against the laws.
+"""One experiment: renormalize features, integrate the flows, compare each with the laws.
 
 The laws start from the omega(0) that is measured on the starting features; nothing else is shared between a flow and
 its law.
@@ -19,8 +19,7 @@ from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
 
 from central_path.compiler import COMPILER_OPTIONS
-from central_path.flows import FLOWS
-from central_path.horizon import horizon
+from central_path.flows import FLOWS, OneOf, index_of
 from central_path.laws import Law
 from central_path.manifold import inverse_root, retract
 from central_path.problem import (
@@ -33,7 +32,7 @@ from central_path.problem import (
 )
 from central_path.sharding import gather, place, replicated
 from central_path.snr import singular_values
-from central_path.solve import Clock, Trajectory, solve
+from central_path.solve import Clock, Solution, solve
 
 LARGEST_LOGARITHM = math.log(np.finfo(float).max)
 
@@ -84,7 +83,7 @@ def _renormalize(H: Float[Array, "P C N"]) -> tuple[Array, Array, Array]:
 
 def _integrate(
     X: Float[Array, "P C *N"],
-    k: Array,
+    index: Array,
     clock: tuple[Array, Array, Array],
     ts: Float[Array, " T"],
     rtol: Array,
@@ -93,19 +92,20 @@ def _integrate(
     N: int,
     level: str,
     meter: diffrax.AbstractProgressMeter,
-) -> Trajectory:
-    """One program for all flows: k, the clock's numbers, the times and the tolerances are traced."""
-    return solve(X, k, Clock(*clock), level=level, N=N, ts=ts, rtol=rtol, atol=atol, progress_meter=meter)
+) -> Solution:
+    """One program for all flows: the flow's index, the clock's numbers, the times and the tolerances are traced."""
+    return solve(X, OneOf(index), Clock(*clock), level=level, N=N, ts=ts, rtol=rtol, atol=atol, progress_meter=meter)
 
 
 @partial(jax.jit, static_argnames=("C", "N"))
 def _closed_forms(
     ts: Float[Array, " T"], omega0: Float[Array, " K"], *, C: int, N: int
-) -> tuple[Float[Array, "3 T K"], Float[Array, "2 T"]]:
-    """The three laws as log omega(t) from the same omega(0), and the asymptotes of the power laws (k = 0, 1)."""
-    laws = [Law(k, C, N) for k in FLOWS.values()]
-    log_omega = jnp.stack([jnp.log(omega0)[None, :] + law.growth(ts[:, None], omega0[None, :]) for law in laws])
-    return log_omega, jnp.stack([law.asymptote(ts) for law in laws if law.k < 2])
+) -> tuple[dict[str, Float[Array, "T K"]], dict[str, Float[Array, " T"]]]:
+    """By the flows' names the laws as log omega(t) from the same omega(0), and the asymptotes of the power laws."""
+    laws = {name: flow.law(C, N) for name, flow in FLOWS.items()}
+    start = jnp.log(omega0)[None, :]
+    log_omega = {name: start + law.growth(ts[:, None], omega0[None, :]) for name, law in laws.items()}
+    return log_omega, {name: law.asymptote(ts) for name, law in laws.items() if law.is_power_law}
 
 
 @dataclass(frozen=True)
@@ -147,13 +147,13 @@ def programs(
     """
     C = shape[1]
     whole = None if how is None else replicated(how)
-    scalar, k = (jax.ShapeDtypeStruct((), kind, sharding=whole) for kind in (float, np.int32))
+    scalar, index = (jax.ShapeDtypeStruct((), kind, sharding=whole) for kind in (float, np.int32))
     times = jax.ShapeDtypeStruct((saves,), float, sharding=whole)
     X = jax.ShapeDtypeStruct(shape, float, sharding=how)
     meter = diffrax.NoProgressMeter() if meter is None else meter
     clock = (scalar, scalar, scalar)
     program = jax.jit(_integrate, static_argnames=("N", "level", "meter"), out_shardings=whole)
-    integrate = program.lower(X, k, clock, times, scalar, scalar, N=N, level=level, meter=meter)
+    integrate = program.lower(X, index, clock, times, scalar, scalar, N=N, level=level, meter=meter)
     integrating = _compiling(integrate)  # the longest first
     if len(shape) == 3:
         _renormalize_program(C, N, shape[0], how)
@@ -200,10 +200,10 @@ def check_horizons(names: Iterable[str], begin: Start, t_max: float | None) -> N
     """Refuse a flow that has no horizon, before any is integrated.
 
     Raises:
-        ValueError: as `horizon.horizon`.
+        ValueError: as `AbstractFlow.horizon`.
     """
     for name in names:
-        horizon(Law(FLOWS[name], len(begin.omega0) + 1, begin.N), begin.omega0, t_max)
+        FLOWS[name].horizon(begin.omega0, t_max, C=len(begin.omega0) + 1, N=begin.N)
 
 
 def run_flow(
@@ -218,37 +218,35 @@ def run_flow(
     meter: diffrax.AbstractProgressMeter | None = None,
     how: NamedSharding | None = None,
 ) -> FlowResult:
-    """Integrate one flow at a level, to t_max or its default horizon, and compare it with the three laws.
+    """Integrate one flow at a level, to t_max or its default horizon, and compare it with the laws of all flows.
 
     Over the devices of a sharding, if there is one.
 
     Raises:
-        ValueError: as `horizon.horizon`.
+        ValueError: as `AbstractFlow.horizon`.
     """
-    k = FLOWS[name]
-    law = Law(k, begin.X.shape[1], begin.N)
-    t_max, scale, power = chosen = horizon(law, begin.omega0, t_max)
+    sizes = {"C": begin.X.shape[1], "N": begin.N}
+    t_max, scale, power = chosen = FLOWS[name].horizon(begin.omega0, t_max, **sizes)
     compiled = programs(begin.X.shape, begin.N, level, saves, meter, how)
     clock = np.float64(t_max), np.float64(scale), np.float64(power)
     X = begin.X if how is None else place(begin.X, how)
-    arguments = (X, np.int32(k), clock, chosen.times(saves), np.float64(rtol), np.float64(atol))
+    arguments = (X, index_of(name), clock, chosen.times(saves), np.float64(rtol), np.float64(atol))
     integrate = compiled.integrate.result()
     solution = interruptible(lambda: integrate(*arguments))
-    trajectory = jax.tree.map(lambda x: gather(x) if isinstance(x, jax.Array) else x, solution)
-    log_laws, asymptotes = map(np.asarray, compiled.closed_forms.result()(trajectory.ts, begin.omega0))
-    asymptote = asymptotes[k] if k < 2 else None
-    return _compare(name, law, t_max, trajectory, log_laws, asymptote)
+    solution = jax.tree.map(lambda x: gather(x) if isinstance(x, jax.Array) else x, solution)
+    closed_forms = jax.tree.map(np.asarray, compiled.closed_forms.result()(solution.ts, begin.omega0))
+    return _compare(name, FLOWS[name].law(**sizes), t_max, solution, *closed_forms)
 
 
 def _largest(errors: np.ndarray) -> float:
     return float(np.max(np.abs(errors))) if errors.size else math.nan
 
 
-def _why_stopped(trajectory: Trajectory, log_law: np.ndarray) -> str:
+def _why_stopped(solution: Solution, log_law: np.ndarray) -> str:
     """What kept a solve from its horizon, from the steps that it counted and from the law."""
     if np.max(log_law) > LARGEST_LOGARITHM:
         return "omega exceeds float64 before the horizon: give a shorter --t-max"
-    steps, rejected = (int(trajectory.stats[key]) for key in ("num_steps", "num_rejected_steps"))
+    steps, rejected = (int(solution.stats[key]) for key in ("num_steps", "num_rejected_steps"))
     if 2 * rejected > steps:
         return (
             f"{rejected} of {steps} steps had an error above --rtol and --atol, which rounding alone makes: raise them"
@@ -257,18 +255,22 @@ def _why_stopped(trajectory: Trajectory, log_law: np.ndarray) -> str:
 
 
 def _compare(
-    name: str, law: Law, t_max: float, trajectory: Trajectory, log_laws: np.ndarray, asymptote: np.ndarray | None
+    name: str,
+    law: Law,
+    t_max: float,
+    solution: Solution,
+    log_laws: dict[str, np.ndarray],
+    asymptotes: dict[str, np.ndarray],
 ) -> FlowResult:
-    ts = np.asarray(trajectory.ts)
-    ys = {key: np.asarray(value) for key, value in trajectory.ys.items()}
+    ts = np.asarray(solution.ts)
+    ys = {key: np.asarray(value) for key, value in solution.ys.items()}
     reached = np.all(np.isfinite(ys["omega"]) & (ys["omega"] > 0), axis=1)
-    own = list(FLOWS).index(name)
-    failed = diffrax.RESULTS[trajectory.result] != "" or not reached.all()
-    why = _why_stopped(trajectory, log_laws[own]) if failed else ""
-    ts, log_laws, ys = ts[reached], log_laws[:, reached], {key: value[reached] for key, value in ys.items()}
-    deviation = np.log(ys["omega"]) - log_laws
+    failed = diffrax.RESULTS[solution.result] != "" or not reached.all()
+    why = _why_stopped(solution, log_laws[name]) if failed else ""
+    ts, ys = ts[reached], {key: value[reached] for key, value in ys.items()}
+    apart = {other: np.log(ys["omega"]) - log_law[reached] for other, log_law in log_laws.items()}
     with np.errstate(over="ignore"):
-        omega_law = np.exp(log_laws[own])  # infinite beyond float64
+        omega_law = np.exp(log_laws[name][reached])  # infinite beyond float64
     message = f"stopped after t = {ts[-1] if len(ts) else 0.0:.3g}: {why}" if failed else "successful"
     return FlowResult(
         name=name,
@@ -277,9 +279,9 @@ def _compare(
         ts=ts,
         ys=ys,
         omega_law=omega_law,
-        max_relative_error=_largest(np.expm1(deviation[own])),
-        error_against={other: _largest(deviation[i]) for i, other in enumerate(FLOWS) if other != name},
-        steps=int(trajectory.stats["num_accepted_steps"]),
+        max_relative_error=_largest(np.expm1(apart[name])),
+        error_against={other: _largest(deviation) for other, deviation in apart.items() if other != name},
+        steps=int(solution.stats["num_accepted_steps"]),
         result=message,
-        asymptote=None if asymptote is None else asymptote[reached],
+        asymptote=asymptotes[name][reached] if name in asymptotes else None,
     )

@@ -215,6 +215,11 @@ class Law(eqx.Module):
         return 1 / self._power
 
     @property
+    def is_power_law(self) -> bool:
+        """Whether omega grows as a power of t (k < 2) and all omega_j approach each other, or exponentially (k = 2)."""
+        return bool(self.k < 2)
+
+    @property
     def _power(self) -> float | Float[Array, ""]:
         message = f"Need k < 2 for a power law, got k = {self.k}: at 2 growth is exponential, at the rate 1/(C^2 N)."
         if isinstance(self.k, (int, float)):

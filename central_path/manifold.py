@@ -55,12 +55,19 @@ def lyapunov(Sigma: Float[Array, "P P"], R: Float[Array, "P P"]) -> Float[Array,
     return jax.lax.cond(jnp.sum(Delta**2) < jnp.finfo(Sigma.dtype).eps, near_identity, anywhere)
 
 
+def normal_matrix(
+    Sigma_W: Float[Array, "P P"], E: Float[Array, "P C N"], Z: Float[Array, "P C N"]
+) -> Float[Array, "P P"]:
+    """The S of both projections: S Sigma_W + Sigma_W S = 2 sym(E Z^T)/(CN), for deviations E of covariance Sigma_W."""
+    return lyapunov(Sigma_W, sym(cross(E, Z)) / (E.shape[1] * E.shape[2]))
+
+
 def projection(
     X: Float[Array, "P C N"], Z: Float[Array, "P C N"], oblique: bool | Bool[Array, ""]
 ) -> Float[Array, "P C N"]:
     """Z - S E, or Z - S X if oblique (which may be traced)."""
-    E, n = deviations(X), X.shape[1] * X.shape[2]
-    S = lyapunov(covariance(E), sym(cross(E, Z)) / n)
+    E = deviations(X)
+    S = normal_matrix(covariance(E), E, Z)
     return Z - _left_multiply(S, jnp.where(oblique, X, E))
 
 

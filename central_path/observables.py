@@ -9,27 +9,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from central_path.aligned import Features
 from central_path.collapse import ncc_mismatch, of_moments
-from central_path.flows import Exponent, within_covariance_of_means
+from central_path.flows import AbstractFlow, AbstractMotion, Features
 from central_path.loss import central_path_classifier, spectral_losses
 from central_path.problem import Moments, covariance, deviations
 from central_path.snr import singular_values_of_contrasts
 
 
-def of_spectrum(omega: Float[Array, " K"], k: Exponent, R: None = None) -> dict[str, Array]:
+def of_spectrum(omega: Float[Array, " K"], flow: AbstractMotion | None = None, R: None = None) -> dict[str, Array]:
     """omega, the three losses of Lemma 1, and NC1 = sum 1/omega_j^2.
 
     That NC1 is exact in all three flows, where the range of Mbar is Sigma_W-invariant.
     """
-    del k, R
+    del flow, R
     loss, loss_nc1, loss_nc23 = spectral_losses(omega, C=len(omega) + 1)
     return {"omega": omega, "loss": loss, "loss_nc1": loss_nc1, "loss_nc23": loss_nc23, "nc1": jnp.sum(omega**-2.0)}
 
 
 def _of_moments(m: Moments, omega: Float[Array, " K"]) -> tuple[dict[str, Array], tuple[Array, Array]]:
     W, b = central_path_classifier(m.M, m.Sigma_W)
-    observed = {**of_spectrum(omega, 0), **of_moments(W, m), "global_mean": jnp.max(jnp.abs(m.mu_G))}
+    observed = {**of_spectrum(omega), **of_moments(W, m), "global_mean": jnp.max(jnp.abs(m.mu_G))}
     return observed, (W, b)
 
 
@@ -39,44 +38,42 @@ def omega_of_contrasts(B: Float[Array, "r K"], Sigma_W: Float[Array, "r r"]) -> 
     return singular_values_of_contrasts(jax.scipy.linalg.solve_triangular(L, B, lower=True))
 
 
-def of_means(B: Float[Array, "K K"], k: Exponent, R: Float[Array, "C C"]) -> dict[str, Array]:
+def of_means(B: Float[Array, "K K"], flow: AbstractMotion, R: Float[Array, "C C"]) -> dict[str, Array]:
     """All but drift and ncc_mismatch."""
     C = len(R)
     M = B @ R[:, : C - 1].T
-    Sigma_W = within_covariance_of_means(M, k)
+    Sigma_W = flow.within_covariance_of_means(M)
     return _of_moments(Moments(M, Sigma_W, jnp.full(C, 1 / C, M.dtype)), omega_of_contrasts(B, Sigma_W))[0]
 
 
-def of_features(state: Features, k: Exponent, R: Float[Array, "C C"]) -> dict[str, Array]:
-    """Everything; drift is the largest entry of |Sigma_W - I|, for k = 2 of |Sigma_T - I|, in aligned coordinates."""
+def of_features(state: Features, flow: AbstractMotion, R: Float[Array, "C C"]) -> dict[str, Array]:
+    """Everything; drift is the largest entry of |Sigma - I|, Sigma the covariance that the flow conserves."""
     B, E = state
     C = len(R)
     m = Moments(B @ R.T, covariance(deviations(E)), jnp.full(C, 1 / C, B.dtype))
     observed, (W, b) = _of_moments(m, omega_of_contrasts(B[:, : C - 1], m.Sigma_W))
-    conserved = jnp.where(k == 2, m.Sigma_T, m.Sigma_W)
     mismatch_of_class = jax.vmap(lambda mu, e: ncc_mismatch(W, b, m.M, (mu[:, None] + e).T), in_axes=1)
     return observed | {
         "ncc_mismatch": jnp.mean(mismatch_of_class(m.M, E)),  # classes are of one size
-        "drift": jnp.max(jnp.abs(conserved - jnp.eye(len(B), dtype=B.dtype))),
+        "drift": jnp.max(jnp.abs(flow.conserved(m) - jnp.eye(len(B), dtype=B.dtype))),
     }
 
 
 OBSERVE = {"features": of_features, "means": of_means, "spectrum": of_spectrum}
 
 
-def omega_of_features(state: Features, k: Exponent) -> Float[Array, " K"]:
+def omega_of_features(state: Features) -> Float[Array, " K"]:
     """The omega of the level `features`."""
-    del k
     return omega_of_contrasts(state.B[:, :-1], covariance(deviations(state.E)))
 
 
-def omega_of_means(B: Float[np.ndarray, "*many K K"], k: int) -> Float[np.ndarray, "*many K"]:
-    """The omega of the level `means`: singular values s of B, for k = 2, where Sigma_T = I, s/(1 - s^2/C)^(1/2).
+def omega_of_means(B: Float[np.ndarray, "*many K K"], flow: AbstractFlow) -> Float[np.ndarray, "*many K"]:
+    """The omega of the level `means`: singular values s of B, over the root of `within_variance` of s.
 
-    NaN for means that are not finite, or for k = 2 off the sphere.
+    NaN for means that are not finite, or where that variance is negative.
     """
     C = B.shape[-1] + 1
     finite = np.asarray(np.isfinite(B).all(axis=(-2, -1)))
     s = singular_values_of_contrasts(np.where(finite[..., None, None], B, 0.0))
     with np.errstate(invalid="ignore"):
-        return np.where(finite[..., None], s / np.sqrt(1 - s**2 / C) if k == 2 else s, np.nan)
+        return np.where(finite[..., None], s / np.sqrt(flow.within_variance(s, C=C)), np.nan)

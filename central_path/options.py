@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-FLOW_NAMES = ("riemannian", "renormalized", "unnormalized")
-LEVEL_NAMES = ("features", "means", "spectrum")
+from central_path.names import FLOW_NAMES, LEVEL_NAMES
+
 PROGRAM = "python -m central_path.simulate"
 ALL_DEVICES = 0
 WIDEST = 120  # columns of a help text

@@ -61,7 +61,7 @@ COLLAPSE = (
 )
 
 
-class Run(NamedTuple):
+class Curves(NamedTuple):
     """The arrays of one flow, by their keys in trajectory.npz without the flow's name."""
 
     name: str
@@ -78,12 +78,12 @@ class Run(NamedTuple):
         return "asymptote" in self.arrays
 
 
-def read_runs(path: Path) -> list[Run]:
+def read_runs(path: Path) -> list[Curves]:
     """Flows of a trajectory.npz, in the order in which they were written."""
     with np.load(path) as archive:
         names = dict.fromkeys(key.split("/")[0] for key in archive.files if "/" in key)
         return [
-            Run(name, {key.split("/")[1]: archive[key] for key in archive.files if key.startswith(f"{name}/")})
+            Curves(name, {key.split("/")[1]: archive[key] for key in archive.files if key.startswith(f"{name}/")})
             for name in names
         ]
 
@@ -91,7 +91,7 @@ def read_runs(path: Path) -> list[Run]:
 PANEL, LEFT, RIGHT, BETWEEN, TOP, BOTTOM = (3.5, 2.6), 0.8, 0.2, 0.5, 0.3, 0.5  # inches
 
 
-def _axes(runs: list[Run], ylabel: str, *, below: float = 0.0) -> tuple[Figure, list[Axes]]:
+def _axes(runs: list[Curves], ylabel: str, *, below: float = 0.0) -> tuple[Figure, list[Axes]]:
     """One panel a flow, with room for a legend below; fixed margins, since a layout engine draws everything twice."""
     n, (wide, high) = len(runs), PANEL
     W, H = LEFT + n * wide + (n - 1) * BETWEEN + RIGHT, TOP + high + BOTTOM + below
@@ -120,7 +120,7 @@ def decades_only(axes: list[Axes]) -> None:
             scale.set_major_locator(FixedLocator([10.0 ** round(x) for x in np.linspace(first, last, 5)]))
 
 
-def draw_omega(runs: list[Run]) -> Figure:
+def draw_omega(runs: list[Curves]) -> Figure:
     """Every omega_j(t): simulated (coloured), its own law (dashed, on top), and the law's asymptote (dotted)."""
     figure, axes = _axes(runs, r"singular values $\omega_j$ of the SNR matrix")
     for axis, run in zip(axes, runs, strict=True):
@@ -157,7 +157,7 @@ def draw_omega(runs: list[Run]) -> Figure:
     return figure
 
 
-def _draw_lines(runs: list[Run], lines: tuple[Line, ...], ylabel: str) -> Figure:
+def _draw_lines(runs: list[Curves], lines: tuple[Line, ...], ylabel: str) -> Figure:
     columns = min(len(runs) + 1, 3)
     present = [line for line in lines if any(line.key in run.arrays for run in runs)]
     figure, axes = _axes(runs, ylabel, below=0.08 + 0.2 * -(-len(present) // columns))
@@ -174,12 +174,12 @@ def _draw_lines(runs: list[Run], lines: tuple[Line, ...], ylabel: str) -> Figure
     return figure
 
 
-def draw_loss(runs: list[Run]) -> Figure:
+def draw_loss(runs: list[Curves]) -> Figure:
     """The loss on the central path and its two parts (Theorem 2)."""
     return _draw_lines(runs, LOSSES, "loss (half the squared error, summed over classes)")
 
 
-def draw_collapse(runs: list[Run]) -> Figure:
+def draw_collapse(runs: list[Curves]) -> Figure:
     """NC1-NC4 of the flow's own features; zeros are left out."""
     return _draw_lines(runs, COLLAPSE, "distance from collapse (no units)")
 
@@ -187,7 +187,7 @@ def draw_collapse(runs: list[Run]) -> Figure:
 DRAW = {"omega.png": draw_omega, "loss.png": draw_loss, "collapse.png": draw_collapse}
 
 
-def styled(runs: list[Run], name: str) -> Figure:
+def styled(runs: list[Curves], name: str) -> Figure:
     """One of the figures, by its file name, in the house's style."""
     with matplotlib.rc_context(STYLE):
         return DRAW[name](runs)
@@ -210,7 +210,7 @@ def warm_up() -> None:
     """Draw every decade's label into memory: fonts and formulas are cached when the real figures come."""
     decades = 10.0 ** np.arange(-9, 13)
     with matplotlib.rc_context(STYLE):
-        figure, axes = _axes([Run("", {"t": decades, "asymptote": decades})], LOSSES[0].label)
+        figure, axes = _axes([Curves("", {"t": decades, "asymptote": decades})], LOSSES[0].label)
         axes[0].plot(decades, decades, label=COLLAPSE[0].label)
         axes[0].set_xticks(decades)
         axes[0].legend(loc="upper left")

@@ -1,4 +1,4 @@
-"""What a run says: `summary.json`, `trajectory.npz` and the closing table."""
+"""What a run reports: `summary.json`, `trajectory.npz` and the closing table."""
 
 import platform
 from fractions import Fraction
@@ -33,7 +33,7 @@ def versions() -> dict[str, str]:
 
 def flow_summary(flow: FlowResult, *, tolerance: float) -> dict[str, Any]:
     """`flows.<name>` of summary.json. The growth exponent of a flow that grows exponentially does not exist."""
-    power_law = flow.law.k != 2
+    power_law = flow.law.is_power_law
     extreme = {
         key: float(np.max(flow.ys[key])) if key in flow.ys and len(flow.ts) else None
         for key in ("drift", "global_mean")
@@ -95,5 +95,5 @@ def table(flows: dict[str, dict[str, Any]], *, C: int, N: int) -> str:
         cross.append(
             [name, *(_number(flow["error_against"].get(law, flow["max_relative_error"]), ".1e") for law in laws)]
         )
-    notes = "*  fitted on the last decade / the law's there / the law's limit    ** of every omega_j(t), relative"
+    notes = "*  fitted over the last decade of t / predicted there / asymptotic    ** of every omega_j(t), relative"
     return "\n".join([*aligned(rows), notes, "", "largest |log omega - log law|:", *aligned(cross)])

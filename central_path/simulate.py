@@ -20,7 +20,8 @@ import numpy as np
 
 from central_path import records
 from central_path.inputs import Given, GivenMeans, read_input
-from central_path.options import LEVEL_NAMES, PROGRAM, parse
+from central_path.names import LEVEL_NAMES
+from central_path.options import PROGRAM, parse
 from central_path.painter import FIGURE_NAMES, Painter, painter
 from central_path.program import (
     answer,
@@ -45,13 +46,11 @@ LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress
 def warn_of_rounding(args: argparse.Namespace, begin: "Start") -> None:
     """Say on stderr where float64 has not the digits for the tolerance, before a flow is integrated."""
     from central_path.flows import FLOWS
-    from central_path.horizon import horizon, rounding
-    from central_path.laws import Law
 
     for name in args.flow:
-        law = Law(FLOWS[name], len(begin.omega0) + 1, begin.N)
-        t_max = horizon(law, begin.omega0, args.t_max).t_max
-        left = {level: rounding(law, begin.omega0, t_max, level=level) for level in LEVEL_NAMES}
+        flow, sizes = FLOWS[name], {"C": len(begin.omega0) + 1, "N": begin.N}
+        t_max = flow.horizon(begin.omega0, args.t_max, **sizes).t_max
+        left = {level: flow.rounding(begin.omega0, t_max, level=level, **sizes) for level in LEVEL_NAMES}
         if left[args.level] > args.tolerance:
             better = [level for level in LEVEL_NAMES if left[level] <= args.tolerance]
             remedy = f"give --level {better[0]}" if better else "the start itself is known no better"

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from central_path.aligned import field, relative_error, start
-from central_path.flows import Exponent
+from central_path.flows import AbstractMotion
 from central_path.observables import OBSERVE
 from central_path.problem import require_float64
 
@@ -97,7 +97,7 @@ def root_mean_square(state: Any, error: Any, args: Any, rtol: Any, atol: Any) ->
     return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in leaves) / sum(leaf.size for leaf in leaves))
 
 
-class Trajectory(eqx.Module):
+class Solution(eqx.Module):
     """What was seen along a flow, under diffrax's names.
 
     `ts` (T,) are the times, `ys` a dictionary of observables with leading axis T, `stats` counts steps, `result` says
@@ -122,7 +122,7 @@ def integrate(
     atol: float | Float[Array, ""],
     measure: Measure = root_mean_square,
     progress_meter: diffrax.AbstractProgressMeter | None = None,
-) -> Trajectory:
+) -> Solution:
     """Integrate d state/dt = vector_field(state, args), observing observe(state, args) at times ts from 0 to t_max.
 
     By Dormand & Prince's method of order 8, with step sizes that keep a step's error, as `measure` has it from the
@@ -161,12 +161,12 @@ def integrate(
         progress_meter=diffrax.NoProgressMeter() if progress_meter is None else progress_meter,
         throw=False,
     )
-    return Trajectory(ts, cast(dict[str, Array], solution.ys), solution.stats, solution.result)
+    return Solution(ts, cast(dict[str, Array], solution.ys), solution.stats, solution.result)
 
 
 def solve(
     X: Float[Array, "P C *N"],
-    k: Exponent,
+    flow: AbstractMotion,
     clock: Clock,
     *,
     level: str,
@@ -175,21 +175,21 @@ def solve(
     rtol: float | Float[Array, ""],
     atol: float | Float[Array, ""],
     progress_meter: diffrax.AbstractProgressMeter | None = None,
-) -> Trajectory:
-    """Integrate flow k from renormalized features X, or their class means, with the level's observables.
+) -> Solution:
+    """Integrate a flow from renormalized features X, or their class means, with the level's observables.
 
-    By `integrate`, in the coordinates of `aligned`, where rtol and atol are of every omega. k, the clock, the times and
-    the tolerances may be traced, so one compiled program runs all flows.
+    By `integrate`, in the coordinates of `aligned`, where rtol and atol are of every omega. The clock, the times and
+    the tolerances may be traced, and with `OneOf` the flow, so that one compiled program runs all flows.
 
     Raises:
         ValueError: for an unknown level, `features` from class means, or without float64.
     """
     require_float64()
-    state, R = start(X, k, level)
+    state, R = start(X, flow, level)
     return integrate(
         lambda state, args: field(state, args[0], level=level, N=N),
         state,
-        (k, R),
+        (flow, R),
         clock,
         observe=lambda state, args: OBSERVE[level](state, *args),
         ts=ts,

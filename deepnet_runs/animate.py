@@ -111,11 +111,9 @@ def network(epochs: Sequence[tuple[int, Path]], classes: Sequence[int], *, balan
 def theory(begin: "Plane", flow: str, frames: int) -> "tuple[Float[np.ndarray, ' T'], list[Plane]]":
     """Times of the flow, from 0 to its horizon, and the three classes then."""
     from central_path.flows import FLOWS
-    from central_path.horizon import horizon
-    from central_path.laws import Law
 
-    law = Law(FLOWS[flow], 3, begin.deviations.shape[2])
-    times = horizon(law, begin.omega).times(frames)
+    N = begin.deviations.shape[2]
+    law, times = FLOWS[flow].law(3, N), FLOWS[flow].horizon(begin.omega, C=3, N=N).times(frames)
     omega = np.asarray(law.omega(times[:, None], begin.omega[None, :]))
     return times, [begin.at(now) for now in omega]
 

@@ -9,7 +9,8 @@ from central_path import aligned, flows, manifold, observables, problem
 
 C, N, P = 4, 6, 5
 ROUNDING = 1e-12
-FLOWS = flows.FLOWS.items()
+FLOWS = pytest.mark.parametrize("flow", flows.FLOWS.values(), ids=list(flows.FLOWS))
+ON_MANIFOLD, PLAIN = flows.FLOWS["riemannian"], flows.FLOWS["unnormalized"]
 TOLERANCE = 1e-10
 
 start = jax.jit(aligned.start, static_argnames="level")
@@ -23,7 +24,7 @@ def directions(X):
 
 
 def to_aligned(X, U, R):
-    return aligned.Features(U.T @ problem.class_means(X) @ R, jnp.tensordot(U.T, problem.deviations(X), axes=1))
+    return flows.Features(U.T @ problem.class_means(X) @ R, jnp.tensordot(U.T, problem.deviations(X), axes=1))
 
 
 def from_aligned(state, U, R):
@@ -38,59 +39,66 @@ def off_the_manifold(seed):
 def test_the_start_is_all_of_the_features_in_orthonormal_coordinates(seed):
     X = manifold.random_point(C, N, P, seed=seed)
     U = directions(X)
-    state, R = start(X, 0, "features")
+    state, R = start(X, ON_MANIFOLD, "features")
     np.testing.assert_allclose(R.T @ R, np.eye(C), rtol=0, atol=ROUNDING)
     np.testing.assert_allclose(from_aligned(state, U, R), X, rtol=0, atol=ROUNDING)
     omega = np.linalg.svd(np.asarray(problem.class_means(X)), compute_uv=False)[: C - 1]
     np.testing.assert_allclose(state.B[: C - 1, : C - 1], np.diag(omega), rtol=0, atol=ROUNDING)
-    np.testing.assert_allclose(start(X, 0, "means")[0], state.B[: C - 1, : C - 1], rtol=0, atol=ROUNDING)
-    np.testing.assert_allclose(start(problem.class_means(X), 0, "means")[0], np.diag(omega), rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(start(X, ON_MANIFOLD, "means")[0], state.B[: C - 1, : C - 1], rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(
+        start(problem.class_means(X), ON_MANIFOLD, "means")[0], np.diag(omega), rtol=0, atol=ROUNDING
+    )
 
 
 def test_the_plain_flow_starts_from_identity_total_covariance_with_the_same_omega(seed):
     X = manifold.random_point(C, N, P, seed=seed)
-    state, _ = start(X, 2, "features")
+    state, _ = start(X, PLAIN, "features")
     total = problem.covariance(state.E) + state.B @ state.B.T / C
     np.testing.assert_allclose(total, np.eye(P), rtol=0, atol=ROUNDING)
-    omega = observables.omega_of_features(start(X, 0, "features")[0], 0)
-    np.testing.assert_allclose(observables.omega_of_features(state, 2), omega, rtol=1e-11)
-    np.testing.assert_allclose(observables.omega_of_means(np.asarray(start(X, 2, "means")[0]), 2), omega, rtol=1e-11)
+    omega = observables.omega_of_features(start(X, ON_MANIFOLD, "features")[0])
+    np.testing.assert_allclose(observables.omega_of_features(state), omega, rtol=1e-11)
+    np.testing.assert_allclose(
+        observables.omega_of_means(np.asarray(start(X, PLAIN, "means")[0]), PLAIN), omega, rtol=1e-11
+    )
 
 
-@pytest.mark.parametrize(("name", "k"), FLOWS)
+@FLOWS
 @pytest.mark.parametrize("place", ["on", "off"])
-def test_the_field_is_that_of_the_features(name, k, place, seed):
+def test_the_field_is_that_of_the_features(flow, place, seed):
     X = manifold.random_point(C, N, P, seed=seed) if place == "on" else off_the_manifold(seed)
     other = manifold.random_point(C, N, P, seed=seed + 100)  # the coordinates need not be of X itself
-    for U, R in ((directions(X), start(X, 0, "features")[1]), (directions(other), start(other, 0, "features")[1])):
-        found = from_aligned(features_field(to_aligned(X, U, R), k), U, R)
-        np.testing.assert_allclose(found, flows.features_field(X, k), rtol=0, atol=ROUNDING)
-        for wrong in {0, 1, 2} - {k}:  # planted: the fields of the other flows
-            assert np.abs(found - flows.features_field(X, wrong)).max() > 1e-4
+    for U, R in (
+        (directions(X), start(X, ON_MANIFOLD, "features")[1]),
+        (directions(other), start(other, ON_MANIFOLD, "features")[1]),
+    ):
+        found = from_aligned(features_field(to_aligned(X, U, R), flow), U, R)
+        np.testing.assert_allclose(found, flow.features_field(X), rtol=0, atol=ROUNDING)
+        for wrong in set(flows.FLOWS.values()) - {flow}:  # planted: the fields of the other flows
+            assert np.abs(found - wrong.features_field(X)).max() > 1e-4
 
 
-@pytest.mark.parametrize(("name", "k"), FLOWS)
+@FLOWS
 @pytest.mark.parametrize("level", flows.LEVELS)
-def test_a_step_that_is_kept_moves_no_omega_by_more_than_its_tolerance(level, name, k, seed):
+def test_a_step_that_is_kept_moves_no_omega_by_more_than_its_tolerance(level, flow, seed):
     """Random errors of the size that the measure allows, and a measure that allows too much."""
     X = manifold.random_point(C, N, P, seed=seed)
     SNR = np.asarray(problem.class_means(X))
     U, omega, Vt = np.linalg.svd(SNR, full_matrices=False)
     spread = omega * np.array([1e3, 1, 1e-3, 0])
     X = X + jnp.asarray((U * (spread - omega)[None, :]) @ Vt)[:, :, None]
-    state, _ = start(X, k, level)
+    state, _ = start(X, flow, level)
     rng = np.random.default_rng(seed)
     error = jax.tree.map(lambda x: jnp.asarray(rng.standard_normal(x.shape)) * jnp.maximum(jnp.abs(x), 1e-7), state)
     size = 1e-6
-    allowed = float(relative_error(state, error, k, size, 0.0, level=level))
+    allowed = float(relative_error(state, error, flow, size, 0.0, level=level))
     moved = jax.tree.map(lambda x, dx: x + dx / allowed, state, error)
 
     def measured(state):
         if level == "spectrum":
             return np.asarray(state)
         if level == "means":
-            return observables.omega_of_means(np.asarray(state), k)
-        return np.asarray(observables.omega_of_features(state, k))
+            return observables.omega_of_means(np.asarray(state), flow)
+        return np.asarray(observables.omega_of_features(state))
 
     change = np.abs(measured(moved) / measured(state) - 1).max()
     assert change < 2.5 * size  # of B, and of E, in the same direction at most
@@ -102,7 +110,7 @@ def test_atol_is_of_omega_of_order_1_and_of_nothing_smaller():
     omega = jnp.array([100.0, 1.0, 1e-3])
     for j, expected in enumerate((1e-8, 1e-10, 1e-13)):
         error = jnp.zeros(3).at[j].set(expected)
-        found = float(relative_error(omega, error, 0, 1e-10, 0.0, level="spectrum"))
+        found = float(relative_error(omega, error, ON_MANIFOLD, 1e-10, 0.0, level="spectrum"))
         assert found == pytest.approx(1, rel=1e-5)
-        found = float(relative_error(omega, error, 0, 0.0, 1e-10, level="spectrum"))
+        found = float(relative_error(omega, error, ON_MANIFOLD, 0.0, 1e-10, level="spectrum"))
         assert found == pytest.approx(100 if j == 0 else 1, rel=1e-2)

@@ -10,7 +10,7 @@ from refusal import refused
 
 from central_path import ensemble, experiment, inputs, simulate, solve
 from central_path.flows import FLOWS, LEVELS
-from central_path.horizon import time_to_ratio
+from central_path.flows.horizon import time_to_ratio
 from central_path.laws import Law
 
 C, N, P, K = 4, 6, 8, 5
@@ -84,7 +84,7 @@ def test_singular_values_are_taken_piece_by_piece(monkeypatch):
     whole = ensemble.run_flow("riemannian", gathered, level="means", **OPTIONS)
     sizes = []
     one_call = ensemble.omega_of_means
-    monkeypatch.setattr(ensemble, "omega_of_means", lambda M, k: [sizes.append(len(M)), one_call(M, k)][1])
+    monkeypatch.setattr(ensemble, "omega_of_means", lambda M, flow: [sizes.append(len(M)), one_call(M, flow)][1])
     monkeypatch.setattr(ensemble, "PIECE", 1000)
     in_pieces = ensemble.run_flow("riemannian", gathered, level="means", **OPTIONS)
     assert len(sizes) > 10

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from central_path.flows import FLOWS
-from central_path.horizon import default_t_max, horizon, time_to_ratio
+from central_path.flows.horizon import time_of_collapse, time_of_tenfold_growth, time_to_ratio
 from central_path.laws import Law
 
 OMEGA0 = np.array([7.0, 3.0, 0.4])
@@ -11,67 +11,69 @@ OMEGA0 = np.array([7.0, 3.0, 0.4])
 @pytest.mark.parametrize("name", ["riemannian", "renormalized"])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
 def test_default_horizon_brings_all_omega_within_one_percent_and_not_much_closer(name, scale):
-    law = Law(FLOWS[name], 4, 10)
-    omega = np.asarray(law.omega(default_t_max(law, scale * OMEGA0), scale * OMEGA0))
+    law = FLOWS[name].law(4, 10)
+    omega = np.asarray(law.omega(time_of_collapse(law, scale * OMEGA0), scale * OMEGA0))
     assert 1.0095 < omega.max() / omega.min() <= 1.01
 
 
 @pytest.mark.parametrize("name", ["riemannian", "renormalized"])
 @pytest.mark.parametrize("omega0", [np.array([3.0]), np.array([3.0, 2.99, 2.98])])
 def test_where_omegas_are_close_from_the_start_the_smallest_grows_tenfold(name, omega0):
-    law = Law(FLOWS[name], 4, 10)
-    omega = law.omega(default_t_max(law, omega0), omega0)
+    law = FLOWS[name].law(4, 10)
+    omega = law.omega(time_of_collapse(law, omega0), omega0)
     np.testing.assert_allclose(omega[-1] / omega0[-1], 10, rtol=1e-12)  # closed form against its inverse
 
 
 @pytest.mark.parametrize(("omega0", "largest"), [(OMEGA0, 70.0), (1e3 * OMEGA0, 2e4)])
 def test_unnormalized_grows_tenfold_but_not_beyond_2e4(omega0, largest):
-    law = Law(2, 4, 10)
-    np.testing.assert_allclose(law.omega(default_t_max(law, omega0), omega0)[0], largest, rtol=1e-12)
+    law = FLOWS["unnormalized"].law(4, 10)
+    np.testing.assert_allclose(law.omega(time_of_tenfold_growth(law, omega0), omega0)[0], largest, rtol=1e-12)
 
 
 def test_unnormalized_beyond_2e4_is_refused_unless_a_horizon_is_given():
-    law = Law(2, 4, 10)
+    flow = FLOWS["unnormalized"]
     with pytest.raises(ValueError, match="--t-max"):
-        default_t_max(law, 1e4 * OMEGA0)
-    assert horizon(law, 1e4 * OMEGA0, 5.0) == (5.0, 5.0, 1.0)
+        flow.horizon(1e4 * OMEGA0, C=4, N=10)
+    assert flow.horizon(1e4 * OMEGA0, 5.0, C=4, N=10) == (5.0, 5.0, 1.0)
 
 
 @pytest.mark.parametrize("name", ["riemannian", "renormalized"])
 def test_times_are_logarithmic_from_where_the_fastest_omega_has_grown_by_one_percent(name):
-    law = Law(FLOWS[name], 4, 10)
-    chosen = horizon(law, OMEGA0)
+    law = FLOWS[name].law(4, 10)
+    chosen = FLOWS[name].horizon(OMEGA0, C=4, N=10)
     ts = chosen.times(50)
     assert (len(ts), ts[0], ts[-1]) == (50, 0.0, chosen.t_max)
     np.testing.assert_allclose(np.diff(np.log(ts[1:])), np.log(ts[-1] / ts[1]) / 48, rtol=1e-9)
     assert 0.005 < np.asarray(law.growth(ts[1], OMEGA0)).max() < 0.0101
 
 
-@pytest.mark.parametrize("k", [0, 1, 2])
+@pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.parametrize("saves", [2, 3, 7])
 @pytest.mark.parametrize("t_max", [1e-9, 1.0, 1e12])
-def test_any_horizon_has_increasing_times_from_0_to_its_end(k, saves, t_max):
-    ts = horizon(Law(k, 4, 10), OMEGA0, t_max).times(saves)
+def test_any_horizon_has_increasing_times_from_0_to_its_end(name, saves, t_max):
+    ts = FLOWS[name].horizon(OMEGA0, t_max, C=4, N=10).times(saves)
     assert (len(ts), ts[0], ts[-1]) == (saves, 0.0, t_max)
     assert (np.diff(ts) > 0).all()
 
 
-@pytest.mark.parametrize("k", [0, 1, 2])
-def test_several_starts_share_the_longest_horizon_and_the_first_clock_or_what_float64_leaves(k):
-    law, omega0 = Law(k, 4, 10), np.stack([OMEGA0, 2 * OMEGA0, [5.0, 4.999, 4.998], 700 * OMEGA0])
-    each = [horizon(law, one) for one in omega0]
-    np.testing.assert_allclose(default_t_max(law, omega0), [one.t_max for one in each], rtol=1e-15)
-    shared = horizon(law, omega0)
-    assert shared.t_max == (min if k == 2 else max)(one.t_max for one in each)
+@pytest.mark.parametrize("name", FLOWS)
+def test_several_starts_share_the_longest_horizon_and_the_first_clock_or_what_float64_leaves(name):
+    flow, omega0 = FLOWS[name], np.stack([OMEGA0, 2 * OMEGA0, [5.0, 4.999, 4.998], 700 * OMEGA0])
+    law = flow.law(4, 10)
+    each = [flow.horizon(one, C=4, N=10) for one in omega0]
+    default = time_of_collapse if law.is_power_law else time_of_tenfold_growth
+    np.testing.assert_allclose(default(law, omega0), [one.t_max for one in each], rtol=1e-15)
+    shared = flow.horizon(omega0, C=4, N=10)
+    assert shared.t_max == (max if law.is_power_law else min)(one.t_max for one in each)
     assert shared.scale == min(one.scale for one in each)
     assert shared.power == each[0].power
-    assert horizon(law, omega0, 5.0).t_max == 5.0
+    assert flow.horizon(omega0, 5.0, C=4, N=10).t_max == 5.0
 
 
 @pytest.mark.parametrize("k", [0, 1])
 def test_the_smallest_omega_have_a_horizon_without_a_warning_and_the_largest_a_clear_refusal(k):
     law = Law(k, 2, 10)
-    assert np.isfinite(default_t_max(law, np.array([1e-80]))).all()
+    assert np.isfinite(time_of_collapse(law, np.array([1e-80]))).all()
     assert time_to_ratio(law, 1e-80, 1e-80, 1.01) == 0
     with pytest.raises(ValueError, match="give --t-max"):
-        default_t_max(Law(0, 3, 10), np.array([1e80, 1e79]))
+        time_of_collapse(Law(0, 3, 10), np.array([1e80, 1e79]))

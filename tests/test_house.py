@@ -18,6 +18,7 @@ PACKAGE = Path(central_path.__file__).parent
 ORDER = [  # data flows down this list: no module imports one that stands below it
     *(
         "starting",
+        "names",
         "options",
         "arrays",
         "snr",
@@ -33,14 +34,19 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
         "manifold",
         "growth",
         "laws",
+        "horizon",
         "flows",
+        "registry",
+        "riemannian",
+        "renormalized",
+        "unnormalized",
+        "flow",
         "aligned",
         "observables",
         "solve",
         "descent",
     ),
     *(
-        "horizon",
         "sharding",
         "compiler",
         "experiment",

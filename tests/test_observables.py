@@ -9,15 +9,15 @@ from central_path import aligned, experiment, flows, inputs, observables, proble
 C, N, P = 4, 6, 8
 
 
-@pytest.mark.parametrize("k", [0, 1, 2])
-def test_omega_of_means_is_that_of_their_snr_matrix(k):
+@pytest.mark.parametrize("flow", flows.FLOWS.values(), ids=list(flows.FLOWS))
+def test_omega_of_means_is_that_of_their_snr_matrix(flow):
     begun = [inputs.random_start(C, N, P, "means", seed=seed).start() for seed in range(3)]
-    B = np.stack([aligned.start(jnp.asarray(one.X), k, "means")[0] for one in begun])
-    omega = observables.omega_of_means(B[:, None], k)
+    B = np.stack([aligned.start(jnp.asarray(one.X), flow, "means")[0] for one in begun])
+    omega = observables.omega_of_means(B[:, None], flow)
     assert omega.shape == (3, 1, 3)
-    M = [flows.start(jnp.asarray(one.X), k, "means") for one in begun]
+    M = [flow.start(jnp.asarray(one.X), "means") for one in begun]
     for one, found in zip(M, omega[:, 0], strict=True):
-        Sigma_W = flows.within_covariance_of_means(jnp.asarray(one), k)
+        Sigma_W = flow.within_covariance_of_means(jnp.asarray(one))
         expected = np.asarray(
             problem.snr_singular_values(jnp.asarray(one), Sigma_W, problem.equal_priors(one.shape[1]))
         )
@@ -25,11 +25,12 @@ def test_omega_of_means_is_that_of_their_snr_matrix(k):
 
 
 def test_means_without_an_omega_have_nan_and_leave_the_others_alone():
+    on_manifold, on_sphere = flows.FLOWS["riemannian"], flows.FLOWS["unnormalized"]
     M = np.asarray(experiment.renormalize(np.random.default_rng(0).normal(size=(3, C, N)), eps=1e-16).X.mean(axis=2))
     B = M @ problem.contrasts(C)
-    omega = observables.omega_of_means(B, 0)
+    omega = observables.omega_of_means(B, on_manifold)
     bad = np.stack([B, np.full_like(B, np.inf), np.where(np.arange(C - 1) == 1, np.nan, B)])
-    np.testing.assert_array_equal(observables.omega_of_means(bad, 0), [omega, [np.nan] * 3, [np.nan] * 3])
-    beyond = B * 1.1 * np.sqrt(C) / omega[0]  # s > C^(1/2): off the sphere on which k = 2 lives
-    assert np.isnan(observables.omega_of_means(beyond, 2)[0])
-    assert np.isfinite(observables.omega_of_means(beyond, 2)[-1])
+    np.testing.assert_array_equal(observables.omega_of_means(bad, on_manifold), [omega, [np.nan] * 3, [np.nan] * 3])
+    beyond = B * 1.1 * np.sqrt(C) / omega[0]  # s > C^(1/2): off the sphere that the unnormalized flow keeps
+    assert np.isnan(observables.omega_of_means(beyond, on_sphere)[0])
+    assert np.isfinite(observables.omega_of_means(beyond, on_sphere)[-1])

@@ -11,7 +11,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from central_path import flows, options, simulate
+from central_path import flows, names, simulate
 
 SMALL = ["--C", "4", "--N", "6"]
 DIGITS = str(files("central_path") / "data" / "digits_resnet8_epoch0040.npz")
@@ -243,8 +243,8 @@ def test_a_kill_while_writing_leaves_whole_files_or_none(tmp_path, how):
 
 
 def test_options_name_the_flows_and_levels_of_the_mathematics():
-    assert tuple(flows.FLOWS) == options.FLOW_NAMES
-    assert flows.LEVELS == options.LEVEL_NAMES
+    assert tuple(flows.FLOWS) == names.FLOW_NAMES
+    assert flows.LEVELS == names.LEVEL_NAMES
 
 
 def test_help_says_how_the_default_horizon_is_chosen(capsys):

@@ -1,5 +1,7 @@
 """Trajectories: the levels agree with each other, every flow with its own law, and errors fall with the tolerance."""
 
+from functools import partial
+
 import diffrax
 import jax
 import jax.numpy as jnp
@@ -9,13 +11,17 @@ import pytest
 from central_path import flows, laws, loss, manifold, solve
 
 C, N, P, SAVES = 4, 8, 6, 20
-FLOWS = flows.FLOWS.items()
+FLOWS = pytest.mark.parametrize("name", flows.FLOWS)
 TOLERANCE = 1e-10  # of the solver at its steps
 BETWEEN_STEPS = 30 * TOLERANCE  # its interpolation there, at a few large steps of order 8
 GROWTH = 3.0  # of the largest omega
 
-integrate = jax.jit(solve.solve, static_argnames=("level", "N"))
-start = jax.jit(flows.start, static_argnames="level")
+
+@partial(jax.jit, static_argnames=("level", "N"))
+def integrate(X, index, clock, **options):
+    return solve.solve(X, flows.OneOf(index), clock, **options)
+
+
 growth = jax.jit(lambda k, t, omega0: laws.Law(k, C, N).growth(t[:, None], omega0[None, :]))
 
 
@@ -26,11 +32,11 @@ def X():
 
 @pytest.fixture(scope="module")
 def omega0(X):
-    return start(X, 0, "spectrum")
+    return flows.FLOWS["riemannian"].start(X, "spectrum")
 
 
-def horizon(k, omega0):
-    return float(laws.Law(k, C, N).elapsed(omega0[0], np.log(GROWTH)))
+def horizon(name, omega0):
+    return float(flows.FLOWS[name].law(C, N).elapsed(omega0[0], np.log(GROWTH)))
 
 
 @pytest.fixture(scope="module")
@@ -38,62 +44,63 @@ def run(X, omega0):
     """One trajectory for each level, flow and tolerance, by one compiled program for each level."""
     done = {}
 
-    def trajectory(level, k, tolerance=TOLERANCE):
-        if (level, k, tolerance) not in done:
-            t_max = horizon(k, omega0)
-            clock = solve.Clock(*map(jnp.asarray, (t_max, t_max / 8, 1.0 if k == 2 else 4.0 - 2 * k)))
+    def trajectory(level, name, tolerance=TOLERANCE):
+        if (level, name, tolerance) not in done:
+            t_max, law = horizon(name, omega0), flows.FLOWS[name].law(C, N)
+            clock = solve.Clock(*map(jnp.asarray, (t_max, t_max / 8, 1 / law.exponent if law.is_power_law else 1.0)))
             ts = jnp.linspace(0.0, t_max, SAVES)
             arguments = {"level": level, "N": N, "ts": ts, "rtol": tolerance, "atol": tolerance}
-            done[level, k, tolerance] = integrate(X, jnp.asarray(k), clock, **arguments)
-        return done[level, k, tolerance]
+            done[level, name, tolerance] = integrate(X, flows.index_of(name), clock, **arguments)
+        return done[level, name, tolerance]
 
     return trajectory
 
 
-def bound(k, omega0):
-    """On the error of omega, for k = 2 omega^2/C times that of the state: the means approach a sphere."""
-    return BETWEEN_STEPS * (max(1.0, float(GROWTH * omega0[0]) ** 2 / C) if k == 2 else 1.0)
+def bound(name, omega0):
+    """On the error of omega, unnormalized omega^2/C times that of the state: the means approach a sphere."""
+    return BETWEEN_STEPS * (max(1.0, float(GROWTH * omega0[0]) ** 2 / C) if name == "unnormalized" else 1.0)
 
 
-def error(trajectory, k, omega0):
-    """Largest relative error of omega against the law with exponent k."""
+def error(trajectory, name, omega0):
+    """Largest relative error of omega against the law of a flow."""
+    k = flows.FLOWS[name].law(C, N).k
     law = jnp.log(omega0)[None, :] + growth(jnp.asarray(float(k)), trajectory.ts, omega0)
     return float(jnp.max(jnp.abs(jnp.log(trajectory.ys["omega"]) - law)))
 
 
-@pytest.mark.parametrize(("name", "k"), FLOWS)
+@FLOWS
 @pytest.mark.parametrize("level", flows.LEVELS)
-def test_every_flow_follows_its_law_at_every_level_and_no_other(level, name, k, run, omega0):
-    trajectory = run(level, k)
+def test_every_flow_follows_its_law_at_every_level_and_no_other(level, name, run, omega0):
+    trajectory = run(level, name)
     assert trajectory.result == diffrax.RESULTS.successful
-    assert error(trajectory, k, omega0) < bound(k, omega0)
-    for other in {0, 1, 2} - {k}:  # planted: the laws of the other flows
+    assert error(trajectory, name, omega0) < bound(name, omega0)
+    for other in set(flows.FLOWS) - {name}:  # planted: the laws of the other flows
         assert error(trajectory, other, omega0) > 1e-2
     np.testing.assert_allclose(jnp.max(trajectory.ys["omega"][-1]), GROWTH * omega0[0], rtol=TOLERANCE)
 
 
-@pytest.mark.parametrize(("name", "k"), FLOWS)
-def test_the_levels_agree_in_everything_that_both_observe(name, k, run, omega0):
-    features, means, spectrum = (run(level, k) for level in flows.LEVELS)
+@FLOWS
+def test_the_levels_agree_in_everything_that_both_observe(name, run, omega0):
+    features, means, spectrum = (run(level, name) for level in flows.LEVELS)
     assert set(spectrum.ys) < set(means.ys) < set(features.ys)
     for coarse, fine in ((spectrum, means), (means, features)):
         np.testing.assert_array_equal(coarse.ts, fine.ts)
         for key, value in coarse.ys.items():
-            tolerance = 4 * bound(k, omega0)  # two errors, and nc1 goes as omega^-2
+            tolerance = 4 * bound(name, omega0)  # two errors, and nc1 goes as omega^-2
             np.testing.assert_allclose(fine.ys[key], value, rtol=tolerance, atol=TOLERANCE, err_msg=key)
 
 
-@pytest.mark.parametrize(("name", "k"), FLOWS)
-def test_the_manifold_and_the_global_mean_are_kept(name, k, run):
-    ys = run("features", k).ys
-    assert float(jnp.max(ys["drift"])) < (BETWEEN_STEPS if k == 2 else 1e-13)  # for k < 2 the deviations do not move
+@FLOWS
+def test_the_manifold_and_the_global_mean_are_kept(name, run):
+    ys = run("features", name).ys
+    assert float(jnp.max(ys["drift"])) < (BETWEEN_STEPS if name == "unnormalized" else 1e-13)  # else deviations stay
     assert float(jnp.max(ys["global_mean"])) < 1e-13
 
 
-@pytest.mark.parametrize(("name", "k"), FLOWS)
+@FLOWS
 @pytest.mark.parametrize("level", flows.LEVELS)
-def test_what_is_observed_are_the_losses_and_nc1_of_omega(level, name, k, run):
-    ys = run(level, k).ys
+def test_what_is_observed_are_the_losses_and_nc1_of_omega(level, name, run):
+    ys = run(level, name).ys
     expected = jax.vmap(lambda omega: jnp.stack(loss.spectral_losses(omega, C=C)))(ys["omega"])
     observed = jnp.stack([ys["loss"], ys["loss_nc1"], ys["loss_nc23"]], axis=1)
     np.testing.assert_allclose(observed, expected, rtol=1e-13)
@@ -105,19 +112,19 @@ def test_what_is_observed_are_the_losses_and_nc1_of_omega(level, name, k, run):
 @pytest.mark.parametrize("level", flows.LEVELS)
 def test_the_error_falls_with_the_tolerance(level, run, omega0):
     tolerances = (1e-8, 1e-10, 1e-12)  # looser ones are met by the first step alone
-    errors = [error(run(level, 1, tolerance), 1, omega0) for tolerance in tolerances]
+    errors = [error(run(level, "renormalized", tolerance), "renormalized", omega0) for tolerance in tolerances]
     order = np.polyfit(np.log(tolerances), np.log(errors), 1)[0]
     assert 0.7 < order < 1.3  # a controller by the error per step: the error is proportional to the tolerance
-    steps = [int(run(level, 1, tolerance).stats["num_accepted_steps"]) for tolerance in tolerances]
+    steps = [int(run(level, "renormalized", tolerance).stats["num_accepted_steps"]) for tolerance in tolerances]
     assert steps[0] < steps[1] < steps[2] < 2 * steps[1]  # order 8: 100 times finer takes 100^(1/8) = 1.8 times more
 
 
 def test_the_start_is_seen_at_time_0_and_the_horizon_at_the_end(run, omega0):
     for level in flows.LEVELS:
-        trajectory = run(level, 0)
+        trajectory = run(level, "riemannian")
         assert trajectory.ts.shape == (SAVES,)
         assert float(trajectory.ts[0]) == 0
-        np.testing.assert_allclose(trajectory.ts[-1], horizon(0, omega0), rtol=1e-14)
+        np.testing.assert_allclose(trajectory.ts[-1], horizon("riemannian", omega0), rtol=1e-14)
         np.testing.assert_allclose(trajectory.ys["omega"][0], omega0, rtol=1e-11)
 
 
@@ -141,7 +148,7 @@ def test_the_clock_runs_from_0_to_the_horizon_at_its_speed(scale, power):
 
 def test_the_clock_does_not_change_the_path(X, omega0):
     ends = []
-    t_max = horizon(1, omega0)
+    t_max = horizon("renormalized", omega0)
     for scale, power in ((1.0, 1.0), (t_max / 20, 3.0)):
         clock = solve.Clock(*map(jnp.asarray, (t_max, scale, power)))
         arguments = {
@@ -151,7 +158,7 @@ def test_the_clock_does_not_change_the_path(X, omega0):
             "rtol": TOLERANCE,
             "atol": TOLERANCE,
         }
-        ends.append(integrate(X, jnp.asarray(1), clock, **arguments).ys["omega"][-1])
+        ends.append(integrate(X, flows.index_of("renormalized"), clock, **arguments).ys["omega"][-1])
     np.testing.assert_allclose(ends[0], ends[1], rtol=TOLERANCE)
 
 
@@ -160,7 +167,7 @@ def test_unusable_arguments_are_refused(X):
 
     def call(level="spectrum"):
         ts = jnp.linspace(0.0, 1.0, SAVES)
-        return solve.solve(X, 0, clock, level=level, N=N, ts=ts, rtol=TOLERANCE, atol=TOLERANCE)
+        return solve.solve(X, flows.FLOWS["riemannian"], clock, level=level, N=N, ts=ts, rtol=TOLERANCE, atol=TOLERANCE)
 
     with pytest.raises(ValueError, match="Need a level among features, means, spectrum, got 'logits'"):
         call(level="logits")
@@ -171,7 +178,7 @@ def test_unusable_arguments_are_refused(X):
 def test_times_that_the_solver_did_not_reach_are_infinite_and_the_result_says_so(X):
     clock = solve.Clock(*map(jnp.asarray, (1e6, 1e6, 1.0)))  # 5000 e-folds: float64 ends at 709
     arguments = {"level": "spectrum", "N": N, "ts": jnp.linspace(0.0, 1e6, SAVES), "rtol": TOLERANCE, "atol": TOLERANCE}
-    trajectory = integrate(X, jnp.asarray(2), clock, **arguments)
+    trajectory = integrate(X, flows.index_of("unnormalized"), clock, **arguments)
     assert trajectory.result == diffrax.RESULTS.max_steps_reached
     reached = np.isfinite(trajectory.ys["omega"]).all(axis=1)
     assert reached[0]

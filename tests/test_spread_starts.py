@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 
 from central_path import aligned, experiment, flows, problem, solve
-from central_path.horizon import horizon, rounding
-from central_path.laws import Law
 
 spec = importlib.util.spec_from_file_location(
     "spread_starts", Path(__file__).parents[1] / "benchmarks" / "spread_starts.py"
@@ -74,22 +72,28 @@ def test_the_features_own_coordinates_fail_at_the_tolerances_that_small_omega_ne
     """Planted: the same solver on the same features, not aligned, with tolerances for 1e-10 of omega."""
     monkeypatch.setattr(solve, "MAX_STEPS", 400)  # twice what any of them takes in aligned coordinates
     begin = start(omega)
-    k = flows.FLOWS[name]
-    law = Law(k, C, N)
-    chosen = horizon(law, begin.omega0, t_max)
+    flow = flows.FLOWS[name]
+    law, chosen = flow.law(C, N), flow.horizon(begin.omega0, t_max, C=C, N=N)
     largest = float(law.omega(chosen.t_max, begin.omega0[0]))
-    amplified = max(1.0, largest**2 / C) if k == 2 else 1.0
+    amplified = max(1.0, largest**2 / C) if name == "unnormalized" else 1.0
     tolerance = max(1e-10 * min(1.0, omega[-1]) / amplified, 1e-15)
 
-    def omega_of(X, k):
-        return {"omega": problem.snr_singular_values(problem.class_means(X), problem.covariance(problem.deviations(X)))}
+    def omega_of(X, flow):
+        return {
+            "omega": problem.snr_singular_values(
+                problem.class_means(X), problem.covariance(problem.deviations(X)), problem.equal_priors(C)
+            )
+        }
 
     @jax.jit
     def integrate(X, ts):
-        begun = flows.start(X, k, "features")
+        begun = flow.start(X, "features")
         clock = solve.Clock(*map(jnp.asarray, chosen))
-        field = flows.features_field
-        return solve.integrate(field, begun, k, clock, observe=omega_of, ts=ts, rtol=tolerance, atol=tolerance)
+
+        def field(X, flow):
+            return flow.features_field(X)
+
+        return solve.integrate(field, begun, flow, clock, observe=omega_of, ts=ts, rtol=tolerance, atol=tolerance)
 
     ts = chosen.times(40)
     seen = integrate(begin.X, ts)
@@ -98,18 +102,24 @@ def test_the_features_own_coordinates_fail_at_the_tolerances_that_small_omega_ne
     assert seen.result != diffrax.RESULTS.successful or not error < 1e-6
 
 
+def forget_programs():
+    """Compiled ones and JAX's traces, which do not know what is patched."""
+    experiment.programs.cache_clear()
+    jax.clear_caches()
+
+
 def test_the_plain_flow_at_its_means_fails_where_errors_of_the_state_are_not_amplified(monkeypatch):
     name, begin = "unnormalized", start((1e3, 900, 800))
     sizes = aligned._sizes
 
-    def not_amplified(state, k, level):
-        b, e = sizes(state, k, level)
+    def not_amplified(state, flow, level):
+        b, e = sizes(state, flow, level)
         return b, jnp.ones_like(e)
 
     monkeypatch.setattr(aligned, "_sizes", not_amplified)  # planted: tolerances of the means, not of omega
-    experiment.programs.cache_clear()
+    forget_programs()
     result = experiment.run_flow(name, begin, level="means", **OPTIONS)
-    experiment.programs.cache_clear()
+    forget_programs()
     assert not result.agrees(1e-6)
 
 
@@ -123,14 +133,14 @@ def test_the_plain_flow_at_its_means_fails_where_errors_of_the_state_are_not_amp
 )
 def test_what_rounding_leaves_is_known_before_and_seen_after(name, level, omega, t_max, better, monkeypatch):
     monkeypatch.setattr(solve, "MAX_STEPS", 5000)
-    begin, law = start(omega), Law(flows.FLOWS[name], C, N)
-    end = horizon(law, begin.omega0, t_max).t_max
-    left = rounding(law, begin.omega0, end, level=level)
+    begin, flow = start(omega), flows.FLOWS[name]
+    end = flow.horizon(begin.omega0, t_max, C=C, N=N).t_max
+    left = flow.rounding(begin.omega0, end, level=level, C=C, N=N)
     assert left > 1e-6
     result = experiment.run_flow(name, begin, level=level, **(OPTIONS | {"t_max": t_max}))
     assert 1e-6 < result.max_relative_error < 30 * left
     if better:
-        assert rounding(law, begin.omega0, end, level=better) < 1e-6
+        assert flow.rounding(begin.omega0, end, level=better, C=C, N=N) < 1e-6
         assert experiment.run_flow(name, begin, level=better, **(OPTIONS | {"t_max": t_max})).agrees(1e-6)
 
 

@@ -13,7 +13,7 @@ import scipy.linalg
 from PIL import Image
 from refusal import refused
 
-from central_path import flows, laws, samples
+from central_path import flows, samples
 from deepnet_runs import animate, moving_picture, plane, records
 
 N = 30
@@ -64,9 +64,9 @@ def test_a_simplex_etf_lies_on_the_triangle_and_nothing_else_does():
 def test_the_flow_on_the_left_is_the_one_that_autodiff_and_runge_kutta_integrate_from_all_features(flow):
     features, labels = drawn_classes()
     begin = plane.project(features, labels, balance=False)
-    k, t, steps = flows.FLOWS[flow], 400.0, 100
+    t, steps = 400.0, 100
     X = jnp.asarray(begin_features(features, labels))
-    field = jax.jit(lambda X: flows.features_field(X, k))
+    field = jax.jit(flows.FLOWS[flow].features_field)
     h = t / steps
     for _ in range(steps):
         a = field(X)
@@ -75,10 +75,11 @@ def test_the_flow_on_the_left_is_the_one_that_autodiff_and_runge_kutta_integrate
         X = X + h / 6 * (a + 2 * b + 2 * c + field(X + h * c))
     ended = np.moveaxis(np.asarray(X), 0, 2).reshape(3 * N, -1)
     integrated = plane.project(ended, labels, balance=False)
-    closed = begin.at(np.asarray(laws.Law(k, 3, N).omega(t, begin.omega)))
+    closed = begin.at(np.asarray(flows.FLOWS[flow].law(3, N).omega(t, begin.omega)))
     np.testing.assert_allclose(closed.points, integrated.points, atol=1e-6)
     assert np.abs(closed.omega / begin.omega - 1).max() > 0.02  # it has moved
-    other = begin.at(np.asarray(laws.Law(1 - k, 3, N).omega(t, begin.omega)))  # planted: the other flow's law
+    another = next(name for name in animate.FLOWS if name != flow)
+    other = begin.at(np.asarray(flows.FLOWS[another].law(3, N).omega(t, begin.omega)))  # planted: the other flow's law
     assert np.abs(other.points - integrated.points).max() > 1e-4
 
 
