@@ -24,8 +24,8 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from central_path.flows import features_field
 from theory_checks import definitions, instances, joint, paths
+from theory_checks.by_exponent import features_field
 from theory_checks.joint import KAPPA, T_MAX
 from theory_checks.own_family import values
 from theory_checks.own_laws import on_path, sizes

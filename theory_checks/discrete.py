@@ -18,8 +18,8 @@ import numpy as np
 import optax
 
 from central_path.descent import descend
-from central_path.flows import start
 from theory_checks import instances, paths
+from theory_checks.by_exponent import start
 from theory_checks.own_family import values
 from theory_checks.own_laws import SOURCE, law_by_hand
 from theory_checks.registry import Draw, Finding, claim, identity

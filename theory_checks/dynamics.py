@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from central_path.flows import features_field, spectrum_field, start
 from theory_checks import compiled, definitions, instances
+from theory_checks.by_exponent import features_field, spectrum_field, start
 from theory_checks.paths import omega_of
 from theory_checks.registry import Draw, Finding, claim, identity, largest, refutation
 

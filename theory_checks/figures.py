@@ -44,7 +44,7 @@ def laws(seed: int) -> Figure:
         simulated = axis.plot(flow.ts, flow.ys["omega"], color=PALE, linewidth=5)
         simulated[0].set_label("integrated")
         for name, (color, style, text) in drawn.items():
-            omega = np.asarray(Law(FLOWS[name], C, N).omega(flow.ts[:, None], begin.omega0[None, :]))
+            omega = np.asarray(FLOWS[name].law(C, N).omega(flow.ts[:, None], begin.omega0[None, :]))
             axis.plot(flow.ts, omega, color=color, linestyle=style, linewidth=1.3)[0].set_label(text)
         axis.set(title=f"flow with {projection}", ylabel=r"$\omega_j$ (no units)", xlabel=TIME)
         axis.set(xscale="log", yscale="log", ylim=(0.5 * begin.omega0.min(), 1.5 * 2e6**0.5))

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from central_path.flows import features_field
 from central_path.problem import covariance, deviations
 from theory_checks import compiled, definitions, instances
+from theory_checks.by_exponent import features_field
 from theory_checks.paths import fitted_slope
 from theory_checks.registry import EPS, Draw, Finding, claim, identity, largest, refutation
 

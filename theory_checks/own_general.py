@@ -24,10 +24,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from central_path import collapse
-from central_path.flows import features_field
 from central_path.manifold import inverse_root
 from central_path.problem import class_means, contrasts, covariance, global_mean, moments
 from theory_checks import definitions, instances, paths
+from theory_checks.by_exponent import features_field
 from theory_checks.own_features import means
 from theory_checks.own_laws import SOURCE
 from theory_checks.paths import PATH_REASON, PATH_TOLERANCE

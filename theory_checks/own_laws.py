@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from central_path.flows import FLOWS
 from central_path.laws import Law
 from theory_checks import instances, paths
+from theory_checks.by_exponent import EXPONENTS
 from theory_checks.paths import PATH_REASON, PATH_TOLERANCE, Path
 from theory_checks.registry import Draw, Finding, claim, identity
 
@@ -109,7 +109,7 @@ def _package_law(path: Path, wrong: int) -> Iterator[Finding]:
 def law_of_the_renormalized_flow(draw: Draw) -> Iterator[Finding]:
     """Features integrated with the oblique projection, against the law by hand and the package's."""
     for H in starts(draw):
-        path = paths.follow(H, FLOWS["renormalized"])
+        path = paths.follow(H, EXPONENTS["renormalized"])
         size = max(1.0, float(np.max(clock(path))))
         a, b, fault = clock(path), elapsed_by_hand(1, path), elapsed_by_hand(0, path)
         yield on_path("C^2 N log w + (CN/2) w^2 = a + t", a, b, path, fault=fault, scale=size)
@@ -127,7 +127,7 @@ def law_of_the_renormalized_flow(draw: Draw) -> Iterator[Finding]:
 def law_of_the_unnormalized_flow(draw: Draw) -> Iterator[Finding]:
     """Features integrated without projection, against the exponential and the package's law."""
     for H in starts(draw):
-        path = paths.follow(H, FLOWS["unnormalized"])
+        path = paths.follow(H, EXPONENTS["unnormalized"])
         C, N = sizes(path)
         grown = np.log(path.omega / path.omega[:1])
         expected, wrong = (np.broadcast_to(path.ts[:, None] / rate, grown.shape) for rate in (C**2 * N, C * N))

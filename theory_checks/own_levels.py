@@ -17,10 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from central_path.flows import LEVELS, basis_of_span, field, start, within_covariance_of_means
+from central_path.flows import LEVELS, basis_of_span
 from central_path.loss import central_path_loss
 from central_path.problem import class_means, covariance, deviations
 from theory_checks import compiled, definitions, paths
+from theory_checks.by_exponent import field, start, within_covariance_of_means
 from theory_checks.own_laws import SOURCE, starts
 from theory_checks.registry import EPS, Draw, Finding, claim, identity
 

@@ -1,6 +1,6 @@
 """Paths of features along a flow: states, not only what the simulator observes.
 
-Every path starts from full features and moves by `central_path.flows.features_field`, autodiff gradient and projection,
+Every path starts from full features and moves by `AbstractMotion.features_field`, autodiff gradient and projection,
 which knows nothing of singular values or of the laws.
 """
 
@@ -11,11 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from central_path import solve
-from central_path.flows import features_field, start
-from central_path.horizon import horizon
 from central_path.laws import Law
 from central_path.manifold import retract
 from central_path.problem import class_means, covariance, deviations, equal_priors, snr_singular_values
+from theory_checks.by_exponent import features_field, horizon, start
 
 RTOL = 1e-11  # of the solver; a path of some tens of steps then keeps about 1e-9
 PATH_TOLERANCE = 1e-7  # what may remain of rtol after some tens of steps and an interpolation of lower order
@@ -76,7 +75,7 @@ def follow(
     omega0 = np.asarray(omega_of(X))
     if k == 2 and from_total:
         X = start(jnp.asarray(X), k, "features")
-    chosen = horizon(Law(k if clock_of is None else clock_of, H.shape[1], H.shape[2]), omega0, t_max)
+    chosen = horizon(k if clock_of is None else clock_of, omega0, t_max, C=H.shape[1], N=H.shape[2])
     clock = solve.Clock(*(np.float64(value) for value in chosen))
     found = _follow(X, np.int32(k), clock, chosen.times(saves))
     path = Path(np.asarray(found.ts), np.asarray(found.ys["X"]), np.asarray(found.ys["omega"]), k)

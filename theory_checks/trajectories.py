@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from central_path.flows import FLOWS
 from central_path.laws import Law
 from theory_checks import definitions, instances
+from theory_checks.by_exponent import EXPONENTS
 from theory_checks.paths import PATH_REASON, PATH_TOLERANCE, Path, fitted_slope, follow
 from theory_checks.registry import EPS, Draw, Finding, claim, identity, largest, refutation
 
@@ -50,7 +50,7 @@ def _distance(path: Path, law: Law) -> float:
 def proposition_2(draw: Draw) -> Iterator[Finding]:
     """Full features integrated, their singular values against the closed form, in omega and in t."""
     kwargs: dict[str, Any] = {"tolerance": PATH_TOLERANCE, "reason": PATH_REASON}
-    for path in _paths(draw, FLOWS["riemannian"]):
+    for path in _paths(draw, EXPONENTS["riemannian"]):
         _, _, C, N = path.X.shape
         predicted, elapsed, risen = map(np.asarray, _of_law(path.ts, path.omega, np.zeros((C, N))))
         wrong = np.asarray(Law(0, C + 1, N).omega(path.ts[:, None], path.omega[:1]))
