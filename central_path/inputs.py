@@ -3,7 +3,6 @@
 JAX is imported only when the start is made.
 """
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from central_path import records, samples
 if TYPE_CHECKING:
     from jax.sharding import NamedSharding
 
+    from central_path.config import SimulateConfig
     from central_path.experiment import Start
 
 MOST_FEATURES = 2**24  # entries (128 MiB) beyond which the levels that need none make no random features
@@ -166,14 +166,14 @@ def features_of_file(path: Path, *, balance: bool, restrict_rank: bool, seed: in
     return given
 
 
-def read_input(args: argparse.Namespace) -> Given | GivenMeans:
+def read_input(config: "SimulateConfig") -> Given | GivenMeans:
     """What the options ask to start from.
 
     Raises:
         ValueError: with what is wrong, the value and the remedy.
     """
-    if args.features is not None:
-        return features_of_file(args.features, balance=args.balance, restrict_rank=args.restrict_rank, seed=args.seed)
-    start = args.C, args.N, args.P, args.level
-    say_what_is_not_made(*start)
-    return random_start(*start, seed=args.seed)
+    if config.features is not None:
+        how = {"balance": config.balance, "restrict_rank": config.restrict_rank, "seed": config.seed}
+        return features_of_file(config.features, **how)
+    say_what_is_not_made(*config.sizes, config.level)
+    return random_start(*config.sizes, config.level, seed=config.seed)

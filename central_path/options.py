@@ -8,16 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from central_path.config import ALL_DEVICES, SAVES_OF_ENSEMBLE, SAVES_OF_ONE, SimulateConfig, flows_in_order
 from central_path.names import FLOW_NAMES, LEVEL_NAMES
 
 PROGRAM = "python -m central_path.simulate"
-ALL_DEVICES = 0
 WIDEST = 120  # columns of a help text
-SAVES_OF_ONE, ENSEMBLE_SAVES = 200, 50
 
 DESCRIPTION = """\
-Integrate renormalized gradient flow from full features and hold every singular value omega_j(t) of the SNR matrix
-against the closed form c1 log w + c2 w^2 + c3 w^4 = a + t."""
+Integrate renormalized gradient flow from full features and compare every singular value omega_j(t) of the SNR matrix
+with the closed form c1 log w + c2 w^2 + c3 w^4 = a + t."""
 
 EPILOG = """\
 horizon     By default each flow runs until its own law has brought the largest omega within 1 % of the smallest, so
@@ -152,29 +151,14 @@ def parser() -> Parser:
     return p
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Parsed options: conflicts refused, the default of P filled in, the flows in their order."""
+def parse(argv: list[str] | None) -> SimulateConfig:
+    """Parsed options: conflicts refused, the flows in their order, the default number of times filled in."""
     p = parser()
-    args = p.parse_args(argv)
-    if args.features is not None:
-        given = [f"--{name}" for name in ("C", "N", "P") if getattr(args, name) is not None]
-        if given:
-            p.error(f"--features brings its own sizes, got {', '.join(given)} too: leave them out")
-        if args.ensemble:
-            p.error(f"--ensemble {args.ensemble} takes random starts, got --features too: give --C and --N instead")
-    else:
-        if args.C is None or args.N is None:
-            p.error("need --C and --N for random features, or --features FILE.npz")
-        given = [flag for flag, on in (("--balance", args.balance), ("--restrict-rank", args.restrict_rank)) if on]
-        if given:
-            p.error(f"{' and '.join(given)} only with --features: random features are balanced and of full rank")
-        args.P = min(2 * args.C, args.C * (args.N - 1)) if args.P is None else args.P
-    args.devices = ALL_DEVICES if args.distributed else args.devices
-    if args.devices != 1 and (args.level != "features" or args.ensemble):
-        p.error("--devices and --distributed spread features: need --level features and no --ensemble")
-    if args.ensemble and args.seed + args.ensemble > 2**63:
-        p.error(f"need seeds below 2^63, got --seed {args.seed} and {args.ensemble} of them: give a lower --seed")
-    args.saves = args.saves or (ENSEMBLE_SAVES if args.ensemble else SAVES_OF_ONE)
-    chosen = args.flow or ["riemannian", "renormalized"]
-    args.flow = [name for name in FLOW_NAMES if name in chosen or "all" in chosen]
-    return args
+    given = vars(p.parse_args(argv))
+    given["flow"] = flows_in_order(given["flow"])
+    given["devices"] = ALL_DEVICES if given["distributed"] else given["devices"]
+    given["saves"] = given["saves"] or (SAVES_OF_ENSEMBLE if given["ensemble"] else SAVES_OF_ONE)
+    try:
+        return SimulateConfig(**given)
+    except ValueError as conflict:
+        p.error(str(conflict))

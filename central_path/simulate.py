@@ -1,4 +1,4 @@
-"""Simulate the central path: features to collapse, held against the closed form.
+"""Simulate the central path: features to collapse, compared with the closed form.
 
     python -m central_path.simulate --C 10 --N 50
     python -m central_path.simulate --features FILE.npz
@@ -10,7 +10,6 @@ starts from the same omega(0). Writes summary.json, trajectory.npz and three fig
 JAX is imported only when the options are known to be good and matplotlib is loading beside it.
 """
 
-import argparse
 import gc
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from central_path import records
+from central_path.config import SimulateConfig
 from central_path.inputs import Given, GivenMeans, read_input
 from central_path.names import LEVEL_NAMES
 from central_path.options import PROGRAM, parse
@@ -43,47 +43,46 @@ LONG_LINEAR_ALGEBRA = 1e5  # entries of the start beyond which LAPACK gains from
 LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress bar of its own
 
 
-def warn_of_rounding(args: argparse.Namespace, begin: "Start") -> None:
+def warn_of_rounding(config: SimulateConfig, begin: "Start") -> None:
     """Say on stderr where float64 has not the digits for the tolerance, before a flow is integrated."""
     from central_path.flows import FLOWS
 
-    for name in args.flow:
+    for name in config.flow:
         flow, sizes = FLOWS[name], {"C": len(begin.omega0) + 1, "N": begin.N}
-        t_max = flow.horizon(begin.omega0, args.t_max, **sizes).t_max
+        t_max = flow.horizon(begin.omega0, config.t_max, **sizes).t_max
         left = {level: flow.rounding(begin.omega0, t_max, level=level, **sizes) for level in LEVEL_NAMES}
-        if left[args.level] > args.tolerance:
-            better = [level for level in LEVEL_NAMES if left[level] <= args.tolerance]
+        if left[config.level] > config.tolerance:
+            better = [level for level in LEVEL_NAMES if left[level] <= config.tolerance]
             remedy = f"give --level {better[0]}" if better else "the start itself is known no better"
             print(
-                f"{name} at level {args.level}: float64 leaves a relative error of about {left[args.level]:.1g} of "
-                f"omega, and --tolerance is {args.tolerance:g}: {remedy}",
+                f"{name} at level {config.level}: float64 leaves a relative error of about {left[config.level]:.1g} of "
+                f"omega, and --tolerance is {config.tolerance:g}: {remedy}",
                 file=sys.stderr,
             )
 
 
-def progress_meter(args: argparse.Namespace, C: int, N: int, P: int) -> Any:
+def progress_meter(config: SimulateConfig, C: int, N: int, P: int) -> Any:
     """Diffrax's bar for a long solve on a terminal, else None.
 
     It is a host callback, and such a program is compiled anew each time, which long work does not notice.
     """
-    if args.quiet or not on_terminal() or args.level != "features" or P * P * C * N < LONG_WORK:
+    if config.quiet or not on_terminal() or config.level != "features" or P * P * C * N < LONG_WORK:
         return None
     import diffrax
 
     return diffrax.TqdmProgressMeter(refresh_steps=1)
 
 
-def integrate(args: argparse.Namespace, begin: "Start", meter: Any, how: Any) -> "list[FlowResult]":
+def integrate(config: SimulateConfig, begin: "Start", meter: Any, how: Any) -> "list[FlowResult]":
     """Integrate the flows asked for, with a progress bar on a terminal."""
     from tqdm import tqdm
 
     from central_path.experiment import run_flow
 
-    options = {key: getattr(args, key) for key in ("level", "t_max", "saves", "rtol", "atol")}
-    silent = args.quiet or not on_terminal() or meter is not None
-    flows = tqdm(args.flow, desc="flows", unit="flow", file=sys.stderr, leave=False, disable=silent)
+    silent = config.quiet or not on_terminal() or meter is not None
+    flows = tqdm(config.flow, desc="flows", unit="flow", file=sys.stderr, leave=False, disable=silent)
     with ticking(flows):
-        return [run_flow(name, begin, meter=meter, how=how, **options) for name in flows]
+        return [run_flow(name, begin, meter=meter, how=how, **config.integration) for name in flows]
 
 
 def spread_over(devices: int, C: int, N: int) -> Any:
@@ -101,7 +100,7 @@ def spread_over(devices: int, C: int, N: int) -> Any:
     return spread(C, N, devices or jax.device_count())
 
 
-def simulate(args: argparse.Namespace, given: Given | GivenMeans, paint: Painter | None) -> tuple[int, str]:
+def simulate(config: SimulateConfig, given: Given | GivenMeans, paint: Painter | None) -> tuple[int, str]:
     """Run and write; the exit code and the closing table. Of several processes the first alone writes.
 
     Raises:
@@ -110,59 +109,58 @@ def simulate(args: argparse.Namespace, given: Given | GivenMeans, paint: Painter
     """
     started = time.perf_counter()
     set_up_jax(blas_threads=None if given.values.size > LONG_LINEAR_ALGEBRA else 1)
-    if args.distributed:
+    if config.distributed:
         join_processes()
     from central_path import experiment, report
 
     C, N, P = given.sizes
-    meter = progress_meter(args, C, N, P)
-    how = spread_over(args.devices, C, N)
-    with shown("compiling", silent=args.quiet):
-        compiled = experiment.programs(given.values.shape, N, args.level, args.saves, meter, how)
+    meter = progress_meter(config, C, N, P)
+    how = spread_over(config.devices, C, N)
+    with shown("compiling", silent=config.quiet):
+        compiled = experiment.programs(given.values.shape, N, config.level, config.saves, meter, how)
         begin = given.start(how)
-    experiment.check_horizons(args.flow, begin, args.t_max)
-    warn_of_rounding(args, begin)
-    with shown("compiling", silent=args.quiet):
+    experiment.check_horizons(config.flow, begin, config.t_max)
+    warn_of_rounding(config, begin)
+    with shown("compiling", silent=config.quiet):
         compiled.integrate.result()
-    flows = integrate(args, begin, meter, how)
+    flows = integrate(config, begin, meter, how)
 
-    code = 0 if all(flow.agrees(args.tolerance) for flow in flows) else 1
-    if args.distributed and not is_first_process():
+    code = 0 if all(flow.agrees(config.tolerance) for flow in flows) else 1
+    if config.distributed and not is_first_process():
         return code, ""
     summary = {"C": C, "N": N, "P": P, "P_input": given.P_input, "rank": given.rank, "signal_lost": given.signal_lost}
     summary["start"] = given.kind
-    summary |= {key: getattr(args, key) for key in ("seed", "level", "rtol", "atol", "t_max", "tolerance", "saves")}
-    summary |= {"seconds": time.perf_counter() - started, "versions": report.versions()}
-    summary["flows"] = {flow.name: report.flow_summary(flow, tolerance=args.tolerance) for flow in flows}
+    summary |= config.recorded() | {"seconds": time.perf_counter() - started, "versions": report.versions()}
+    summary["flows"] = {flow.name: report.flow_summary(flow, tolerance=config.tolerance) for flow in flows}
     arrays: dict[str, Any] = {**given.arrays(begin)}
     for flow in flows:
         arrays |= report.flow_arrays(flow)
     stale = OF_MANY if paint else (*OF_MANY, *FIGURE_NAMES)
-    with records.staging(args.output, last="summary.json", stale=stale) as stage:
+    with records.staging(config.output, last="summary.json", stale=stale) as stage:
         np.savez(stage / "trajectory.npz", **arrays)
         if paint:
             paint.draw(stage)
         records.write_json(stage / "summary.json", summary)
     table = report.table(summary["flows"], C=C, N=N)
-    return code, f"{table}\n\nC = {C}, N = {N}, P = {P}, level {args.level}; results in {args.output}"
+    return code, f"{table}\n\nC = {C}, N = {N}, P = {P}, level {config.level}; results in {config.output}"
 
 
-def run(args: argparse.Namespace) -> tuple[int, str]:
+def run(config: SimulateConfig) -> tuple[int, str]:
     """One start or many; the exit code and the table."""
-    records.check_destination(args.output, ("summary.json", "trajectory.npz", *FIGURE_NAMES, *OF_MANY))
-    if args.ensemble:
-        code, table = simulate_many(args)
+    records.check_destination(config.output, ("summary.json", "trajectory.npz", *FIGURE_NAMES, *OF_MANY))
+    if config.ensemble:
+        code, table = simulate_many(config)
     else:
-        given = read_input(args)
-        with painter(not args.no_plots) as paint:
-            code, table = simulate(args, given, paint)
-    return code, "" if args.quiet else table
+        given = read_input(config)
+        with painter(not config.no_plots) as paint:
+            code, table = simulate(config, given, paint)
+    return code, "" if config.quiet else table
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    args = parse(argv)
-    return answer(PROGRAM, lambda: run(args), (ValueError, OSError, MemoryError, RuntimeError))
+    config = parse(argv)
+    return answer(PROGRAM, lambda: run(config), (ValueError, OSError, MemoryError, RuntimeError))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 Writes summary.json (quantiles over the starts), ensemble.npz (omega of every start at every time) and ensemble.png.
 """
 
-import argparse
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from central_path import inputs, records
+from central_path.config import SimulateConfig
 from central_path.painter import FIGURE_NAMES
 from central_path.program import on_terminal, set_up_jax, ticking
 from central_path.tables import aligned
@@ -66,7 +66,7 @@ def table(flows: dict[str, dict[str, Any]], S: int) -> str:
     return "\n".join([*aligned(rows), "*  until max omega/min omega <= 1.01"])
 
 
-def simulate_many(args: argparse.Namespace) -> tuple[int, str]:
+def simulate_many(config: SimulateConfig) -> tuple[int, str]:
     """Run and write; the exit code and the closing table.
 
     Raises:
@@ -79,32 +79,34 @@ def simulate_many(args: argparse.Namespace) -> tuple[int, str]:
     set_up_jax()
     from central_path import ensemble, report
 
-    sizes = {"C": args.C, "N": args.N, "P": args.P}
-    inputs.say_what_is_not_made(**sizes, level=args.level)
+    C, N, P = config.sizes
+    number = len(config.seeds)
+    sizes = {"C": C, "N": N, "P": P}
+    inputs.say_what_is_not_made(**sizes, level=config.level)
     bar: dict[str, Any] = {"unit": "start", "file": sys.stderr, "leave": False}
-    bar["disable"] = args.quiet or not on_terminal()
-    seeds = tqdm(range(args.seed, args.seed + args.ensemble), "drawn", **bar)
-    starts = (inputs.random_start(**sizes, level=args.level, seed=seed).start() for seed in seeds)
-    gathered = ensemble.gather(starts, args.level)
-    options = {key: getattr(args, key) for key in ("level", "t_max", "saves", "rtol", "atol")}
-    with ticking(tqdm(total=args.ensemble * len(args.flow), desc="integrated", **bar)) as progress:
-        flows = [ensemble.run_flow(name, gathered, **options, advance=progress.update) for name in args.flow]
+    bar["disable"] = config.quiet or not on_terminal()
+    seeds = tqdm(config.seeds, "drawn", **bar)
+    starts = (inputs.random_start(**sizes, level=config.level, seed=seed).start() for seed in seeds)
+    gathered = ensemble.gather(starts, config.level)
+    with ticking(tqdm(total=number * len(config.flow), desc="integrated", **bar)) as progress:
+        flows = [
+            ensemble.run_flow(name, gathered, **config.integration, advance=progress.update) for name in config.flow
+        ]
 
-    summary: dict[str, Any] = sizes | {"ensemble": args.ensemble}
-    summary |= {key: getattr(args, key) for key in ("seed", "level", "rtol", "atol", "t_max", "tolerance", "saves")}
+    summary: dict[str, Any] = sizes | {"ensemble": number} | config.recorded()
     summary |= {"seconds": time.perf_counter() - started, "versions": report.versions()}
-    summary["flows"] = {flow.name: flow_summary(flow, tolerance=args.tolerance, seed=args.seed) for flow in flows}
-    arrays: dict[str, Any] = {"seeds": np.arange(args.seed, args.seed + args.ensemble)}
+    summary["flows"] = {flow.name: flow_summary(flow, tolerance=config.tolerance, seed=config.seed) for flow in flows}
+    arrays: dict[str, Any] = {"seeds": np.array(config.seeds)}
     for flow in flows:
         arrays |= flow_arrays(flow)
-    stale = ("trajectory.npz", *FIGURE_NAMES, *(FILES[1:] if args.no_plots else ()))
-    with records.staging(args.output, last="summary.json", stale=stale) as stage:
+    stale = ("trajectory.npz", *FIGURE_NAMES, *(FILES[1:] if config.no_plots else ()))
+    with records.staging(config.output, last="summary.json", stale=stale) as stage:
         np.savez(stage / "ensemble.npz", **arrays)
-        if not args.no_plots:
+        if not config.no_plots:
             from central_path import ensemble_plots
 
             ensemble_plots.draw(stage)
         records.write_json(stage / "summary.json", summary)
-    good = all(flow.agrees(args.tolerance).all() for flow in flows)
-    where = f"{args.ensemble} starts, C = {args.C}, N = {args.N}, P = {args.P}, level {args.level}"
-    return int(not good), f"{table(summary['flows'], args.ensemble)}\n\n{where}; results in {args.output}"
+    good = all(flow.agrees(config.tolerance).all() for flow in flows)
+    where = f"{number} starts, C = {C}, N = {N}, P = {P}, level {config.level}"
+    return int(not good), f"{table(summary['flows'], number)}\n\n{where}; results in {config.output}"

@@ -19,6 +19,7 @@ ORDER = [  # data flows down this list: no module imports one that stands below 
     *(
         "starting",
         "names",
+        "config",
         "options",
         "arrays",
         "snr",
