@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch.nn.functional import one_hot
 
-from central_path.program import set_up_jax
+from central_path.cli.program import set_up_jax
 from deepnet_runs import data, options, records
 from deepnet_runs.recipes import measured_epochs
 from deepnet_runs.train import config_of

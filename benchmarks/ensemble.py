@@ -16,7 +16,7 @@ import time
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from central_path.program import set_up_jax
+from central_path.cli.program import set_up_jax
 
 GOAL = 20.0
 RTOL = ATOL = 1e-10
@@ -54,8 +54,9 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=int, default=value, metavar="INT", help="default: %(default)s")
     args = parser.parse_args()
     set_up_jax()
-    from central_path import ensemble, experiment, samples
     from central_path.flows import FLOWS
+    from central_path.metrics import samples
+    from central_path.simulation import ensemble, experiment
 
     C, N, P = args.C, args.N, args.P
     eps = float(np.finfo(float).eps)

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.optimize.elementwise import find_root
 
-from central_path.program import set_up_jax
+from central_path.cli.program import set_up_jax
 
 C, N, LOW, HIGH = 10, 50, 1e-2, 1e3
 SECONDS, ERROR = 0.5, 1e-14
@@ -52,7 +52,7 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=int, default=value, metavar="INT", help="default: %(default)s")
     args = parser.parse_args()
     set_up_jax()
-    from central_path.laws import Law
+    from central_path.theory.laws import Law
 
     mpmath.mp.dps = 40
     rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ bootstrap of the mean over the seeds. 4,500 runs, about a minute of one core.
 import jax
 import numpy as np
 
-from central_path.laws import Law
+from central_path.theory.laws import Law
 from deepnet_runs.law_of_run import exponent, t_interval
 
 C, N, EPOCHS, NOISE, RUNS = 10, 50, 25, 0.003, 4500

@@ -87,7 +87,7 @@ def plain(features, labels, W, b, decisions, *, outer: bool = False):
 
 def child(method: str, n: int, P: int, C: int, repeats: int) -> None:
     """Run a method on a size; print its seconds, the floor's and its memory."""
-    from central_path.program import set_up_jax
+    from central_path.cli.program import set_up_jax
 
     set_up_jax(blas_threads=None)
     few = min(n, max(C, 2000)) if method == "outer products" else n
@@ -115,7 +115,7 @@ def accuracy() -> None:
     """NC1 near collapse: ours, and the plain way, against 50 digits."""
     import mpmath
 
-    from central_path.program import set_up_jax
+    from central_path.cli.program import set_up_jax
 
     set_up_jax()
     mpmath.mp.dps = 50

@@ -20,7 +20,7 @@ import time
 
 import numpy as np
 
-from central_path.program import set_up_jax
+from central_path.cli.program import set_up_jax
 
 COMMAND = [sys.executable, "-m", "central_path.simulate", "--flow", "riemannian", "--no-plots", "--quiet"]
 IMAGENET = ["--C", "1000", "--N", "1300", "--P", "2048"]
@@ -80,7 +80,8 @@ def timed(call, repeats: int = 5) -> float:
 
 def levels(C: int, N: int, P: int) -> None:
     """The three levels from the same features."""
-    from central_path import experiment, samples
+    from central_path.metrics import samples
+    from central_path.simulation import experiment
 
     begin = experiment.renormalize(samples.random_features(C, N, P, seed=0), eps=float(np.finfo(float).eps))
     found = {}
@@ -103,8 +104,9 @@ def exponents(C: int, N: int, P: int) -> None:
     import jax
     import jax.numpy as jnp
 
-    from central_path import flows, manifold
-    from central_path.compiler import COMPILER_OPTIONS
+    from central_path import flows
+    from central_path.simulation.compiler import COMPILER_OPTIONS
+    from central_path.theory import manifold
 
     def features(C: int, N: int, P: int) -> float:
         X = manifold.random_point(C, N, P, seed=0)

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from central_path.program import set_up_jax
+from central_path.cli.program import set_up_jax
 from deepnet_runs import data, options, robustness
 from deepnet_runs.measure import evaluating
 from deepnet_runs.train import config_of

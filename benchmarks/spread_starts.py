@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from central_path.experiment import FlowResult, Start, renormalize, run_flow
+from central_path.cli.program import set_up_jax
 from central_path.flows import FLOWS
-from central_path.problem import contrasts
-from central_path.program import set_up_jax
+from central_path.simulation.experiment import FlowResult, Start, renormalize, run_flow
+from central_path.theory.problem import contrasts
 
 SIZES = ((2, 3, 2), (3, 3, 4), (5, 3, 7), (10, 3, 14), (20, 3, 26))  # C, N, P
 LEVELS = ("features", "means")

@@ -18,7 +18,7 @@ import time
 
 import numpy as np
 
-from central_path.program import set_up_jax
+from central_path.cli.program import set_up_jax
 
 GOAL = 2.0
 
@@ -47,8 +47,9 @@ def main() -> int:
     import jax
     import jax.numpy as jnp
 
-    from central_path import flows, loss, manifold, problem
-    from central_path.compiler import COMPILER_OPTIONS
+    from central_path import flows
+    from central_path.simulation.compiler import COMPILER_OPTIONS
+    from central_path.theory import loss, manifold, problem
 
     P, C, N = args.P, args.C, args.N
     n = C * N

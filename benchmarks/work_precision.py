@@ -36,12 +36,13 @@ import torch
 from scipy.integrate import solve_ivp
 from torchdiffeq import odeint
 
-from central_path import aligned, flows
-from central_path.compiler import COMPILER_OPTIONS
-from central_path.experiment import renormalize
-from central_path.observables import OBSERVE
-from central_path.problem import class_means, contrasts, deviations, random_features
-from central_path.solve import Clock, solve
+from central_path import flows
+from central_path.simulation import aligned
+from central_path.simulation.compiler import COMPILER_OPTIONS
+from central_path.simulation.experiment import renormalize
+from central_path.simulation.observables import OBSERVE
+from central_path.simulation.solve import Clock, solve
+from central_path.theory.problem import class_means, contrasts, deviations, random_features
 
 RTOLS = tuple(10.0**-digits for digits in range(3, 13))  # from 1e-3, so that most curves cross 1e-9
 SAVES = (2, 200)  # the two ends alone, and what the program records

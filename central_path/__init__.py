@@ -7,13 +7,13 @@
     cp.measure(features, labels)      # NC1 to NC4, omega, the decomposition of the loss
     cp.law("riemannian", C=10, N=50)  # Proposition 2
 
-Importing the package is cheap and sets no flags. The mathematics is in its modules, in the order in which data flows:
-`problem` -> `loss`, `manifold`, `laws` -> `flows`, `collapse` -> `solve` -> `experiment`.
+Importing the package is cheap and sets no flags. Its packages, in the order in which data flows: `metrics` (NumPy and
+JAX arrays alike), `theory` (formulas in JAX), `flows`, `simulation`, `cli`; beside them `models` of the literature.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from central_path.starting import quiet_start
+from central_path.cli.starting import quiet_start
 
 quiet_start(__name__)
 

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import Float
 
-from central_path.arrays import ArrayOf
-from central_path.samples import check_samples
+from central_path.metrics.arrays import ArrayOf
+from central_path.metrics.samples import check_samples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from central_path.experiment import FlowResult
-    from central_path.laws import Law
-    from central_path.measurement import Measurement
+    from central_path.metrics.measurement import Measurement
+    from central_path.simulation.experiment import FlowResult
+    from central_path.theory.laws import Law
 
 Flow = str  # a name in `central_path.names.FLOW_NAMES`
 Level = Literal["features", "means", "spectrum"]
@@ -102,7 +102,7 @@ class Trajectory:
         Raises:
             ValueError: for another word.
         """
-        from central_path.plots import DRAW, Curves, styled
+        from central_path.cli.plots import DRAW, Curves, styled
 
         name = f"{what}.png"
         if name not in DRAW:
@@ -114,7 +114,7 @@ class Trajectory:
 
     def _repr_png_(self) -> bytes:
         """The picture of omega, which a notebook shows for the last value of a cell."""
-        from central_path.plots import save
+        from central_path.cli.plots import save
 
         file = BytesIO()
         save(self.plot(), file)
@@ -158,10 +158,10 @@ def trajectory(
     Raises:
         ValueError: for sizes or features that the theory does not allow, with the remedy.
     """
-    from central_path import experiment
+    from central_path.cli.inputs import features_of_samples, random_start
     from central_path.flows import FLOWS, LEVELS
-    from central_path.inputs import features_of_samples, random_start
-    from central_path.problem import require_float64
+    from central_path.simulation import experiment
+    from central_path.theory.problem import require_float64
 
     require_float64()
     if flow not in FLOWS:
@@ -220,7 +220,7 @@ def measure(
     Raises:
         ValueError: for features, labels or a last layer of the wrong shapes or kinds, b without W, or a single class.
     """
-    from central_path import measurement
+    from central_path.metrics import measurement
 
     return measurement.measure(features, labels, W=W, b=b, lam=lam, C=C)
 
@@ -235,8 +235,8 @@ def law(flow: Flow | float | int, *, C: int, N: int) -> "Law":
         16.175647
     """
     from central_path.flows import FLOWS
-    from central_path.laws import Law
-    from central_path.problem import require_float64
+    from central_path.theory.laws import Law
+    from central_path.theory.problem import require_float64
 
     require_float64()
     if isinstance(flow, str) and flow not in FLOWS:

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from central_path import records
-from central_path.config import SimulateConfig
-from central_path.inputs import Given, GivenMeans, read_input
-from central_path.names import LEVEL_NAMES
-from central_path.options import PROGRAM, parse
-from central_path.painter import FIGURE_NAMES, Painter, painter
-from central_path.program import (
+from central_path.cli import records
+from central_path.cli.config import SimulateConfig
+from central_path.cli.inputs import Given, GivenMeans, read_input
+from central_path.cli.options import PROGRAM, parse
+from central_path.cli.painter import FIGURE_NAMES, Painter, painter
+from central_path.cli.program import (
     answer,
     is_first_process,
     join_processes,
@@ -33,11 +32,12 @@ from central_path.program import (
     shown,
     ticking,
 )
-from central_path.simulate_many import FILES as OF_MANY
-from central_path.simulate_many import simulate_many
+from central_path.cli.simulate_many import FILES as OF_MANY
+from central_path.cli.simulate_many import simulate_many
+from central_path.names import LEVEL_NAMES
 
 if TYPE_CHECKING:
-    from central_path.experiment import FlowResult, Start
+    from central_path.simulation.experiment import FlowResult, Start
 
 LONG_LINEAR_ALGEBRA = 1e5  # entries of the start beyond which LAPACK gains from more threads
 LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress bar of its own
@@ -77,7 +77,7 @@ def integrate(config: SimulateConfig, begin: "Start", meter: Any, how: Any) -> "
     """Integrate the flows asked for, with a progress bar on a terminal."""
     from tqdm import tqdm
 
-    from central_path.experiment import run_flow
+    from central_path.simulation.experiment import run_flow
 
     silent = config.quiet or not on_terminal() or meter is not None
     flows = tqdm(config.flow, desc="flows", unit="flow", file=sys.stderr, leave=False, disable=silent)
@@ -95,7 +95,7 @@ def spread_over(devices: int, C: int, N: int) -> Any:
         return None
     import jax
 
-    from central_path.sharding import spread
+    from central_path.simulation.sharding import spread
 
     return spread(C, N, devices or jax.device_count())
 
@@ -111,7 +111,8 @@ def simulate(config: SimulateConfig, given: Given | GivenMeans, paint: Painter |
     set_up_jax(blas_threads=None if given.values.size > LONG_LINEAR_ALGEBRA else 1)
     if config.distributed:
         join_processes()
-    from central_path import experiment, report
+    from central_path.cli import report
+    from central_path.simulation import experiment
 
     C, N, P = given.sizes
     meter = progress_meter(config, C, N, P)

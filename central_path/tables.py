@@ -1,8 +1,3 @@
-"""Tables as programs print them."""
+"""Moved to `central_path.cli.tables`; removed in the next release."""
 
-
-def aligned(rows: list[list[str]]) -> list[str]:
-    """Lines of a table whose first row names the columns."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+from central_path.cli.tables import *  # noqa: F403

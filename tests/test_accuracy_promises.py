@@ -9,9 +9,10 @@ import pytest
 from exact_law import ExactLaw
 from mpmath import mpf
 
-from central_path import flows, horizon, loss, manifold, problem
-from central_path.laws import LOWEST_K, Law
-from central_path.observables import omega_of_means
+from central_path import flows, horizon
+from central_path.simulation.observables import omega_of_means
+from central_path.theory import loss, manifold, problem
+from central_path.theory.laws import LOWEST_K, Law
 
 EPS = float(np.finfo(float).eps)
 SOME_TEN = 10  # the factor that the docstrings call "some ten times"
@@ -23,7 +24,7 @@ least_squares = jax.jit(loss.least_squares, static_argnames="lam")
 moments_of_samples = jax.jit(problem.moments_of_samples, static_argnames="C")
 retract, drift = jax.jit(manifold.retract), jax.jit(manifold.drift)
 lyapunov = jax.jit(manifold.lyapunov)
-means_of_total_covariance_one = jax.jit(flows.means_of_total_covariance_one)
+means_of_total_covariance_one = jax.jit(flows.FLOWS["unnormalized"].start_means)
 growth = eqx.filter_jit(lambda law, t, omega0: law.growth(t, omega0))
 elapsed = eqx.filter_jit(lambda law, omega0, y: law.elapsed(omega0, y))
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from central_path.ahead import one_ahead
+from central_path.simulation.ahead import one_ahead
 
 
 def test_results_come_in_order_and_the_next_call_runs_while_one_is_used():

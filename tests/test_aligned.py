@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from central_path import aligned, flows, manifold, observables, problem
+from central_path import flows
+from central_path.simulation import aligned, observables
+from central_path.theory import manifold, problem
 
 C, N, P = 4, 6, 5
 ROUNDING = 1e-12

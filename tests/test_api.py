@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 import central_path as cp
-from central_path import api, loss, plots, problem, samples, simulate
+from central_path import api, simulate
+from central_path.cli import plots
+from central_path.metrics import samples
+from central_path.theory import loss, problem
 
 C, N, P = 4, 12, 9
 unchecked = inspect.unwrap  # as users call it, whose types nothing checks

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from central_path import collapse, problem
+from central_path.metrics import collapse
+from central_path.theory import problem
 
 C, N, P = 4, 6, 5
 ROUNDING = 1e-12

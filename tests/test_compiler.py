@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from central_path import compiler
+from central_path.simulation import compiler
 
 
 @pytest.mark.parametrize("release", ["0.8.0", "0.10.2", "0.11.1", "0.11.0rc1"])
@@ -21,7 +21,8 @@ def test_releases_that_do_not(release):
 
 def test_the_installed_release_takes_what_it_is_told_as_option_and_as_flag():
     code = (
-        "from central_path.compiler import COMPILER_OPTIONS, compile_quickly; compile_quickly(); import jax; "
+        "from central_path.simulation.compiler import COMPILER_OPTIONS, compile_quickly; compile_quickly(); "
+        "import jax; "
         "print(jax.jit(lambda: 1, compiler_options=COMPILER_OPTIONS)())"
     )
     environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}

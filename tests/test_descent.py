@@ -8,7 +8,9 @@ import numpy as np
 import optax
 import pytest
 
-from central_path import descent, flows, laws, loss, manifold, problem
+from central_path import flows
+from central_path.simulation import descent
+from central_path.theory import laws, loss, manifold, problem
 
 C, N, P = 3, 4, 4
 T = 0.5 * C**2 * N

@@ -8,10 +8,12 @@ import pytest
 import threadpoolctl
 from refusal import refused
 
-from central_path import ensemble, experiment, inputs, simulate, solve
+from central_path import simulate
+from central_path.cli import inputs
 from central_path.flows import FLOWS, LEVELS
 from central_path.flows.horizon import time_to_ratio
-from central_path.laws import Law
+from central_path.simulation import ensemble, experiment, solve
+from central_path.theory.laws import Law
 
 C, N, P, K = 4, 6, 8, 5
 OPTIONS = {"t_max": None, "saves": 40, "rtol": 1e-10, "atol": 1e-10}

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from central_path import experiment, flows
+from central_path import flows
+from central_path.simulation import experiment
 
 C, N, P = 4, 6, 8
 DEFAULTS = {"t_max": None, "saves": 60, "rtol": 1e-10, "atol": 1e-10}

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from central_path import flows, loss, manifold, problem
+from central_path import flows
+from central_path.theory import loss, manifold, problem
 
 C, N, P = 4, 6, 5
 ROUNDING = 1e-12  # hundreds of rounding errors of fields of order 1/N

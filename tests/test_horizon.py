@@ -3,7 +3,7 @@ import pytest
 
 from central_path.flows import FLOWS
 from central_path.flows.horizon import time_of_collapse, time_of_tenfold_growth, time_to_ratio
-from central_path.laws import Law
+from central_path.theory.laws import Law
 
 OMEGA0 = np.array([7.0, 3.0, 0.4])
 

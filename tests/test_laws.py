@@ -9,7 +9,7 @@ import pytest
 from exact_law import ExactLaw
 from mpmath import mpf
 
-from central_path.laws import Constants, Law
+from central_path.theory.laws import Constants, Law
 
 EPS = np.finfo(float).eps
 TOLERANCE = 8 * EPS  # of max(1, growth), as documented

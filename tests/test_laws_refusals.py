@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from central_path.laws import Law
+from central_path.theory.laws import Law
 
 C, N = 4, 12
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from central_path import loss, problem
+from central_path.theory import loss, problem
 
 C, N, P = 4, 6, 5
 BALANCED, UNBALANCED = (6, 6, 6, 6), (3, 11, 4, 6)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from central_path import manifold, problem
+from central_path.theory import manifold, problem
 
 C, N, P = 4, 6, 5
 ROUNDING = 1e-11  # rounding of sums of CN products, times the condition of Sigma_W off the manifold (up to 100)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import central_path as cp
-from central_path import measurement, snr
+from central_path.metrics import measurement, snr
 
 EXACT = 1e-9
 SCALARS = ("loss", "loss_nc1", "loss_nc23", "loss_ls_perp", "nc1", "equinorm", "equiangularity", "max_angle")

@@ -4,7 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from central_path import aligned, experiment, flows, inputs, observables, problem
+from central_path import flows
+from central_path.cli import inputs
+from central_path.simulation import aligned, experiment, observables
+from central_path.theory import problem
 
 C, N, P = 4, 6, 8
 

@@ -47,4 +47,4 @@ def test_every_name_of_a_row_exists_and_its_verdict_and_check_are_the_registered
 
 def test_a_name_that_is_not_there_is_noticed():
     with pytest.raises(ModuleNotFoundError):
-        resolve("central_path.loss.no_such_loss")
+        resolve("central_path.theory.loss.no_such_loss")

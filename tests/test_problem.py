@@ -8,7 +8,7 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from central_path import problem
+from central_path.theory import problem
 
 C, N, P = 4, 6, 5
 COUNTS = (3, 9, 5, 7)  # unbalanced, and as many examples as C * N

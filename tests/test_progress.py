@@ -7,7 +7,8 @@ import time
 import pytest
 from tqdm import tqdm
 
-from central_path import program, simulate
+from central_path import simulate
+from central_path.cli import program
 
 
 def watched(monkeypatch, terminal):

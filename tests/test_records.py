@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from central_path import records
+from central_path.cli import records
 
 
 def write(folder, names=("a.npz", "b.png", "summary.json"), text="new", fail=False):

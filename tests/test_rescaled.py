@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from central_path import loss, problem, rescaled
+from central_path.theory import loss, problem, rescaled
 
 C, P = 5, 7
 COUNTS = (9, 21, 12, 30, 8)

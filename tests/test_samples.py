@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from central_path import inputs, samples
+from central_path.cli import inputs
+from central_path.metrics import samples
 
 EPS = float(np.finfo(float).eps)
 

@@ -62,10 +62,10 @@ def test_classes_are_spread_where_examples_cannot_be(tmp_path, alone):
 def test_every_device_holds_its_share_and_no_program_gathers_the_features():
     code = """
 import re
-from central_path.program import set_up_jax
+from central_path.cli.program import set_up_jax
 set_up_jax()
 import numpy as np
-from central_path import experiment, sharding
+from central_path.simulation import experiment, sharding
 how = sharding.spread(4, 16, 8)
 X = sharding.place(np.arange(8.0 * 4 * 16).reshape(8, 4, 16), how)
 assert {shard.data.shape for shard in X.addressable_shards} == {(8, 4, 2)}

@@ -142,8 +142,8 @@ def test_a_second_run_of_the_same_shape_traces_nothing(tmp_path, monkeypatch):
     def traced(*_, **__):
         raise AssertionError("traced again")
 
-    monkeypatch.setattr("central_path.solve.field", traced)
-    monkeypatch.setattr("central_path.experiment.retract", traced)
+    monkeypatch.setattr("central_path.simulation.solve.field", traced)
+    monkeypatch.setattr("central_path.simulation.experiment.retract", traced)
     assert run(tmp_path, *SMALL, "--no-plots", "--quiet", "--saves", "60", "--seed", "3")[0] == 0
 
 

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from central_path import flows, laws, loss, manifold, solve
+from central_path import flows
+from central_path.simulation import solve
+from central_path.theory import laws, loss, manifold
 
 C, N, P, SAVES = 4, 8, 6, 20
 FLOWS = pytest.mark.parametrize("name", flows.FLOWS)

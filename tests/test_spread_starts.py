@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from central_path import aligned, experiment, flows, problem, solve
+from central_path import flows
+from central_path.simulation import aligned, experiment, solve
+from central_path.theory import problem
 
 spec = importlib.util.spec_from_file_location(
     "spread_starts", Path(__file__).parents[1] / "benchmarks" / "spread_starts.py"

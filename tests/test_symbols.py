@@ -33,8 +33,8 @@ from symbolic import (
 )
 from sympy import Rational, diag, diff, eye, limit, log, simplify, sqrt
 
-from central_path.laws import Law
-from central_path.loss import spectral_losses
+from central_path.theory.laws import Law
+from central_path.theory.loss import spectral_losses
 
 # The laws
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from central_path import samples, wishart
+from central_path.metrics import samples
+from central_path.theory import wishart
 
 C, N, P, DRAWS = 4, 5, 6, 4000
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 import central_path as cp
-from central_path import laws, loss, manifold, problem
+from central_path.theory import laws, loss, manifold, problem
 
 cp.enable_x64()
 

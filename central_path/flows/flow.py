@@ -24,10 +24,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from central_path.flows.horizon import Horizon
-from central_path.laws import Law
-from central_path.loss import central_path_loss
 from central_path.names import LEVEL_NAMES
-from central_path.problem import Moments, class_means, contrasts, equal_priors, snr_singular_values
+from central_path.theory.laws import Law
+from central_path.theory.loss import central_path_loss
+from central_path.theory.problem import Moments, class_means, contrasts, equal_priors, snr_singular_values
 
 LEVELS = LEVEL_NAMES
 AnyArray = TypeVar("AnyArray", np.ndarray, Array)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
-from central_path.laws import Law
+from central_path.theory.laws import Law
 
 RATIO = 1.0099  # a little below 1.01, so that the integrated flow is within 1 % too
 TENFOLD = math.log(10.0)

@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 
 from central_path.flows.flow import AbstractOnManifold, Features, resolvent_times
 from central_path.flows.horizon import Horizon, to_collapse
-from central_path.laws import Law
-from central_path.manifold import normal_matrix, oblique_projection
+from central_path.theory.laws import Law
+from central_path.theory.manifold import normal_matrix, oblique_projection
 
 
 class Renormalized(AbstractOnManifold):

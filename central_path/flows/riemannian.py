@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 
 from central_path.flows.flow import AbstractOnManifold, Features, resolvent_times
 from central_path.flows.horizon import Horizon, to_collapse
-from central_path.laws import Law
-from central_path.manifold import normal_matrix, orthogonal_projection
+from central_path.theory.laws import Law
+from central_path.theory.manifold import normal_matrix, orthogonal_projection
 
 EPS = float(np.finfo(float).eps)
 PROJECTED = 1 / 16  # a finer unit costs steps, a coarser one accuracy: the rounding of fewer steps averages out less

@@ -9,9 +9,9 @@ from jaxtyping import Array, Float
 
 from central_path.flows.flow import AbstractFlow, AnyArray, Features
 from central_path.flows.horizon import Horizon, to_tenfold
-from central_path.laws import Law
-from central_path.manifold import whiten_total
-from central_path.problem import Moments
+from central_path.theory.laws import Law
+from central_path.theory.manifold import whiten_total
+from central_path.theory.problem import Moments
 
 EPS = float(np.finfo(float).eps)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from central_path import records
+from central_path.cli import records
+from central_path.cli.program import INTERRUPTED, answer, on_terminal, run_program, ticking
 from central_path.models.options import PROGRAM, parse
-from central_path.program import INTERRUPTED, answer, on_terminal, run_program, ticking
 
 if TYPE_CHECKING:
     from central_path.models.outcome import Outcome
@@ -62,8 +62,8 @@ def run(args: argparse.Namespace, started: float) -> tuple[int, str]:
         RuntimeError: if a process dies.
     """
     records.check_destination(args.output, ("models.json", *(f"{name}.png" for name in args.models)))
+    from central_path.cli.report import versions
     from central_path.models import catalogue, report
-    from central_path.report import versions
 
     output = args.output
     with TemporaryDirectory() as drawn:

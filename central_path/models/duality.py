@@ -23,10 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from central_path import collapse
-from central_path.loss import least_squares
+from central_path.metrics import collapse
 from central_path.models.model import Fact, Line, Panel
-from central_path.problem import Moments
+from central_path.theory.loss import least_squares
+from central_path.theory.problem import Moments
 
 BROAD = 20_000  # features that are not drawn from the classes
 DECAY = 1e-2

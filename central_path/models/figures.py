@@ -7,9 +7,9 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from central_path.cli.plots import COLLAPSE, DPI, STYLE
 from central_path.models.model import VALUE, Model, Panel
 from central_path.models.outcome import Outcome
-from central_path.plots import COLLAPSE, DPI, STYLE
 
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 MARKS = ("o", "s", "^", "D", "v", "x")

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from central_path.problem import contrasts
+from central_path.theory.problem import contrasts
 
 
 def centring(C: int) -> Float[np.ndarray, "C C"]:

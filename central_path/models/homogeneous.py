@@ -29,7 +29,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from central_path.models.model import Fact, Point
-from central_path.solve import Clock, integrate
+from central_path.simulation.solve import Clock, integrate
 
 LAYERS = ("V1", "V2", "V3")
 SOLVED = "the solver's tolerance of 1e-11 over the path"

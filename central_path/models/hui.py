@@ -2,7 +2,7 @@
 
     min over W (C, P), b (C,) of  1/2 Ave sum_j v_j (w_j h + b_j - M y_j)^2 + lambda/2 (||W||^2 + ||b||^2)
 
-with v_j = k on the true class, else 1, on features that do not move. The minimum is `central_path.rescaled`'s W~_LS,
+with v_j = k on the true class, else 1, on features that do not move. The minimum is the W~_LS of `theory.rescaled`,
 and its loss k M/2 sum_j pi_j (M - w_j mu_j - b_j).
 
 Source: Hui & Belkin (2020), arXiv 2006.07322; Demirkaya, Chen & Oymak (2020); Webb & Lowe (1990).
@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from central_path import problem, rescaled
 from central_path.models.model import VALUE, Fact, Layer, Line, Model, Panel, Path, Point, random_point
 from central_path.models.optimise import Descent, descend
+from central_path.theory import problem, rescaled
 
 
 @final

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from central_path.compiler import compile_quickly
-from central_path.program import set_up_jax
+from central_path.cli.program import set_up_jax
+from central_path.simulation.compiler import compile_quickly
 
 if TYPE_CHECKING:
     from central_path.models.outcome import Outcome

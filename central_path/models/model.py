@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from central_path import collapse
-from central_path.problem import moments_of_samples
+from central_path.metrics import collapse
+from central_path.theory.problem import moments_of_samples
 
 Point = dict[str, Array]  # the parameters of a model, by their letters
 
@@ -163,7 +163,7 @@ class Model(abc.ABC):
 
 
 def observe(model: Model, point: Point) -> dict[str, Float[Array, ""]]:
-    """The loss and NC1 to NC4 at a point, by `central_path.collapse`."""
+    """The loss and NC1 to NC4 at a point, by `central_path.metrics.collapse`."""
     W, b, features, labels = model.layer(point)
     m = moments_of_samples(features, jnp.asarray(labels), C=W.shape[0])
     return {

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 
 from central_path.models.model import METRICS, Model, Path, Point, observe
-from central_path.solve import Clock, integrate
+from central_path.simulation.solve import Clock, integrate
 
 OBSERVED = 60  # points of a path
 

@@ -4,8 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
+from central_path.cli.options import SEED, Parser, checked
 from central_path.models.catalogue import CLASSES
-from central_path.options import SEED, Parser, checked
 
 PROGRAM = "python -m central_path.models"
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from central_path.cli.tables import aligned
 from central_path.models.model import METRICS, tolerance
 from central_path.models.outcome import Outcome
-from central_path.tables import aligned
 
 HEADS = ("NC1", "equinorm", "equiangular", "max. angle", "self-dual", "NC4")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from central_path.laws import Law
+from central_path.theory.laws import Law
 
 C, N, EPOCHS = 10, 50, 25
 

@@ -13,7 +13,8 @@ import scipy.linalg
 from PIL import Image
 from refusal import refused
 
-from central_path import flows, samples
+from central_path import flows
+from central_path.metrics import samples
 from deepnet_runs import animate, moving_picture, plane, records
 
 N = 30
@@ -87,7 +88,7 @@ def begin_features(features, labels):
     """The renormalized start (P, C, N)."""
     given = samples.check_samples(features, labels)
     H, _ = samples.stack(given)
-    from central_path.experiment import renormalize
+    from central_path.simulation.experiment import renormalize
 
     return renormalize(H, eps=given.eps).X
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from central_path import problem
+from central_path.theory import problem
 from deepnet_runs import assumptions
 
 C, N, P = 5, 30, 12

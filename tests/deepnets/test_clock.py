@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planted_laws import C, N
 
-from central_path.laws import Law
+from central_path.theory.laws import Law
 from deepnet_runs import clock
 
 TIMES = np.geomspace(1, 2000, 12) - 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from central_path.records import read_samples
+from central_path.cli.records import read_samples
 from deepnet_runs import train
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planted_laws import C, N
 
-from central_path.laws import Law
+from central_path.theory.laws import Law
 from deepnet_runs import forecast
 from deepnet_runs.law_of_run import advance
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from planted_laws import EPOCHS, C, N, planted
 
-from central_path.laws import Law
+from central_path.theory.laws import Law
 from deepnet_runs import law_of_run
 
 NAMES = {k: name for name, k in law_of_run.LAWS.items()}

@@ -7,8 +7,8 @@ import pytest
 import torch
 from small_problem import COUNTS, LAM, C, problem_of, row_of
 
-from central_path.loss import least_squares
-from central_path.snr import Moments
+from central_path.metrics.snr import Moments
+from central_path.theory.loss import least_squares
 from deepnet_runs.data import DataSet, Images
 from deepnet_runs.recipes import Recipe
 from deepnet_runs.trainer import Trainer, data_loss

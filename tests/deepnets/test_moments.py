@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from central_path.problem import moments_of_samples
+from central_path.theory.problem import moments_of_samples
 from deepnet_runs.moments import ClassStatistics
 
 C, P = 5, 12

@@ -9,7 +9,7 @@ import pytest
 import torch
 from short_runs import CLASSES, new_trainer
 
-from central_path import loss, problem
+from central_path.theory import loss, problem
 from deepnet_runs import options, recipes
 from deepnet_runs.recipes import Recipe, measured_epochs, rate_at, recipe
 

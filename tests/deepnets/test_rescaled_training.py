@@ -7,7 +7,7 @@ import pytest
 import torch
 from short_runs import CLASSES, new_trainer
 
-from central_path import rescaled
+from central_path.theory import rescaled
 from deepnet_runs.measure import squared_error
 from deepnet_runs.trainer import data_loss
 

@@ -12,8 +12,10 @@ import pytest
 import torch
 from short_runs import CLASSES, IDENTITY, check_row, new_trainer, rows_of, short
 
-from central_path import collapse, problem, samples, simulate
-from central_path.records import read_samples
+from central_path import simulate
+from central_path.cli.records import read_samples
+from central_path.metrics import collapse, samples
+from central_path.theory import problem
 from deepnet_runs import options, records, train
 
 

@@ -1,0 +1,1 @@
+"""The command of the simulation: options, input, files, tables and figures."""

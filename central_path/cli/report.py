@@ -1,0 +1,99 @@
+"""What a run reports: `summary.json`, `trajectory.npz` and the closing table."""
+
+import platform
+from fractions import Fraction
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from central_path import __version__
+from central_path.cli.tables import aligned
+from central_path.flows import FLOWS
+from central_path.simulation.experiment import FlowResult
+
+LIBRARIES = ("jax", "jaxlib", "diffrax", "equinox", "numpy")
+
+
+def growth_exponent(ts: Float[np.ndarray, " T"], omega: Float[np.ndarray, "T K"]) -> float | None:
+    """Slope of the mean log omega against log t over the last decade of t; None with fewer than two times there."""
+    last = (ts > 0) & (ts >= ts[-1] / 10) if len(ts) else np.zeros(0, dtype=bool)
+    if np.count_nonzero(last) < 2:
+        return None
+    return float(np.polyfit(np.log(ts[last]), np.mean(np.log(omega[last]), axis=1), 1)[0])
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this package and the libraries that make the numbers."""
+    return {"python": platform.python_version(), "central_path": __version__} | {
+        name: version(name) for name in LIBRARIES
+    }
+
+
+def flow_summary(flow: FlowResult, *, tolerance: float) -> dict[str, Any]:
+    """`flows.<name>` of summary.json. The growth exponent of a flow that grows exponentially does not exist."""
+    power_law = flow.law.is_power_law
+    extreme = {
+        key: float(np.max(flow.ys[key])) if key in flow.ys and len(flow.ts) else None
+        for key in ("drift", "global_mean")
+    }
+    return {
+        "t_max": flow.t_max,
+        "law": flow.law.constants._asdict(),
+        "max_relative_error": flow.max_relative_error,
+        "error_against": flow.error_against,
+        "max_drift": extreme["drift"],
+        "max_global_mean": extreme["global_mean"],
+        "steps": flow.steps,
+        "omega_first": flow.ys["omega"][0] if len(flow.ts) else None,
+        "omega_last": flow.ys["omega"][-1] if len(flow.ts) else None,
+        "growth_exponent": growth_exponent(flow.ts, flow.ys["omega"]) if power_law else None,
+        "growth_exponent_law": growth_exponent(flow.ts, flow.omega_law) if power_law else None,
+        "growth_exponent_limit": flow.law.exponent if power_law else None,
+        "result": flow.result,
+        "verdict": "agrees" if flow.agrees(tolerance) else "disagrees",
+    }
+
+
+def flow_arrays(flow: FlowResult) -> dict[str, np.ndarray]:
+    """`<name>/...` of trajectory.npz."""
+    arrays = {"t": flow.ts, "omega_law": flow.omega_law, **flow.ys}
+    if flow.asymptote is not None:
+        arrays["asymptote"] = flow.asymptote
+    return {f"{flow.name}/{key}": value for key, value in arrays.items()}
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None or not np.isfinite(value) else format(value, form)
+
+
+def _law(flow: dict[str, Any]) -> str:
+    c1, c2, c3 = flow["law"].values()
+    powers = [f"{c:g} {power}" for c, power in ((c2, "w^2"), (c3, "w^4")) if c]
+    return f"{' + '.join([f'{c1:g} log w', *powers])} = a + t"
+
+
+def _growth(flow: dict[str, Any], *, C: int, N: int) -> str:
+    limit = flow["growth_exponent_limit"]
+    if limit is None:
+        return f"exp(t/{C * C * N})"
+    fitted, law = (_number(flow[key], ".4f") for key in ("growth_exponent", "growth_exponent_law"))
+    return f"{fitted} / {law} / {Fraction(limit)}"
+
+
+def table(flows: dict[str, dict[str, Any]], *, C: int, N: int) -> str:
+    """The closing table: each flow against its own law, then against the laws of the others."""
+    rows = [["flow", "its law", "growth exponent*", "largest error**", "drift", "steps", "verdict"]]
+    for name, flow in flows.items():
+        error, drift = _number(flow["max_relative_error"], ".1e"), _number(flow["max_drift"], ".1e")
+        verdict = flow["verdict"] if flow["result"] == "successful" else f"{flow['verdict']} ({flow['result']})"
+        rows.append([name, _law(flow), _growth(flow, C=C, N=N), error, drift, str(flow["steps"]), verdict])
+    laws = [name for name in FLOWS if any(name in flow["error_against"] or name in flows for flow in flows.values())]
+    cross = [["flow", *(f"law of {name}" for name in laws)]]
+    for name, flow in flows.items():
+        cross.append(
+            [name, *(_number(flow["error_against"].get(law, flow["max_relative_error"]), ".1e") for law in laws)]
+        )
+    notes = "*  fitted over the last decade of t / predicted there / asymptotic    ** of every omega_j(t), relative"
+    return "\n".join([*aligned(rows), notes, "", "largest |log omega - log law|:", *aligned(cross)])

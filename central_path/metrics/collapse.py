@@ -1,0 +1,109 @@
+"""Neural collapse, measured: NC1 to NC4, each with its normalisation.
+
+    NC1   variability collapse      tr(Sigma_W Sigma_B^+) / C                                             -> 0
+    NC2   equinorm                  Std_c / Ave_c of ||mu_c - mu_G||                                      -> 0
+          equiangularity            Std over c != c' of cos(mu_c - mu_G, mu_c' - mu_G)                    -> 0
+          max_angle                 Ave over c != c' of |cos + 1/(C-1)|                                   -> 0
+    NC3   self_duality              ||W^T/||W||_F - Mbar/||Mbar||_F||_F^2                                 -> 0
+    NC4   ncc_mismatch              share of examples where the classifier and the nearest class mean disagree -> 0
+
+Std is the population one. A classifier's own equinorm, equiangularity and max_angle are those of its columns W^T.
+
+Note: NC1 is normalised three ways in the literature: tr(Sigma_W Sigma_B^+), the same over C (Papyan, Han & Donoho
+2020, Fig. 6; Zhu et al. 2021), and sums over j of 1/omega_j^2. This module divides by C; for balanced classes with
+Sigma_W proportional to I it is then sum_j 1/omega_j^2. Wherever the range of Mbar is not Sigma_W-invariant it is
+larger than that, so a measured NC1 is never computed from omega.
+
+Array-namespace code: it takes arrays of NumPy or of JAX, traced or not, and imports no JAX.
+
+Source: Papyan, Han & Donoho (2020), Figures 2 to 7; Han, Papyan & Donoho (2022), Section 1.1, Corollary 2.
+"""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from central_path.metrics.snr import Moments
+
+
+def nc1(m: Moments, *, tolerance: float | None = None) -> Float[Any, ""]:
+    """tr(Sigma_W Sigma_B^+)/C through a factor of Sigma_B: no P x P pseudo-inverse, never negative.
+
+    With Mbar diag(pi)^(1/2) = U diag(s) V^T, thin and without its null direction, it is 1/C sum_j u_j^T Sigma_W u_j /
+    s_j^2 over the s_j above the tolerance (default: max(P, C) eps s_1), of which there are min(P, C - 1) unless class
+    means are affinely dependent. NaN where all class means coincide.
+    """
+    C = m.M.shape[1]
+    xp = m.M.__array_namespace__()
+    U, s, _ = xp.linalg.svd(m.Mbar * xp.sqrt(m.pi)[None, :], full_matrices=False)
+    U, s = U[:, : C - 1], s[: C - 1]
+    least = s[0] * max(m.M.shape) * float(xp.finfo(s.dtype).eps) if tolerance is None else tolerance
+    kept = s > least
+    terms = xp.where(kept, xp.sum(U * (m.Sigma_W @ U), axis=0) / xp.where(kept, s, 1.0) ** 2, 0.0)
+    return xp.where(kept[0], xp.sum(terms) / C, xp.nan)
+
+
+def equinorm(A: Float[Any, "P C"]) -> Float[Any, ""]:
+    """Std over mean of the norms of the columns of A (Mbar, or W^T)."""
+    xp = A.__array_namespace__()
+    norms = xp.linalg.norm(A, axis=0)
+    return xp.std(norms) / xp.mean(norms)
+
+
+def cosines(A: Float[Any, "P C"]) -> Float[Any, " C*(C-1)"]:
+    """Cosines between different columns of A."""
+    xp = A.__array_namespace__()
+    unit = A / xp.linalg.norm(A, axis=0, keepdims=True)
+    return (unit.T @ unit)[~np.eye(A.shape[1], dtype=bool)]
+
+
+def equiangularity(A: Float[Any, "P C"]) -> Float[Any, ""]:
+    """Std of the cosines between different columns of A."""
+    xp = A.__array_namespace__()
+    return xp.std(cosines(A))
+
+
+def max_angle(A: Float[Any, "P C"]) -> Float[Any, ""]:
+    """Mean distance of the cosines between different columns of A from -1/(C-1), a Simplex ETF's."""
+    xp = A.__array_namespace__()
+    return xp.mean(xp.abs(cosines(A) + 1 / (A.shape[1] - 1)))
+
+
+def self_duality(W: Float[Any, "C P"], Mbar: Float[Any, "P C"]) -> Float[Any, ""]:
+    """Squared Frobenius distance of the classifier from the centred class means, both at norm 1; at most 4."""
+    xp = W.__array_namespace__()
+    return xp.sum((W.T / xp.linalg.norm(W) - Mbar / xp.linalg.norm(Mbar)) ** 2)
+
+
+def decide_by_classifier(W: Float[Any, "C P"], b: Float[Any, " C"], features: Float[Any, "n P"]) -> Int[Any, " n"]:
+    """argmax_c <w_c, h> + b_c."""
+    xp = features.__array_namespace__()
+    return xp.argmax(W @ features.T + b[:, None], axis=0)
+
+
+def decide_by_center(M: Float[Any, "P C"], features: Float[Any, "n P"]) -> Int[Any, " n"]:
+    """argmin_c ||h - mu_c||, by its expansion <mu_c, h> - ||mu_c||^2/2 about the middle of the means."""
+    xp = M.__array_namespace__()
+    middle = xp.mean(M, axis=1)
+    centers = M - middle[:, None]
+    return xp.argmax(centers.T @ (features - middle[None, :]).T - xp.sum(centers**2, axis=0)[:, None] / 2, axis=0)
+
+
+def ncc_mismatch(
+    W: Float[Any, "C P"], b: Float[Any, " C"], M: Float[Any, "P C"], features: Float[Any, "n P"]
+) -> Float[Any, ""]:
+    """Share of the examples that the classifier and the nearest-class-center rule put in different classes."""
+    xp = features.__array_namespace__()
+    return xp.mean(decide_by_classifier(W, b, features) != decide_by_center(M, features), dtype=features.dtype)
+
+
+def of_moments(W: Float[Any, "C P"], m: Moments) -> dict[str, Float[Any, ""]]:
+    """NC1 to NC3 by their names, of a classifier and the moments of the features."""
+    return {
+        "nc1": nc1(m),
+        "equinorm": equinorm(m.Mbar),
+        "equiangularity": equiangularity(m.Mbar),
+        "max_angle": max_angle(m.Mbar),
+        "self_duality": self_duality(W, m.Mbar),
+    }

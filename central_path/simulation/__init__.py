@@ -1,0 +1,1 @@
+"""Integration of the flows: coordinates, solver, observables, one start or many, devices."""
