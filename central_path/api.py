@@ -20,6 +20,7 @@ from jaxtyping import Float
 
 from central_path.metrics.arrays import ArrayOf
 from central_path.metrics.samples import check_samples
+from central_path.names import Flow, Level
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from central_path.simulation.experiment import FlowResult
     from central_path.theory.laws import Law
 
-Flow = str  # a name in `central_path.names.FLOW_NAMES`
-Level = Literal["features", "means", "spectrum"]
 Picture = Literal["omega", "loss", "collapse"]
 
 

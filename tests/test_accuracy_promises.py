@@ -9,7 +9,8 @@ import pytest
 from exact_law import ExactLaw
 from mpmath import mpf
 
-from central_path import flows, horizon
+from central_path import flows
+from central_path.flows import horizon
 from central_path.simulation.observables import omega_of_means
 from central_path.theory import loss, manifold, problem
 from central_path.theory.laws import LOWEST_K, Law
@@ -292,6 +293,6 @@ def test_rounding_of_the_means_in_the_unnormalized_flow_is_what_its_largest_omeg
     for w in omega:
         B = np.full((C - 1, C - 1), w / np.sqrt(1 + w**2 / C))
         moved = B * (1 + 1e-3 / (1 + w**2 / C))  # a relative error of the state
-        ratio = float(omega_of_means(moved, 2)[0] / omega_of_means(B, 2)[0])
+        ratio = float(omega_of_means(moved, 2)[0] / omega_of_means(B, flows.FLOWS["unnormalized"])[0])
         assert ratio - 1 == pytest.approx(1e-3, rel=2e-3)
     assert EPS * (1 + omega[-1] ** 2 / C) == pytest.approx(4.4e-8, rel=0.02)

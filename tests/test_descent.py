@@ -107,7 +107,7 @@ def test_descent_stays_on_the_manifold_only_if_it_renormalizes(starts):
 
 def test_without_renormalization_the_law_is_another_and_the_gram_matrix_stays_to_first_order(starts):
     for X in starts:
-        X = flows.start(X, 2, "features")
+        X = flows.FLOWS["unnormalized"].start(X, "features")
         seen = at_T(plain, X)
         coarse, fine = errors(seen["omega"], 2, X)
         assert np.log2(coarse / fine) == pytest.approx(1.0, abs=0.05)

@@ -9,11 +9,10 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from central_path.flows.flow import AbstractFlow, AbstractMotion
-from central_path.names import FLOW_CLASSES
+from central_path.names import FLOW_NAMES, class_name
 
 FLOWS: dict[str, AbstractFlow] = {
-    name: getattr(importlib.import_module(f"central_path.flows.{name}"), of_flow)()
-    for name, of_flow in FLOW_CLASSES.items()
+    name: getattr(importlib.import_module(f"central_path.flows.{name}"), class_name(name))() for name in FLOW_NAMES
 }
 
 
