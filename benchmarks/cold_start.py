@@ -9,7 +9,8 @@ Wall times of whole processes, in rounds of three that follow each other:
     first     python -m central_path.simulate --C 10 --N 50, with an empty folder for compiled programs
     second    the same command again, with the folder that the first run of the round has filled
 
-The ratios of the medians to the import's are held against goals. Output and compiled programs go to a temporary folder.
+The ratios of the medians to the import's are compared with goals. Output and compiled programs go to a temporary
+folder.
 """
 
 import argparse

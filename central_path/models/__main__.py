@@ -1,4 +1,4 @@
-"""Run the other models of neural collapse to their end states, and hold each against its closed form.
+"""Run the other models of neural collapse to their end states, and compare each with its closed form.
 
     python -m central_path.models
     python -m central_path.models fang zhu

@@ -56,7 +56,7 @@ def integral_above(w: Array, log_ratio: Array, m: Array) -> Array:
     return log_ratio / 2 * jnp.sum(w[..., None] ** -terms * _relative_expm1(powers * log_ratio[..., None]), axis=-1)
 
 
-class Start(NamedTuple):
+class InitialOmega(NamedTuple):
     """Functions of omega(0)^2/C = x that the inverse needs, none of which cancels or overflows."""
 
     x: Array
@@ -65,10 +65,10 @@ class Start(NamedTuple):
     sigma: Array  # x/(1+x)
 
 
-def start_of(omega0: Array, C: int) -> Start:
+def start_of(omega0: Array, C: int) -> InitialOmega:
     """The quantities of a start."""
     x = omega0**2 / C
-    return Start(x, jnp.log(x), 1 / (1 + x), x / (1 + x))
+    return InitialOmega(x, jnp.log(x), 1 / (1 + x), x / (1 + x))
 
 
 def _expm1_double(scale: Array, y: Array) -> Array:
@@ -77,7 +77,7 @@ def _expm1_double(scale: Array, y: Array) -> Array:
     return scale * half * (half + 2)
 
 
-def _log_ratio(y: Array, start: Start) -> Array:
+def _log_ratio(y: Array, start: InitialOmega) -> Array:
     """Logarithm of R = (1 + omega(t)^2/C)/(1 + omega(0)^2/C)."""
     huge = y > 300
     near = jnp.log1p(_expm1_double(start.sigma, jnp.where(huge, 1.0, y)))
@@ -85,7 +85,7 @@ def _log_ratio(y: Array, start: Start) -> Array:
     return jnp.where(huge, far, near)
 
 
-def g_polynomial(k: int, y: Array, start: Start, m: Array) -> tuple[Array, Array]:
+def g_polynomial(k: int, y: Array, start: InitialOmega, m: Array) -> tuple[Array, Array]:
     """Value and slope of g for k = 0, 1, 2."""
     del m
     rho, sigma = start.rho, start.sigma
@@ -97,7 +97,7 @@ def g_polynomial(k: int, y: Array, start: Start, m: Array) -> tuple[Array, Array
     return rho * (rho * y + q) + q * (q + 2 * sigma) / 4, (1 + q) ** 2
 
 
-def g_real(y: Array, start: Start, m: Array) -> tuple[Array, Array]:
+def g_real(y: Array, start: InitialOmega, m: Array) -> tuple[Array, Array]:
     """Value and slope of g for real m = 2 - k > 0."""
     log_R = _log_ratio(y, start)
     growth_below = jnp.clip((math.log(SPLIT) - start.log_x) / 2, 0.0, y)
@@ -108,7 +108,7 @@ def g_real(y: Array, start: Start, m: Array) -> tuple[Array, Array]:
     return below + above, jnp.exp(m * log_R)
 
 
-def _newton(g, start: Start, T: Array, m: Array) -> Array:
+def _newton(g, start: InitialOmega, T: Array, m: Array) -> Array:
     """The growth y with g(y) = T (1-s)^m, from above."""
     target = T * start.rho**m
     log_bound = jnp.log1p(2 * m * target) / jnp.where(m > 0, m, 1.0)  # log R of the bound g >= (R^m - 1)/(2m)
