@@ -150,7 +150,7 @@ def test_one_nan_among_good_instances_is_not_overlooked():
     ],
 )
 def test_the_tolerance_is_relative_to_the_quantity_compared(b, how, relative):
-    found = identity("", [b, 0.0], [b, 0.0], fault=[1e3, 0.0], tolerance=TIGHT, **how)
+    found = identity("", np.array([b, 0.0]), np.array([b, 0.0]), fault=np.array([1e3, 0.0]), tolerance=TIGHT, **how)
     assert found.relative_tolerance == pytest.approx(relative)
     assert found.tolerance == TIGHT
 
@@ -235,7 +235,7 @@ def test_several_seeds_are_gathered_in_one_part():
     alone = [measured(right, seed=seed).parts[0] for seed in (5, 6, 7)]
     assert len(outcome.parts) == 1
     assert outcome.instances == 3
-    assert outcome.parts[0].fault == min(part.fault for part in alone)
+    assert outcome.parts[0].fault == min(part.fault or 0.0 for part in alone)
 
     def drawn(draw):
         yield refutation("a draw", draw.rng.uniform(1.0, 2.0))

@@ -182,12 +182,15 @@ def _comparison(part: Part) -> str:
 
 def _comparisons(outcome: Outcome) -> str:
     """A table for each statement that comparisons support."""
-    kinds = {of: [part for part in outcome.parts if part.kind == "identity" and part.of == of] for of in NAMES}
+    tables = []
+    for of, name in NAMES.items():
+        parts = [part for part in outcome.parts if part.kind == "identity" and part.of == of]
+        tables += [_table(f"Comparisons: {name}", parts)] if parts else []
+    return "\n".join(tables)
+
+
+def _table(heading: str, parts: Sequence[Part]) -> str:
     heads = "".join(f'<th role="columnheader" scope="col" class="number">{text}</th>' for text in LABELS)
-    return "\n".join(_table(f"Comparisons: {NAMES[of]}", heads, parts) for of, parts in kinds.items() if parts)
-
-
-def _table(heading: str, heads: str, parts: Sequence[Part]) -> str:
     rows = map(_comparison, parts)
     return (
         f'<table class="parts" role="table"><caption>{heading}</caption><thead role="rowgroup"><tr role="row">'

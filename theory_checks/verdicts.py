@@ -38,6 +38,8 @@ NAMES: dict[Statement, str] = {
     "intended": "intended statement",
     "instead": "true instead",
 }
+# of a refuted claim, by the statement that comparisons support: the first that is there
+WORDS: dict[Statement, Verdict] = {"intended": "misprint", "amended": "holds as amended", "printed": "holds in part"}
 
 
 def derive(parts: "Sequence[Part]") -> Verdict:
@@ -47,12 +49,10 @@ def derive(parts: "Sequence[Part]") -> Verdict:
     supported = {part.of for part in parts if part.kind == "identity"}
     if not any(part.kind == "refutation" for part in parts):
         return "holds" if "printed" in supported else "unclear"
-    words: dict[Statement, Verdict] = {
-        "intended": "misprint",
-        "amended": "holds as amended",
-        "printed": "holds in part",
-    }
-    return next((word for statement, word in words.items() if statement in supported), "fails as printed")
+    for statement, word in WORDS.items():
+        if statement in supported:
+            return word
+    return "fails as printed"
 
 
 def _counted(number: int, noun: str) -> str:
