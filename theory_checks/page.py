@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from string import Template
 
 from theory_checks.formulas import typeset
-from theory_checks.registry import FAULT_FACTOR, Outcome, Part, Verdict
+from theory_checks.registry import FAULT_FACTOR, WIDEST, Outcome, Part
 from theory_checks.report import complaints, counts, number, part_complaints, shown
+from theory_checks.verdicts import HYPOTHESES, NAMES, RULE, Verdict
 
 BADGES: dict[Verdict, tuple[str, str, str]] = {  # class, sign, meaning
     "holds": ("holds", "✓", "every comparison agrees to within its tolerance"),
@@ -35,9 +36,9 @@ $style</style>
 <p>The numbered claims of Han, Papyan &amp; Donoho, “Neural Collapse Under MSE Loss: Proximity to and Dynamics on the
 Central Path” (ICLR 2022), and what this project adds to them, each put to the test in double precision on random and on
 hard instances. A claim holds where two independent computations of one quantity agree to within a tolerance that
-follows from the arithmetic; every such comparison is made a second time with a fault planted in it, which must exceed
-$factor tolerances. Where the print is false, an instance shows by how much, and the amended statement is held to the
-same standard. Verdicts follow from these numbers alone.</p>
+follows from the arithmetic and is at most $widest of that quantity; every such comparison is made a second time with a
+fault planted in it, which must exceed $factor tolerances on every instance. Where the print is false, instances show by
+how much, and comparisons say which statement is true in its place. Verdicts follow from these numbers alone.</p>
 <p class="counts $state">$counts.</p>
 <dl class="run">
 <div><dt>instances</dt><dd>$mode</dd></div>
@@ -50,6 +51,8 @@ $notes
 <dl class="legend">
 $legend
 </dl>
+<p class="small">$rule</p>
+<p class="small">$hypotheses</p>
 <p class="small">Residual and tolerance are of the comparison that comes nearest to its tolerance; fault is the residual
 of the same comparison with the planted fault. A dash: the verdict rests on refutations alone.</p>
 <table class="verdicts" role="table" aria-labelledby="verdicts">
@@ -141,6 +144,9 @@ figcaption { color: var(--soft); font-size: .9rem; margin-top: .4rem; }
 """
 
 
+LABELS = ("residual", "tolerance", "relative", "fault", "times")
+
+
 def slug(name: str) -> str:
     """The anchor of a claim."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
@@ -169,20 +175,23 @@ def _row(outcome: Outcome) -> str:
 def _comparison(part: Part) -> str:
     wrong = "".join(f'<br><span class="not">{html.escape(text)}</span>' for text in part_complaints(part))
     name = f'{typeset(part.name)}<br><span class="reason">tolerance: {typeset(part.reason)}</span>{wrong}'
-    values = (number(part.residual), number(part.tolerance), number(part.fault), str(part.instances))
-    cells = "".join(map(_cell, ("residual", "tolerance", "fault", "times"), values))
+    numbers = map(number, (part.residual, part.tolerance, part.relative_tolerance, part.fault))
+    cells = "".join(map(_cell, LABELS, (*numbers, str(part.instances))))
     return f'<tr role="row"><th role="rowheader" scope="row">{name}</th>{cells}</tr>'
 
 
 def _comparisons(outcome: Outcome) -> str:
-    rows = [_comparison(part) for part in outcome.parts if part.kind == "identity"]
-    if not rows:
-        return ""
-    heading = "Comparisons" if outcome.claim.amendment is None else "Comparisons of what holds"
-    heads = "".join(
-        f'<th role="columnheader" scope="col" class="number">{text}</th>'
-        for text in ("residual", "tolerance", "planted fault", "times")
-    )
+    """A table for each statement that comparisons support."""
+    tables = []
+    for of, name in NAMES.items():
+        parts = [part for part in outcome.parts if part.kind == "identity" and part.of == of]
+        tables += [_table(f"Comparisons: {name}", parts)] if parts else []
+    return "\n".join(tables)
+
+
+def _table(heading: str, parts: Sequence[Part]) -> str:
+    heads = "".join(f'<th role="columnheader" scope="col" class="number">{text}</th>' for text in LABELS)
+    rows = map(_comparison, parts)
     return (
         f'<table class="parts" role="table"><caption>{heading}</caption><thead role="rowgroup"><tr role="row">'
         f'<th role="columnheader" scope="col">comparison</th>{heads}</tr></thead>\n'
@@ -225,6 +234,7 @@ def _claim(outcome: Outcome, figure: str) -> str:
         f'<p class="statement">{typeset(claim.statement)}</p>',
         _labelled("Assumed", claim.assumptions),
         _labelled("Amended", claim.amendment),
+        _labelled("Verdict", outcome.derivation),
         _refutations(outcome),
         _comparisons(outcome),
         _labelled("Planted fault", claim.fault),
@@ -267,6 +277,9 @@ def page(
         counts=html.escape(counts(outcomes)),
         state="right" if all(outcome.as_expected for outcome in outcomes) else "wrong",
         factor=f"{FAULT_FACTOR:g}",
+        widest=f"{WIDEST:g}",
+        rule=typeset(RULE),
+        hypotheses=typeset(HYPOTHESES),
         mode="each kind once (--quick)" if quick else "each kind four times",
         seed=seed,
         seconds=f"{seconds:.0f}",

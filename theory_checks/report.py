@@ -4,12 +4,11 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from central_path import records
-from theory_checks.registry import FAULT_FACTOR, Outcome, Part, Verdict
-
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+from theory_checks.registry import FAULT_FACTOR, WIDEST, Outcome, Part
+from theory_checks.verdicts import VERDICTS
 
 
 def number(value: float | None) -> str:
@@ -28,13 +27,19 @@ def shown(outcome: Outcome) -> Part | None:
 def part_complaints(part: Part) -> list[str]:
     """What is wrong with a part, in words: nothing, as a rule."""
     found = []
-    if not part.stands and part.kind == "identity":
+    if part.kind == "refutation":
+        if not part.stands:
+            found.append(f"off by {number(part.residual)} only, where at least {number(part.tolerance)} is expected")
+    elif not part.residual <= part.tolerance:
         found.append(f"residual {number(part.residual)} where at most {number(part.tolerance)} is expected")
-    elif not part.stands:
-        found.append(f"off by {number(part.residual)} only, where at least {number(part.tolerance)} is expected")
+    if part.too_wide:
+        share = number(part.relative_tolerance)
+        found.append(f"tolerance of {share} of the quantity compared, where at most {number(WIDEST)} can tell wrong")
     if not part.fault_caught:
         needed = number(FAULT_FACTOR * part.tolerance)
-        found.append(f"planted fault missed: residual {number(part.fault)} where more than {needed} is expected")
+        found.append(
+            f"planted fault missed on an instance: residual {number(part.fault)} where more than {needed} is expected"
+        )
     return found
 
 
@@ -59,8 +64,10 @@ def row(outcome: Outcome) -> dict[str, Any]:
         "assumptions": claim.assumptions,
         "verdict": outcome.verdict,
         "expected": claim.expected,
+        "derivation": outcome.derivation,
         "residual": part.residual if part else None,
         "tolerance": part.tolerance if part else None,
+        "relative_tolerance": part.relative_tolerance if part else None,
         "fault_residual": part.fault if part else None,
         "instances": outcome.instances,
         "seconds": outcome.seconds,
@@ -70,8 +77,10 @@ def row(outcome: Outcome) -> dict[str, Any]:
             {
                 "name": part.name,
                 "kind": part.kind,
+                "of": part.of,
                 "residual": part.residual,
                 "tolerance": part.tolerance,
+                "relative_tolerance": part.relative_tolerance,
                 "reason": part.reason,
                 "fault_residual": part.fault,
                 "instances": part.instances,
