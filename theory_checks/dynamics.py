@@ -32,7 +32,7 @@ def _point(H: np.ndarray) -> Point:
 
 
 def _points(draw: Draw) -> Iterator[Point]:
-    for instance in instances.moderate(draw):
+    for instance in instances.everything(draw):
         yield _point(instance.H)
 
 

@@ -102,16 +102,6 @@ def _mixed(rng: np.random.Generator, omega: np.ndarray) -> np.ndarray:
     return mixed + rng.standard_normal((P, 1, 1))
 
 
-def moderate(draw: Draw) -> Iterator[Instance]:
-    """Ordinary instances, and hard ones whose omega stays below a few hundred: for velocities, which fall as omega^-3."""
-    yield from ordinary(draw)
-    for instance in hard(draw):
-        if instance.name == "huge class means":
-            yield _instance("large class means", random_features(draw.rng, GENERIC, signal=30.0))
-        else:
-            yield instance
-
-
 def everything(draw: Draw) -> Iterator[Instance]:
     """Ordinary and hard instances."""
     yield from ordinary(draw)
