@@ -67,16 +67,24 @@ def with_snr(rng: np.random.Generator, shape: tuple[int, int, int], omega: np.nd
     return M[:, :, None] + E
 
 
+def mixed(rng: np.random.Generator, shape: tuple[int, int, int], omega: np.ndarray) -> np.ndarray:
+    """Features with given omega (C-1,), a well-conditioned generic Sigma_W, and a global mean."""
+    P = shape[2]
+    return np.einsum("pq,qcn->pcn", invertible(rng, P), with_snr(rng, shape, omega)) + rng.standard_normal((P, 1, 1))
+
+
 def ordinary(draw: Draw) -> Iterator[Instance]:
-    """Random features of every shape."""
+    """Random features of every shape.
+
+    Where P = C(N-1), Gaussian deviations may lie anywhere near a singular Sigma_W: there they are brought to a
+    well-conditioned one.
+    """
     for _ in range(draw.repeats):
-        for name, shape in (
-            ("generic", GENERIC),
-            ("C = 2", TWO_CLASSES),
-            ("P = C(N-1)", JUST_FULL_RANK),
-            ("P much larger than C", WIDE),
-        ):
-            yield _instance(name, random_features(draw.rng, shape))
+        yield _instance("generic", random_features(draw.rng, GENERIC))
+        yield _instance("C = 2", random_features(draw.rng, TWO_CLASSES))
+        omega = np.sort(np.exp(draw.rng.uniform(0.0, 3.0, JUST_FULL_RANK[0] - 1)))[::-1]
+        yield _instance("P = C(N-1)", mixed(draw.rng, JUST_FULL_RANK, omega))
+        yield _instance("P much larger than C", random_features(draw.rng, WIDE))
 
 
 def hard(draw: Draw) -> Iterator[Instance]:
@@ -89,17 +97,10 @@ def hard(draw: Draw) -> Iterator[Instance]:
         stretch = orthogonal(draw.rng, P) * np.geomspace(1.0, 3e3, P)[None, :]
         ill = np.einsum("pq,qcn->pcn", stretch @ orthogonal(draw.rng, P), random_features(draw.rng, GENERIC))
         yield _instance("condition number 1e7", ill)
-        yield _instance("nearly equal omega", _mixed(draw.rng, 2.0 + 1e-7 * np.arange(C - 1, 0, -1)))
+        yield _instance("nearly equal omega", mixed(draw.rng, GENERIC, 2.0 + 1e-7 * np.arange(C - 1, 0, -1)))
         yield _instance("class means of noise alone", random_features(draw.rng, GENERIC, signal=0.0, offset=0.0))
-        yield _instance("small class means", _mixed(draw.rng, 1e-3 * np.arange(C - 1, 0, -1)))
+        yield _instance("small class means", mixed(draw.rng, GENERIC, 1e-3 * np.arange(C - 1, 0, -1)))
         yield _instance("large class means", random_features(draw.rng, GENERIC, signal=20.0))
-
-
-def _mixed(rng: np.random.Generator, omega: np.ndarray) -> np.ndarray:
-    """Features with given omega (C-1,), a generic Sigma_W and a global mean."""
-    _, _, P = GENERIC
-    mixed = np.einsum("pq,qcn->pcn", invertible(rng, P), with_snr(rng, GENERIC, omega))
-    return mixed + rng.standard_normal((P, 1, 1))
 
 
 def everything(draw: Draw) -> Iterator[Instance]:

@@ -2,8 +2,8 @@
 
 Every comparison says which statement it supports: the `printed` one (or a part of it); the `amended` one, which is the
 printed one with a hypothesis more or another constant; what a misprint `intended`; or what is true `instead`, or beyond
-the print, which is evidence beside the verdict and does not change it. A refutation is of the printed statement. `RULE` turns them into a
-word, and `HYPOTHESES` says what counts as printed.
+the print, which is evidence beside the verdict and does not change it. A refutation is of the printed statement. `RULE`
+turns them into a word, and `HYPOTHESES` says what counts as printed.
 """
 
 import math
