@@ -124,7 +124,7 @@ def _least_squares_losses(H: np.ndarray) -> np.ndarray:
     statement="On the central path at lambda = 0, L = L_LS = 1/2 sum_j 1/(omega_j^2 + C), L_NC1 = 1/2 sum_j "
     "omega_j^2/(C + omega_j^2)^2 and L_NC2/3 = 1/2 sum_j (1/C) (omega_j^2/(omega_j^2 + C) - 1)^2.",
     assumptions="Balanced classes, with the bias; Sigma_W > 0.",
-    fault="C - 1 in place of C.",
+    fault="C - 1 in place of C in L_LS and L_NC1; the factor 1/C of L_NC2/3 left out.",
     figure="losses",
 )
 def lemma_1(draw: Draw) -> Iterator[Finding]:
@@ -134,8 +134,8 @@ def lemma_1(draw: Draw) -> Iterator[Finding]:
         C, s, exact = H.shape[1], definitions.statistics_of(H), _least_squares_losses(H)
         w2 = np.linalg.svd(definitions.root(s.Sigma_W, -0.5) @ s.Mbar, compute_uv=False)[: C - 1] ** 2
         printed, wrong = (
-            np.array([np.sum(1 / (w2 + c)), np.sum(w2 / (c + w2) ** 2), np.sum((w2 / (w2 + c) - 1) ** 2) / c]) / 2
-            for c in (C, C - 1)
+            np.array([np.sum(1 / (w2 + c)), np.sum(w2 / (c + w2) ** 2), np.sum((w2 / (w2 + C) - 1) ** 2) / share]) / 2
+            for c, share in ((C, C), (C - 1, 1))
         )
         found = np.asarray(compiled.spectral_losses(compiled.omega_of(H)))
         size = (*exact[:2], max(exact[2], np.sqrt(exact[2])))  # the last is of squares of small errors
