@@ -75,7 +75,9 @@ def _aligned(point: Point, Z: np.ndarray) -> np.ndarray:
 def lemma_3(draw: Draw) -> Iterator[Finding]:
     """The derivative of omega by autodiff along projected random directions, against the formula; equal omega."""
     for _ in range(draw.repeats):
-        yield refutation("d omega_1(Z) + d omega_1(-Z), relative, where omega_1 = omega_2", _kink(draw.rng), at_least=0.1)
+        yield refutation(
+            "d omega_1(Z) + d omega_1(-Z), relative, where omega_1 = omega_2", _kink(draw.rng), at_least=0.1
+        )
     for point in _points(draw):
         X, (_, U, omega, V, rows, Y) = point.X, point.aligned
         _, C, N = X.shape

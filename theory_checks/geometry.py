@@ -92,7 +92,9 @@ def _printed_tangency(rng: np.random.Generator) -> float:
     derivative = np.stack([_tangency(X, Z.reshape(X.shape)).ravel() for Z in np.eye(X.size)], axis=1)
     _, singular, Vt = np.linalg.svd(derivative)
     still = [definitions.stack(Z.reshape(X.shape)) for Z in Vt[np.sum(singular > 1e-10 * singular[0]) :]]
-    half = [(F @ definitions.centre_classes(Z, labels, C).T, definitions.centre_classes(Z, labels, C) @ F) for Z in still]
+    half = [
+        (F @ definitions.centre_classes(Z, labels, C).T, definitions.centre_classes(Z, labels, C) @ F) for Z in still
+    ]
     return max(float(np.linalg.norm(left + right) / np.linalg.norm(F)) for left, right in half)
 
 
@@ -170,9 +172,7 @@ def proposition_4(draw: Draw) -> Iterator[Finding]:
             found = np.asarray(compiled.lyapunov(Sigma, R))
             back = (found @ Sigma + Sigma @ found) / 2
             condition = float(np.linalg.cond(Sigma))
-            yield identity(
-                f"Lyapunov equation, {name}", back, R, fault=2 * R, condition=condition, of="instead"
-            )
+            yield identity(f"Lyapunov equation, {name}", back, R, fault=2 * R, condition=condition, of="instead")
         near = np.asarray(compiled.lyapunov(s.Sigma_W, R))
         yield identity(
             "Lyapunov solution near I, against its first order",
@@ -213,9 +213,7 @@ LIMIT_REASON = "what is left of the orders beyond the fifth in the step, and rou
 
 def _remainders(X: np.ndarray, Z: np.ndarray, moved: np.ndarray) -> np.ndarray:
     """Norms of the renormalized steps from X along Z less X + eta moved, for each eta in STEPS."""
-    return np.array(
-        [np.linalg.norm(np.asarray(compiled.retract(X + eta * Z)) - X - eta * moved) for eta in STEPS]
-    )
+    return np.array([np.linalg.norm(np.asarray(compiled.retract(X + eta * Z)) - X - eta * moved) for eta in STEPS])
 
 
 @claim(
