@@ -18,8 +18,8 @@ LAMBDAS = (5e-3, 0.5)
     "Footnote 7, reason",
     source="Section 2, Footnote 7",
     expected="holds as amended",
-    statement="The middle term Sigma~_T + mu~_G mu~_G^T + lambda I is the sum of positive-semidefinite matrices, one of "
-    "which is positive-definite.",
+    statement="The middle term Sigma~_T + mu~_G mu~_G^T + lambda I is the sum of positive-semidefinite matrices, one "
+    "of which is positive-definite.",
     amendment="For lambda > 0, where lambda I is the one. At lambda = 0 none is: Sigma~_T has a zero row, and mu~_G "
     "mu~_G^T rank 1. The sum is then positive-definite iff Sigma_T is: their determinants are equal.",
     assumptions="Any class sizes.",
@@ -121,7 +121,7 @@ def _norms(Sigma_B: np.ndarray, Sigma_W: np.ndarray, rank: int) -> tuple[float, 
 
 
 def _counterexamples(rng: np.random.Generator, eps: float) -> Iterator[tuple[str, np.ndarray, np.ndarray, int]]:
-    """Sigma_B, Sigma_W > 0 and the rank of Sigma_B, turned at random; the eigenvalues of Sigma_B^+ Sigma_W are O(eps)."""
+    """Sigma_B, Sigma_W > 0 and the rank of Sigma_B, turned at random: the eigenvalues of the product are O(eps)."""
     Q = np.linalg.qr(rng.standard_normal((3, 3)))[0]
     Sigma_W = np.diag([eps**2, 1.0, 1.0])
     Sigma_W[0, 1] = Sigma_W[1, 0] = 0.9 * eps

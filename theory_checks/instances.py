@@ -82,7 +82,7 @@ def hard(draw: Draw) -> Iterator[Instance]:
 
 
 def moderate(draw: Draw) -> Iterator[Instance]:
-    """Ordinary instances, and hard ones whose omega stays below a few hundred: for velocities, which fall as omega^-3."""
+    """Ordinary and hard instances, with large class means for huge ones: velocities fall as omega^-3."""
     yield from ordinary(draw)
     for instance in hard(draw):
         if instance.name == "huge class means":

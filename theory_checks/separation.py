@@ -1,8 +1,8 @@
 """How far class means can be, and are, apart: the angles of Section 1.1, and the separation of Section 3.2.
 
-The cosines of C unit vectors that are equally far apart can be no less than -1/(C-1), because ||sum_c v_c||^2 >= 0. With
-that cosine the Gram matrix is C/(C-1) I - 11^T/(C-1): every entry tends to that of I as C grows, while its distance from
-I in norm is 1 for every C, because one singular value is 0 and not C^(-1/2).
+The cosines of C unit vectors that are equally far apart can be no less than -1/(C-1), because ||sum_c v_c||^2 >= 0.
+With that cosine the Gram matrix is C/(C-1) I - 11^T/(C-1): every entry tends to that of I as C grows, while its
+distance from I in norm is 1 for every C, because one singular value is 0 and not C^(-1/2).
 
 In renormalized features the class means c and c' are ||SNR (e_c - e_c')|| apart. The smallest singular value is the
 least separation over unit contrasts of all classes, min ||SNR a|| over a with sum 0 and ||a|| = 1, so two classes are
@@ -134,8 +134,8 @@ def _smallest_separation(SNR: np.ndarray) -> float:
     expected="fails as printed",
     statement="The smallest singular value of the SNR matrix captures the smallest separation between classes.",
     amendment="It is the smallest separation over unit contrasts of all classes. Two classes are at least sqrt(2) "
-    "omega_min apart, with equality for a Simplex ETF; else their smallest separation is larger, by a factor that grows "
-    "with C, and depends on the singular vectors too.",
+    "omega_min apart, with equality for a Simplex ETF; else their smallest separation is larger, by a factor that "
+    "grows with C, and depends on the singular vectors too.",
     assumptions="Renormalized features, Sigma_W > 0, P > C.",
     fault="contrasts that need not sum to 0 and, for the ETF, 2 omega.",
 )
