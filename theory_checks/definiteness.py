@@ -27,7 +27,7 @@ LAMBDAS = (5e-3, 0.5)
 )
 def footnote_7_reason(draw: Draw) -> Iterator[Finding]:
     """Smallest eigenvalues of the terms; at lambda = 0 the determinant of their sum, against that of Sigma_T."""
-    for instance in instances.moderate(draw):
+    for instance in instances.everything(draw):
         H = instance.H
         S = definitions.statistics_of(H).Sigma_T
         H = H + (definitions.root(S, 0.5) @ draw.rng.standard_normal(len(H)))[:, None, None]

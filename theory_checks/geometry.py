@@ -20,7 +20,7 @@ PRINTED: dict[str, Any] = {"orthogonal": "instead", "Proposition 4": "printed"}
 
 def _points(draw: Draw) -> Iterator[np.ndarray]:
     """Points of the manifold, from ordinary and hard features."""
-    for instance in instances.moderate(draw):
+    for instance in instances.everything(draw):
         yield np.asarray(compiled.retract(compiled.retract(instance.H)))
 
 

@@ -47,7 +47,7 @@ def _loss_perp(H: np.ndarray, D: np.ndarray) -> float:
 )
 def proximity(draw: Draw) -> Iterator[Finding]:
     """The constant of the bound, three ways; and a bias far off at a classifier near the central path."""
-    for instance in instances.moderate(draw):
+    for instance in instances.everything(draw):
         H = instance.H
         C, s, m = H.shape[1], definitions.statistics_of(H), compiled.moments_of(H)
         A = _second_moment(H)

@@ -161,7 +161,7 @@ def figure_2(draw: Draw) -> Iterator[Finding]:
 )
 def appendix_c1(draw: Draw) -> Iterator[Finding]:
     """The unextended formulas, against least squares and the extended decomposition."""
-    for instance in instances.moderate(draw):
+    for instance in instances.everything(draw):
         H = instance.H
         C, m, s = H.shape[1], compiled.moments_of(H), definitions.statistics_of(H)
         W = np.linalg.solve(s.Sigma_T, s.Mbar).T / C

@@ -1,9 +1,9 @@
 """How the word of a verdict follows from what a check found: one rule, for every claim.
 
 Every comparison says which statement it supports: the `printed` one (or a part of it); the `amended` one, which is the
-printed one with a hypothesis more or another constant; what a misprint `intended`; or what is true `instead`, which is
-evidence beside the verdict and does not change it. A refutation is of the printed statement. `RULE` turns them into a
-word, and `HYPOTHESES` says what counts as printed.
+printed one with a hypothesis more or another constant; what a misprint `intended`; or what is true `instead`, or beyond
+the print, which is evidence beside the verdict and does not change it. A refutation is of the printed statement. `RULE`
+turns them into a word, and `HYPOTHESES` says what counts as printed.
 """
 
 import math
@@ -19,10 +19,11 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 HYPOTHESES = (
     "A hypothesis is printed if it stands in the statement, in a footnote to it, or among the standing assumptions of "
-    "the paper: balanced classes and P > C (Section 1), Sigma_W of full rank (Section 3.2), and, for statements about "
-    "the dynamics, the central path at lambda = 0 with zero global mean and renormalized features (Section 3, A1 to "
-    "A3). A statement holds if it is true of everything that satisfies the printed hypotheses. It holds as amended if "
-    "it is not, but is with one hypothesis more, or with another constant."
+    "its section: balanced classes and P > C (Section 1); in Section 3 and its appendix also lambda = 0, Sigma_W of "
+    "full rank, zero global mean, and the classifier on the central path. An inverse in a formula prints no hypothesis "
+    "by itself. A statement holds if it is true of everything that satisfies the printed hypotheses. It holds as "
+    "amended if it is not, but is with one named hypothesis more, or with another constant. The same missing "
+    "hypothesis gives the same verdict in every claim."
 )
 RULE = (
     "A comparison that disagrees, whose tolerance is too wide, or a refutation below its bound makes the verdict "
@@ -36,7 +37,7 @@ NAMES: dict[Statement, str] = {
     "printed": "printed statement",
     "amended": "amended statement",
     "intended": "intended statement",
-    "instead": "true instead",
+    "instead": "true, and not printed",
 }
 # of a refuted claim, by the statement that comparisons support: the first that is there
 WORDS: dict[Statement, Verdict] = {"intended": "misprint", "amended": "holds as amended", "printed": "holds in part"}
