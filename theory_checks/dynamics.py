@@ -34,16 +34,11 @@ def _point(H: np.ndarray) -> Point:
 
 
 def _points(draw: Draw) -> Iterator[Point]:
-<<<<<<< HEAD
     """Renormalized instances, but for class means so nearly dependent that velocities keep too few digits."""
     for instance in instances.everything(draw):
         point = _point(instance.H)
         if point.condition * (1 + point.omega[0] ** 2 / point.X.shape[1]) < MOST_LOST:
             yield point
-=======
-    for instance in instances.everything(draw):
-        yield _point(instance.H)
->>>>>>> checks
 
 
 def _grown(draw: Draw) -> Iterator[Point]:

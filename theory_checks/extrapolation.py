@@ -14,13 +14,7 @@ def limit(values: np.ndarray) -> np.ndarray:
     """Richardson's limit (...) of values (n, ...) at h, h/2, ..., h/2^(n-1)."""
     table = [np.asarray(value, float) for value in values]
     for power in range(1, len(table)):
-<<<<<<< HEAD
         table = [(2.0**power * fine - coarse) / (2.0**power - 1) for coarse, fine in pairwise(table)]
-=======
-        table = [
-            (2.0**power * fine - coarse) / (2.0**power - 1) for coarse, fine in zip(table, table[1:], strict=False)
-        ]
->>>>>>> checks
     return table[0]
 
 
