@@ -5,6 +5,8 @@ table. A limit h -> 0 is then compared to many digits, where a fitted slope woul
 are no such sequence, the leading order is fitted together with the orders that follow it.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -12,9 +14,7 @@ def limit(values: np.ndarray) -> np.ndarray:
     """Richardson's limit (...) of values (n, ...) at h, h/2, ..., h/2^(n-1)."""
     table = [np.asarray(value, float) for value in values]
     for power in range(1, len(table)):
-        table = [
-            (2.0**power * fine - coarse) / (2.0**power - 1) for coarse, fine in zip(table, table[1:], strict=False)
-        ]
+        table = [(2.0**power * fine - coarse) / (2.0**power - 1) for coarse, fine in pairwise(table)]
     return table[0]
 
 
@@ -25,13 +25,13 @@ def order(values: np.ndarray) -> float:
 
 
 def fitted_rate(t: np.ndarray, values: np.ndarray, *, step: float, terms: int = 3) -> float:
-    """The r of values ~ t^r (1 + c t^(-step) + ...) for t -> infinity: least squares of log values with `terms` terms."""
+    """The r of values ~ t^r (1 + c t^(-step) + ...) for t -> infinity, by least squares of logarithms."""
     x = (t / t[0]) ** -step
     columns = np.column_stack([np.log(t), *(x**power for power in range(terms + 1))])
     return float(np.linalg.lstsq(columns, np.log(values), rcond=None)[0][0])
 
 
 def fitted_limit(t: np.ndarray, values: np.ndarray, *, step: float, terms: int = 3) -> float:
-    """The limit of values = c0 + c1 t^(-step) + ... for t -> infinity, by least squares with `terms` terms."""
+    """The limit of values = c0 + c1 t^(-step) + ... for t -> infinity, by least squares."""
     x = (t / t[0]) ** -step
     return float(np.linalg.lstsq(np.stack([x**power for power in range(terms + 1)], axis=1), values, rcond=None)[0][0])
