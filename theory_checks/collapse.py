@@ -54,6 +54,14 @@ def _metrics_by_loops(M: np.ndarray, W: np.ndarray, b: np.ndarray, h: np.ndarray
     }
 
 
+def of_means(Mbar: np.ndarray) -> dict[str, float]:
+    """NC1 to NC3 at Sigma_W = I from class means (P, C) alone, with W_LS by its formula."""
+    P, C = Mbar.shape
+    W = np.linalg.solve(np.eye(P) + Mbar @ Mbar.T / C, Mbar).T / C
+    metrics = _metrics_by_loops(Mbar, W, np.full(C, 1 / C), np.zeros((1, P)))
+    return metrics | {"nc1": float(np.sum(np.linalg.svd(Mbar, compute_uv=False)[: C - 1] ** -2.0))}
+
+
 def _moments(M: np.ndarray, Sigma_W: np.ndarray) -> Moments:
     """Moments of balanced classes."""
     C = M.shape[1]
