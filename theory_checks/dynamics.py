@@ -70,7 +70,7 @@ def _aligned(point: Point, Z: np.ndarray) -> np.ndarray:
     "Lemma 3",
     source="Appendix D.4, Lemma 3",
     expected="holds as amended",
-    statement="d omega_j(Pi(dX)) = (y_j/N - omega_j C x_j)^T dx_j in aligned coordinates, for all j: it depends on "
+    statement="d omega_j(Pi(dX)) = (y_j/N - omega_j Gamma x_j)^T dx_j in aligned coordinates, for all j: it depends on "
     "row j alone.",
     amendment="Where omega_j is simple: where two of them coincide, omega_j is not differentiable, and there is no "
     "such 1-form.",
@@ -130,7 +130,7 @@ def _kink(rng: np.random.Generator) -> float:
 
 
 def _rates(point: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Y, C x_j, and the two factors omega/(C+omega^2)^2 for C and C + 1 (fault), with 0 for j = C."""
+    """Y, Gamma x_j, and the two factors omega/(C+omega^2)^2 for C and C + 1 (fault), with 0 for j = C."""
     C, w = point.X.shape[1], np.append(point.omega, 0.0)[:, None]
     centred = definitions.centre_classes(point.aligned.X, definitions.labels_of(point.X), C)
     return point.aligned.Y, w * centred, w / (C + w**2) ** 2, w / (C + 1 + w**2) ** 2
@@ -140,7 +140,8 @@ def _rates(point: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     "Lemma 4",
     source="Appendix D.4, Lemma 4",
     expected="fails as printed",
-    statement="Under Equation 5, dx_j/dt = omega_j/(C + omega_j^2)^2 (y_j/N - omega_j C x_j) in aligned coordinates.",
+    statement="Under Equation 5, dx_j/dt = omega_j/(C + omega_j^2)^2 (y_j/N - omega_j Gamma x_j) in aligned "
+    "coordinates.",
     amendment="That is the unprojected -grad L_LS, which leaves the manifold. Under Equation 5 with the orthogonal "
     "projection dx_j/dt = omega_j/(N (C + omega_j^2)^2) y_j; with Proposition 4's, omega_j/(C N (C + omega_j^2)) "
     "y_j. The deviations do not move.",
