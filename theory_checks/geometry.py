@@ -42,8 +42,8 @@ def _covariance_along(X, Z):
     source="Appendix D.2, Proposition 3 and Definition 6",
     expected="misprint",
     statement="The tangent space of the manifold at X is {Z : X Gamma Z^T + Z Gamma X = 0}.",
-    amendment="{Z : X Gamma Z^T + Z Gamma X^T = 0}: a transpose is lost in Z Gamma X, whose factors conform only if P = CN, "
-    "and then do not vanish on tangent vectors. The dimension is P CN - P(P+1)/2.",
+    amendment="{Z : X Gamma Z^T + Z Gamma X^T = 0}: a transpose is lost in Z Gamma X, whose factors conform only if P "
+    "= CN, and then do not vanish on tangent vectors. The dimension is P CN - P(P+1)/2.",
     assumptions="Sigma_W = I; the derivative of Sigma_W at any X.",
     fault="X Gamma Z^T - Z Gamma X^T.",
 )
@@ -104,8 +104,8 @@ def _printed_tangency(rng: np.random.Generator) -> float:
     "Proposition 4",
     source="Appendix D.2, Proposition 4; its use in the proof of Lemma 4",
     expected="holds in part",
-    statement="Pi(Z) = Z - 1/2 (X Gamma Z^T + Z Gamma X^T) X is the projection onto the tangent space of the manifold at "
-    "X, and may be moved across the inner product (as the proof of Lemma 4 does).",
+    statement="Pi(Z) = Z - 1/2 (X Gamma Z^T + Z Gamma X^T) X is the projection onto the tangent space of the manifold "
+    "at X, and may be moved across the inner product (as the proof of Lemma 4 does).",
     amendment="It is a projection, idempotent and onto the tangent space, along the fibres of H -> A H; it is not "
     "self-adjoint, so not the orthogonal one and not to be moved across the inner product. That is Pi(Z) = Z - S E "
     "with the deviations E in place of X. Off the manifold S solves S Sigma_W + Sigma_W S = 2 sym(E Z^T)/(CN).",
@@ -254,8 +254,8 @@ def lemma_2(draw: Draw) -> Iterator[Finding]:
     source="Appendix D.3, proof of Lemma 2, second line of the last display",
     expected="misprint",
     statement="X_1 = X_0 + dX - 1/2 (dX Gamma X_0^T - X_0 Gamma dX^T) X_0 + O(||dX||^2).",
-    amendment="A sign is lost: X_1 = X_0 + dX - 1/2 (dX Gamma X_0^T + X_0 Gamma dX^T) X_0 + O(||dX||^2), as the next line "
-    "and Proposition 4 have it.",
+    amendment="A sign is lost: X_1 = X_0 + dX - 1/2 (dX Gamma X_0^T + X_0 Gamma dX^T) X_0 + O(||dX||^2), as the next "
+    "line and Proposition 4 have it.",
     assumptions="Sigma_W = I at X_0, global mean 0.",
     fault="the factor 1/2 left out.",
 )
