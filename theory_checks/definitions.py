@@ -91,7 +91,7 @@ def root(Sigma: Matrix, power: float) -> Matrix:
 
 
 def centre_classes(Z: Matrix, labels: Matrix, C: int) -> Matrix:
-    """Z C with the class-centring matrix of Equation 21, which is a class mean away from Z, over CN."""
+    """Z Gamma with the class-centring matrix of Equation 21, which is a class mean away from Z, over CN."""
     out = np.array(Z)
     for c in range(C):
         out[:, labels == c] -= np.mean(Z[:, labels == c], axis=1, keepdims=True)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from central_path.flows import features_field, spectrum_field, start
@@ -56,6 +55,9 @@ def _velocity(X, k):
     return Z, jax.jvp(omega_of, (X,), (Z,))[1]
 
 
+_start = jax.jit(lambda X, k: start(X, k, "features"))
+
+
 @jax.jit
 def _omega_along(X, Z):
     return jax.jvp(omega_of, (X,), (Z,))[1]
@@ -70,7 +72,7 @@ def _aligned(point: Point, Z: np.ndarray) -> np.ndarray:
     "Lemma 3",
     source="Appendix D.4, Lemma 3",
     expected="holds as amended",
-    statement="d omega_j(Pi(dX)) = (y_j/N - omega_j C x_j)^T dx_j in aligned coordinates, for all j: it depends on "
+    statement="d omega_j(Pi(dX)) = (y_j/N - omega_j Gamma x_j)^T dx_j in aligned coordinates, for all j: it depends on "
     "row j alone.",
     amendment="Where omega_j is simple: where two of them coincide, omega_j is not differentiable, and there is no "
     "such 1-form.",
@@ -130,7 +132,7 @@ def _kink(rng: np.random.Generator) -> float:
 
 
 def _rates(point: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Y, C x_j, and the two factors omega/(C+omega^2)^2 for C and C + 1 (fault), with 0 for j = C."""
+    """Y, Gamma x_j, and the two factors omega/(C+omega^2)^2 for C and C + 1 (fault), with 0 for j = C."""
     C, w = point.X.shape[1], np.append(point.omega, 0.0)[:, None]
     centred = definitions.centre_classes(point.aligned.X, definitions.labels_of(point.X), C)
     return point.aligned.Y, w * centred, w / (C + w**2) ** 2, w / (C + 1 + w**2) ** 2
@@ -140,7 +142,8 @@ def _rates(point: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     "Lemma 4",
     source="Appendix D.4, Lemma 4",
     expected="fails as printed",
-    statement="Under Equation 5, dx_j/dt = omega_j/(C + omega_j^2)^2 (y_j/N - omega_j C x_j) in aligned coordinates.",
+    statement="Under Equation 5, dx_j/dt = omega_j/(C + omega_j^2)^2 (y_j/N - omega_j Gamma x_j) in aligned "
+    "coordinates.",
     amendment="That is the unprojected -grad L_LS, which leaves the manifold. Under Equation 5 with the orthogonal "
     "projection dx_j/dt = omega_j/(N (C + omega_j^2)^2) y_j; with Proposition 4's, omega_j/(C N (C + omega_j^2)) "
     "y_j. The deviations do not move.",
@@ -206,7 +209,7 @@ def lemma_5(draw: Draw) -> Iterator[Finding]:
     for point in _points(draw):
         _, C, N = point.X.shape
         for k, name in enumerate(("riemannian", "renormalized", "unnormalized")):
-            X = np.asarray(start(jnp.asarray(point.X), k, "features"))
+            X = np.asarray(_start(point.X, np.int32(k)))
             found = np.asarray(_velocity(X, np.int32(k))[1])
             formula, wrong = (_formula(point.omega, c, N, k) for c in (C, C + 1))
             condition = point.condition * (1 + point.omega[0] ** 2 / C if k == 2 else 1)

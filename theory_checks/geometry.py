@@ -27,7 +27,7 @@ def left_times(A: np.ndarray, X: np.ndarray) -> np.ndarray:
 
 
 def _tangency(X: np.ndarray, Z: np.ndarray) -> np.ndarray:
-    """X C Z^T + Z C X^T, with the class-centring matrix of Equation 21."""
+    """X Gamma Z^T + Z Gamma X^T, with the class-centring matrix of Equation 21."""
     _, C, _ = X.shape
     labels, X, Z = definitions.labels_of(X), definitions.stack(X), definitions.stack(Z)
     return X @ definitions.centre_classes(Z, labels, C).T + definitions.centre_classes(Z, labels, C) @ X.T
@@ -43,11 +43,11 @@ def _covariance_along(X, Z):
     "Proposition 3",
     source="Appendix D.2, Proposition 3 and Definition 6",
     expected="misprint",
-    statement="The tangent space of the manifold at X is {Z : X C Z^T + Z C X = 0}.",
-    amendment="{Z : X C Z^T + Z C X^T = 0}: a transpose is lost in Z C X, whose factors conform only if P = CN, and "
-    "then do not vanish on tangent vectors. The dimension is P CN - P(P+1)/2.",
+    statement="The tangent space of the manifold at X is {Z : X Gamma Z^T + Z Gamma X = 0}.",
+    amendment="{Z : X Gamma Z^T + Z Gamma X^T = 0}: a transpose is lost in Z Gamma X, whose factors conform only if P = "
+    "CN, and then do not vanish on tangent vectors. The dimension is P CN - P(P+1)/2.",
     assumptions="Sigma_W = I; the derivative of Sigma_W at any X.",
-    fault="X C Z^T - Z C X^T.",
+    fault="X Gamma Z^T - Z Gamma X^T.",
 )
 def proposition_3(draw: Draw) -> Iterator[Finding]:
     """The derivative of Sigma_W by autodiff against both equations; the dimension of the solutions."""
@@ -60,7 +60,7 @@ def proposition_3(draw: Draw) -> Iterator[Finding]:
         half = definitions.stack(X) @ definitions.centre_classes(definitions.stack(Z), labels, C).T
         scale = largest(X) * largest(Z)
         yield identity(
-            "derivative of Sigma_W along Z, against X C Z^T + Z C X^T",
+            "derivative of Sigma_W along Z, against X Gamma Z^T + Z Gamma X^T",
             derivative,
             formula,
             fault=half - half.T,
@@ -69,7 +69,9 @@ def proposition_3(draw: Draw) -> Iterator[Finding]:
             of="intended",
         )
     for _ in range(draw.repeats):
-        yield refutation("Z C X and X C Z^T for unit vectors Z along which Sigma_W stays", _printed_tangency(draw.rng))
+        yield refutation(
+            "Z Gamma X and X Gamma Z^T for unit vectors Z along which Sigma_W stays", _printed_tangency(draw.rng)
+        )
     C, N, P = instances.TWO_CLASSES
     X = np.asarray(compiled.retract(instances.random_features(draw.rng, instances.TWO_CLASSES)))
     rows = [_tangency(X, Z.reshape(X.shape))[np.triu_indices(P)] for Z in np.eye(X.size)]
@@ -87,7 +89,7 @@ def proposition_3(draw: Draw) -> Iterator[Finding]:
 
 
 def _printed_tangency(rng: np.random.Generator) -> float:
-    """Largest X C Z^T + Z C X, over X, for unit vectors Z that the derivative of Sigma_W sends to 0, where P = CN."""
+    """Largest X Gamma Z^T + Z Gamma X, over X, for unit vectors Z along which Sigma_W stays, where P = CN."""
     C, N = 2, 3
     X = rng.standard_normal((C * N, C, N))
     F, labels = definitions.stack(X), definitions.labels_of(X)
@@ -104,8 +106,8 @@ def _printed_tangency(rng: np.random.Generator) -> float:
     "Proposition 4",
     source="Appendix D.2, Proposition 4; its use in the proof of Lemma 4",
     expected="holds in part",
-    statement="Pi(Z) = Z - 1/2 (X C Z^T + Z C X^T) X is the projection onto the tangent space of the manifold at X, "
-    "and may be moved across the inner product (as the proof of Lemma 4 does).",
+    statement="Pi(Z) = Z - 1/2 (X Gamma Z^T + Z Gamma X^T) X is the projection onto the tangent space of the manifold "
+    "at X, and may be moved across the inner product (as the proof of Lemma 4 does).",
     amendment="It is a projection, idempotent and onto the tangent space, along the fibres of H -> A H; it is not "
     "self-adjoint, so not the orthogonal one and not to be moved across the inner product. That is Pi(Z) = Z - S E "
     "with the deviations E in place of X. Off the manifold S solves S Sigma_W + Sigma_W S = 2 sym(E Z^T)/(CN).",

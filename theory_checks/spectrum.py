@@ -181,8 +181,8 @@ def observation_1(draw: Draw) -> Iterator[Finding]:
 @claim(
     "Observation 2",
     source="Appendix D.2, Observation 2",
-    statement="X C X^T = I_C for the aligned features of Definition 5, with the class-centring matrix C of Equation "
-    "21.",
+    statement="X Gamma X^T = I_C for the aligned features of Definition 5, with the class-centring matrix Gamma of "
+    "Equation 21.",
     assumptions="Sigma_W > 0; P > C, as the paper assumes. P = C - 1 would leave no U with C orthonormal columns.",
     fault="features centred by the global mean only (Sigma_T in place of Sigma_W).",
 )
@@ -194,18 +194,18 @@ def observation_2(draw: Draw) -> Iterator[Finding]:
         within = definitions.centre_classes(aligned.X, labels, C) @ aligned.X.T
         total = aligned.X @ aligned.X.T / len(labels)
         kwargs: dict[str, Any] = {"condition": instance.condition + largest(aligned.X) ** 2, "reason": REASON}
-        yield identity("X C X^T = I_C", within, np.eye(C), fault=np.eye(C) + within - total, **kwargs)
+        yield identity("X Gamma X^T = I_C", within, np.eye(C), fault=np.eye(C) + within - total, **kwargs)
         s = definitions.statistics_of(H)
         F = definitions.stack(H)
         form = definitions.centre_classes(F, labels, C) @ F.T
         m = compiled.moments_of(H)
-        yield identity("H C H^T = Sigma_W", np.asarray(m.Sigma_W), form, fault=s.Sigma_T, scale=largest(F) ** 2)
+        yield identity("H Gamma H^T = Sigma_W", np.asarray(m.Sigma_W), form, fault=s.Sigma_T, scale=largest(F) ** 2)
 
 
 @claim(
     "Definition 5",
     source="Appendix D.2, Definition 5 and Equation 21",
-    statement="X = U^T Sigma_W^(-1/2) Hbar (V kron I_N) = U^T (Hbar C Hbar^T)^(-1/2) Hbar (V kron I_N) is a C x CN "
+    statement="X = U^T Sigma_W^(-1/2) Hbar (V kron I_N) = U^T (Hbar Gamma Hbar^T)^(-1/2) Hbar (V kron I_N) is a C x CN "
     "matrix.",
     assumptions="Sigma_W > 0; P > C, as the paper assumes.",
     fault="Sigma_T in the second form.",

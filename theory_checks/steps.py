@@ -64,9 +64,9 @@ def lemma_2(draw: Draw) -> Iterator[Finding]:
     "Lemma 2, display",
     source="Appendix D.3, proof of Lemma 2, second line of the last display",
     expected="misprint",
-    statement="X_1 = X_0 + dX - 1/2 (dX C X_0^T - X_0 C dX^T) X_0 + O(||dX||^2).",
-    amendment="A sign is lost: X_1 = X_0 + dX - 1/2 (dX C X_0^T + X_0 C dX^T) X_0 + O(||dX||^2), as the next line and "
-    "Proposition 4 have it.",
+    statement="X_1 = X_0 + dX - 1/2 (dX Gamma X_0^T - X_0 Gamma dX^T) X_0 + O(||dX||^2).",
+    amendment="A sign is lost: X_1 = X_0 + dX - 1/2 (dX Gamma X_0^T + X_0 Gamma dX^T) X_0 + O(||dX||^2), as the next "
+    "line and Proposition 4 have it.",
     assumptions="Sigma_W = I at X_0, global mean 0.",
     fault="the factor 1/2 left out.",
 )

@@ -60,14 +60,19 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def off_by(parts: "Sequence[Part]") -> float | None:
+    """Least distance of the printed statement from true, over all refutations; NaN if one of them is."""
+    distances = [part.residual for part in parts if part.kind == "refutation"]
+    return min(distances, key=lambda x: -math.inf if math.isnan(x) else x, default=None)
+
+
 def derivation(parts: "Sequence[Part]") -> str:
     """The same in a sentence: what was refuted, what agrees, and what follows."""
     refuted = [part for part in parts if part.kind == "refutation"]
     found = []
     if refuted:
-        least = min((part.residual for part in refuted), key=lambda x: -math.inf if math.isnan(x) else x)
         instances = _counted(sum(part.instances for part in refuted), "instance")
-        found.append(f"printed statement: refuted on {instances}, least distance {least:.1e}")
+        found.append(f"printed statement: refuted on {instances}, least distance {off_by(parts):.1e}")
     for statement, name in NAMES.items():
         same = [part for part in parts if part.kind == "identity" and part.of == statement]
         if same:
