@@ -44,8 +44,8 @@ def _covariance_along(X, Z):
     source="Appendix D.2, Proposition 3 and Definition 6",
     expected="misprint",
     statement="The tangent space of the manifold at X is {Z : X Gamma Z^T + Z Gamma X = 0}.",
-    amendment="{Z : X Gamma Z^T + Z Gamma X^T = 0}: a transpose is lost in Z Gamma X, whose factors conform only if P = "
-    "CN, and then do not vanish on tangent vectors. The dimension is P CN - P(P+1)/2.",
+    amendment="{Z : X Gamma Z^T + Z Gamma X^T = 0}: a transpose is lost in Z Gamma X, whose factors conform only if "
+    "P = CN, and then do not vanish on tangent vectors. The dimension is P CN - P(P+1)/2.",
     assumptions="Sigma_W = I; the derivative of Sigma_W at any X.",
     fault="X Gamma Z^T - Z Gamma X^T.",
 )

@@ -112,7 +112,15 @@ def orthogonality(draw: Draw) -> Iterator[Finding]:
     for C in (4, 10, 40) if draw.quick else (4, 10, 40, 100, 200):
         E = placed(simplex_vertices(C), C + 5, draw.rng)
         gap = E.T @ E - np.eye(C)
-        yield identity("largest entry of Gram - I", np.abs(gap).max(), 1 / (C - 1), fault=1 / C, of="instead")
+        yield identity(
+            "largest entry of Gram - I",
+            np.abs(gap).max(),
+            1 / (C - 1),
+            fault=1 / C,
+            condition=C,
+            reason="200 eps of products of unit vectors, over entries of 1/(C - 1)",
+            of="instead",
+        )
         norm = np.linalg.norm(gap, 2)
         yield identity("norm of Gram - I, against 1", norm, 1.0, fault=1 / (C - 1), of="instead")
         U, _, Vt = np.linalg.svd(E, full_matrices=False)
