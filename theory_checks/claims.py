@@ -21,6 +21,7 @@ from theory_checks import (
     readings,
     separation,
     spectrum,
+    steps,
     trajectories,
 )
 from theory_checks.registry import CLAIMS
@@ -38,7 +39,7 @@ PAPER = (
 )
 CHECKS = (
     *(separation, decomposition, definiteness, readings, proximity, invariance, spectrum, equivariance, geometry),
-    *(dynamics, trajectories, collapse, limits),
+    *(steps, dynamics, trajectories, collapse, limits),
     *(own_laws, own_features, own_family, own_growth, own_levels, own_general, discrete, assumptions),
 )
 OWN = tuple(

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from central_path.flows import features_field, spectrum_field, start
@@ -54,6 +53,9 @@ def _velocity(X, k):
     """The flow's velocity, and that of omega by autodiff."""
     Z = features_field(X, k)
     return Z, jax.jvp(omega_of, (X,), (Z,))[1]
+
+
+_start = jax.jit(lambda X, k: start(X, k, "features"))
 
 
 @jax.jit
@@ -207,7 +209,7 @@ def lemma_5(draw: Draw) -> Iterator[Finding]:
     for point in _points(draw):
         _, C, N = point.X.shape
         for k, name in enumerate(("riemannian", "renormalized", "unnormalized")):
-            X = np.asarray(start(jnp.asarray(point.X), k, "features"))
+            X = np.asarray(_start(point.X, np.int32(k)))
             found = np.asarray(_velocity(X, np.int32(k))[1])
             formula, wrong = (_formula(point.omega, c, N, k) for c in (C, C + 1))
             condition = point.condition * (1 + point.omega[0] ** 2 / C if k == 2 else 1)

@@ -11,7 +11,7 @@ from theory_checks import compiled, definitions, instances
 from theory_checks.decomposition import REASON, condition
 from theory_checks.extrapolation import fitted_rate, limit
 from theory_checks.paths import follow
-from theory_checks.registry import Draw, Finding, claim, identity, refutation
+from theory_checks.registry import Draw, Finding, claim, identity, largest, refutation
 
 
 @jax.jit
@@ -174,8 +174,9 @@ def appendix_c1(draw: Draw) -> Iterator[Finding]:
         if kwargs["condition"] > MOST_LOST:
             continue
         wrong = np.linalg.solve(s.Sigma_W, s.Mbar).T / C
-        yield identity("W_LS, Equation 16", W, exact, fault=wrong, **kwargs)
-        yield identity("W of central_path_classifier", _classifier(s)[0], exact, fault=wrong, **kwargs)
+        size = max(largest(exact), 1 / np.sqrt(np.linalg.norm(s.Sigma_T, 2)))  # of targets over features, in rounding
+        yield identity("W_LS, Equation 16", W, exact, fault=wrong, scale=size, **kwargs)
+        yield identity("W of central_path_classifier", _classifier(s)[0], exact, fault=wrong, scale=size, **kwargs)
         yield identity("L_NC1, Equation 17", found[0], nc1, fault=nc1 + nc23, scale=nc1 + nc23, **kwargs)
         yield identity("L_NC2/3, Equation 18", found[1], nc23, fault=extended, scale=nc1 + nc23, **kwargs)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.optimize import brentq, minimize
+from scipy.optimize import minimize, root_scalar
 
 from theory_checks import compiled, definitions, instances
 from theory_checks.registry import Draw, Finding, claim, identity, refutation
@@ -58,6 +58,11 @@ def _repelled(rng: np.random.Generator, C: int, P: int) -> np.ndarray:
     return A / np.linalg.norm(A, axis=0)
 
 
+def _smallest_eigenvalue(cosine: float, C: int) -> float:
+    """Of the Gram matrix of C unit vectors with one cosine."""
+    return float(np.linalg.eigvalsh((1 - cosine) * np.eye(C) + cosine)[0])
+
+
 @claim(
     "Section 1.1, maximal angle",
     source="Section 1.1, after (NC4)",
@@ -80,9 +85,7 @@ def maximal_angle(draw: Draw) -> Iterator[Finding]:
                 tolerance=1e-8,
                 reason="steps of gradient descent to rounding, over the curvature of the energy, with room to spare",
             )
-            least = brentq(
-                lambda r, C=C: float(np.linalg.eigvalsh((1 - r) * np.eye(C) + r)[0]), -1.5, -0.01, xtol=1e-15
-            )
+            least = root_scalar(_smallest_eigenvalue, args=(C,), bracket=(-1.5, -0.01), xtol=1e-15).root
             yield identity(
                 "least equal cosine of a positive semidefinite Gram matrix",
                 least,
@@ -109,7 +112,15 @@ def orthogonality(draw: Draw) -> Iterator[Finding]:
     for C in (4, 10, 40) if draw.quick else (4, 10, 40, 100, 200):
         E = placed(simplex_vertices(C), C + 5, draw.rng)
         gap = E.T @ E - np.eye(C)
-        yield identity("largest entry of Gram - I", np.abs(gap).max(), 1 / (C - 1), fault=1 / C, of="instead")
+        yield identity(
+            "largest entry of Gram - I",
+            np.abs(gap).max(),
+            1 / (C - 1),
+            fault=1 / C,
+            condition=C,
+            reason="200 eps of products of unit vectors, over entries of 1/(C - 1)",
+            of="instead",
+        )
         norm = np.linalg.norm(gap, 2)
         yield identity("norm of Gram - I, against 1", norm, 1.0, fault=1 / (C - 1), of="instead")
         U, _, Vt = np.linalg.svd(E, full_matrices=False)
