@@ -1,7 +1,7 @@
 """The loss and its decomposition: Proposition 1, Theorems 1 and 2, Footnote 7 and Equation 4."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -123,10 +123,10 @@ def proposition_1(draw: Draw) -> Iterator[Finding]:
             printed = np.linalg.solve(A, s.M * s.pi[None, :]).T
             W, b = compiled.least_squares(m, lam=lam)
             found = np.column_stack([W, b])
-            worst, how = condition(F, lam), {"reason": REASON, "of": of}
+            how: dict[str, Any] = {"condition": condition(F, lam), "reason": REASON, "of": of}
             for name, value in (("formula", printed), ("least_squares", found)):
                 text = _named(f"{name}, against least squares on the data", data)
-                yield identity(text, value, exact, fault=wrong, condition=worst, **how)
+                yield identity(text, value, exact, fault=wrong, **how)
             gradient, fault = (
                 np.asarray(compiled.mse_gradient(a * found[:, :-1], a * found[:, -1], F.T, labels, lam))
                 for a in (1.0, 1 + 1 / C)
@@ -137,7 +137,6 @@ def proposition_1(draw: Draw) -> Iterator[Finding]:
                 np.zeros_like(gradient),
                 fault=gradient - fault,
                 scale=largest(Y @ F_ext.T) / n,
-                condition=worst,
                 **how,
             )
     yield from _another_minimum(draw, "distance between two minima where the inverse does not exist")

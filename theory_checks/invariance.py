@@ -8,6 +8,7 @@ import numpy as np
 from theory_checks import compiled, definitions, instances
 from theory_checks.decomposition import condition
 from theory_checks.registry import Draw, Finding, claim, identity, largest, refutation
+from theory_checks.verdicts import Statement
 
 REASON = "200 eps, times the largest condition of Sigma_W, Sigma_T, and the second moment of [h; 1] at equal scales"
 REASON_W = "200 eps, times the condition of Sigma_W and, for covariances, the size of the class means beside it"
@@ -81,7 +82,11 @@ def equation_7(draw: Draw) -> Iterator[Finding]:
         P = len(H)
         before = _exact(H) @ definitions.extend(definitions.stack(H))
         W_before, b_before = _classifier(H)
-        for name, symmetric, of in (("symmetric A", True, "printed"), ("any invertible A", False, "instead")):
+        cases: tuple[tuple[str, bool, Statement], ...] = (
+            ("symmetric A", True, "printed"),
+            ("any invertible A", False, "instead"),
+        )
+        for name, symmetric, of in cases:
             A = instances.invertible(draw.rng, P, symmetric=symmetric)
             moved = np.einsum("pq,qcn->pcn", A, H)
             F = definitions.stack(moved)
