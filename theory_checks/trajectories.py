@@ -1,6 +1,7 @@
 """The singular values along integrated flows: Proposition 2, Corollary 1 and Lemma 6."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import jax
@@ -205,8 +206,10 @@ def lemma_6(draw: Draw) -> Iterator[Finding]:
     for _ in range(draw.repeats):
         H = instances.random_features(draw.rng, instances.GENERIC)
         wrong = _turning(follow(H, 2, from_total=False, t_max=20.0))
-        for k, name in ((0, "riemannian"), (1, "renormalized")):
-            found = _turning(follow(H, k))
+        equal = instances.with_snr(draw.rng, instances.GENERIC, np.array([2.0, 2.0, 1.0]))
+        starts = (H, equal, instances.random_features(draw.rng, instances.TWO_CLASSES))
+        for (k, name), start in product(((0, "riemannian"), (1, "renormalized")), starts):
+            found = _turning(follow(start, k))
             yield identity(
                 f"off-diagonal of U(0)^T SNR(t) V(0), {name}",
                 found,
