@@ -1,7 +1,9 @@
 """`python -m theory_checks`: its options, exit codes and files, as a reader relies on them."""
 
+import contextlib
 import json
 import re
+import signal
 import subprocess
 import sys
 
@@ -188,6 +190,32 @@ def test_ctrl_c_keeps_the_claims_that_are_finished(run, only):
     assert "interrupted; 1 of 3 claims not checked" in captured.out
     assert "interrupted: no figures" in captured.err
     assert "interrupted" in text
+
+
+def test_an_interrupt_that_a_callback_swallows_ends_the_run_after_the_claim(run, only):
+    def swallowed(draw):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        yield from right(draw)
+
+    before = signal.getsignal(signal.SIGINT)
+    only(*(example(check, name=name) for name, check in (("one", right), ("two", swallowed), ("three", right))))
+    code, captured, rows, _ = run()
+    assert code == 130
+    assert [row["claim"] for row in rows] == ["one", "two"]
+    assert "interrupted; 1 of 3 claims not checked" in captured.out
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_while_figures_are_drawn_keeps_every_claim(run, only, monkeypatch):
+    def interrupted(seed):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(figures.FIGURES, "interrupted", interrupted)
+    only(example(right, figure="interrupted"))
+    code, captured, rows, _ = run()
+    assert (code, len(rows)) == (130, 1)
+    assert "interrupted: no figures" in captured.err
 
 
 def test_exit_first_ends_at_the_first_claim_that_is_not_as_expected(run, only):

@@ -9,11 +9,13 @@ imported only when the options are known to be good.
 """
 
 import argparse
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from central_path import records
 from central_path.compiler import compile_quickly
@@ -43,6 +45,23 @@ def chosen(names: Sequence[str]) -> "list[Claim]":
     return [CLAIMS[name] for name in claims.ORDER if not names or name in names]
 
 
+@contextmanager
+def remembered_interrupts() -> Iterator[list[int]]:
+    """The interrupts that came: one that meets JAX in a callback of the garbage collector is swallowed there."""
+    came: list[int] = []
+
+    def interrupt(number: int, _: Any) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def measure(args: argparse.Namespace, claims: "Sequence[Claim]") -> "tuple[list[Outcome], str | None]":
     """The claims in turn, and why the run ended before the last one, if it did.
 
@@ -56,10 +75,15 @@ def measure(args: argparse.Namespace, claims: "Sequence[Claim]") -> "tuple[list[
     outcomes: list[Outcome] = []
     bar = tqdm(claims, desc="claims", unit="claim", file=sys.stderr, leave=False, disable=not on_terminal())
     try:
-        for claim in bar:
-            outcomes.append(registry.run(claim, seed=args.seed, quick=args.quick, seeds=args.seeds))
-            if args.exit_first and not outcomes[-1].as_expected and len(outcomes) < len(claims):
-                return outcomes, f"ended at the first claim that is not as expected, {claim.id}"
+        with remembered_interrupts() as came:
+            for claim in bar:
+                outcomes.append(registry.run(claim, seed=args.seed, quick=args.quick, seeds=args.seeds))
+                if len(outcomes) == len(claims):
+                    break
+                if came:
+                    return outcomes, INTERRUPTION
+                if args.exit_first and not outcomes[-1].as_expected:
+                    return outcomes, f"ended at the first claim that is not as expected, {claim.id}"
     except KeyboardInterrupt:
         if not outcomes:
             raise
@@ -108,7 +132,13 @@ def check(args: argparse.Namespace, claims: "Sequence[Claim]", started: float) -
 
     outcomes, ended = measure(args, claims)
     full = not args.quick and len(outcomes) == len(registry.CLAIMS)
-    figures, notes = ({}, [f"{ended}: no figures"]) if ended else draw(outcomes, args.seed)
+    figures, notes = {}, []
+    if not ended:
+        try:
+            figures, notes = draw(outcomes, args.seed)
+        except KeyboardInterrupt:
+            ended = INTERRUPTION
+    notes += [f"{ended}: no figures"] if ended else []
     seconds = time.perf_counter() - started
     how = report.Setting(args.seed, args.seeds, args.quick)
     folder, said = destination(args.output, full)
