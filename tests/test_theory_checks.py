@@ -1,7 +1,10 @@
 """Every claim has its expected verdict, and every planted fault is caught, from a seed of no other run."""
 
+import jax
+import jax.numpy as jnp
 import pytest
 
+from theory_checks import compiled
 from theory_checks.claims import ORDER, PAPER
 from theory_checks.registry import CLAIMS, run
 
@@ -42,3 +45,13 @@ def test_a_claim_gives_the_same_numbers_alone_and_after_others():
     run(CLAIMS["Lemma 1"], seed=1, quick=True)
     assert run(CLAIMS["Lemma 7"], seed=1, quick=True).parts == first.parts
     assert run(CLAIMS["Lemma 7"], seed=2, quick=True).parts != first.parts
+
+
+def test_directions_that_a_pseudo_inverse_drops_are_noticed(monkeypatch):
+    pinv, decompose = jnp.linalg.pinv, compiled.decompose.__wrapped__
+    traced_anew = jax.jit(lambda *args, lam: decompose(*args, lam=lam), static_argnames="lam")
+    monkeypatch.setattr(compiled, "decompose", traced_anew)
+    monkeypatch.setattr(jnp.linalg, "pinv", lambda A, **how: pinv(A, **how | {"rtol": 1e-6}))
+    outcome = run(CLAIMS["Theorem 1"], seed=SEED, quick=True)
+    assert outcome.verdict == "unclear"
+    assert [part.name for part in outcome.parts if not part.stands] == ["L_LS, against the loss of W_LS"]

@@ -12,25 +12,33 @@ DESCRIPTION = """\
 Check every numbered claim of Han, Papyan & Donoho (2022) numerically, and measure a verdict for each."""
 
 EPILOG = """\
-verdicts    holds              every comparison agrees, and none refutes the printed statement
-            holds in part      a part of the statement holds, another is refuted
-            holds as amended   false as printed; true with a hypothesis more, or with another constant
-            fails as printed   false as printed, and no small change saves it
-            misprint           a slip in the print; what was intended holds
-            unclear            a comparison or a refutation failed, or the check itself did; never expected
-            The word follows from the comparisons by one rule, which report.html prints.
-table       off by is the least distance of the printed statement from true, where it is refuted. Residual and
-            tolerance are of the comparison, of what does hold, that comes nearest to its tolerance; fault is the
-            residual of the same comparison with an error planted in it, on the instance that shows it least. It must
-            exceed ten tolerances.
-files       claims.json (one entry a claim, with its comparisons) and report.html (the same to read, with figures). A
-            partial run (some claims, --quick, or one that ended early) does not replace a full report: if DIR holds
-            one, it writes to DIR-partial and says so. Any other earlier results in the folder are replaced, and the
-            program says so. Ctrl-C keeps the claims that are finished, as a partial run.
-time        about a minute for one seed on one core, and 15 to 30 seconds for each further seed; a minute more when run
-            for the first time, for compiling.
-exit codes  0: every verdict is the expected one and every planted fault was caught; 1: one is not; 2: unusable
-            arguments, and nothing is written; 130: interrupted.
+verdicts    holds             every comparison agrees, and none refutes the
+                              printed statement
+            holds in part     a part of the statement holds, another is refuted
+            holds as amended  false as printed; true with a hypothesis more, or
+                              with another constant
+            fails as printed  false as printed, and no small change saves it
+            misprint          a slip in the print; what was intended holds
+            unclear           a comparison or a refutation failed, or the check
+                              itself did; never expected
+            The word follows from the comparisons by one rule, which
+            report.html prints.
+table       off by: the least distance of the printed statement from true, where
+            it is refuted. residual, tolerance: of the comparison, of what does
+            hold, that comes nearest to its tolerance. fault: the residual of
+            the same comparison with an error planted in it, on the instance
+            that shows it least; it must exceed ten tolerances.
+files       claims.json (one entry a claim, with its comparisons) and
+            report.html (the same to read, with figures). A partial run (some
+            claims, --quick, or one that ended early) does not replace a full
+            report: if DIR holds one, it writes to DIR-partial and says so. Any
+            other results of an earlier run are replaced, and the program says
+            so. Ctrl-C keeps the claims that are finished, as a partial run.
+time        40 seconds of one processor core for one seed, 20 for each further
+            seed; a minute more for compiling in the first run.
+exit codes  0: every verdict is the expected one and every planted fault was
+            caught; 1: one is not; 2: unusable arguments, and nothing is
+            written; 130: interrupted.
 
 example     python -m theory_checks
             python -m theory_checks --seeds 20
