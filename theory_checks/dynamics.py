@@ -91,7 +91,8 @@ def lemma_3(draw: Draw) -> Iterator[Finding]:
         d_rows = draw.rng.standard_normal((C, C * N))
         dX = (U @ d_rows @ np.kron(V.T, np.eye(N))).reshape(X.shape)
         centred = definitions.centre_classes(rows, definitions.labels_of(X), C)
-        formula = np.sum((Y / N - np.append(omega, 0.0)[:, None] * centred) * d_rows, axis=1)
+        terms = (Y / N - np.append(omega, 0.0)[:, None] * centred) * d_rows
+        formula = np.sum(terms, axis=1)
         found, wrong = (
             np.asarray(_omega_along(X, np.asarray(project(X, dX))))
             for project in (compiled.oblique_projection, compiled.orthogonal_projection)
@@ -102,8 +103,9 @@ def lemma_3(draw: Draw) -> Iterator[Finding]:
             found,
             formula[: C - 1],
             fault=formula[: C - 1] + found - wrong,
-            condition=max(1.0, omega[0]) * max(1.0, omega[0] / gap),
-            reason="200 eps, times the size of omega over its smallest gap",
+            condition=max(1.0, omega[0]) * max(1.0, largest(X) / gap),
+            scale=largest(np.sum(np.abs(terms), axis=1)),
+            reason="200 eps of the terms of the sum, times omega, and the features over the smallest gap of omega",
             of="amended",
         )
         moved = np.asarray(compiled.oblique_projection(X, dX)).mean(axis=2)
