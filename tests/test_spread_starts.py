@@ -82,7 +82,11 @@ def test_the_features_own_coordinates_fail_at_the_tolerances_that_small_omega_ne
     tolerance = max(1e-10 * min(1.0, omega[-1]) / amplified, 1e-15)
 
     def omega_of(X, k):
-        return {"omega": problem.snr_singular_values(problem.class_means(X), problem.covariance(problem.deviations(X)))}
+        return {
+            "omega": problem.snr_singular_values(
+                problem.class_means(X), problem.covariance(problem.deviations(X)), problem.equal_priors(X.shape[1])
+            )
+        }
 
     @jax.jit
     def integrate(X, ts):
