@@ -94,7 +94,7 @@ def lemma_2_display(draw: Draw) -> Iterator[Finding]:
 
 
 HORIZON = 0.5  # of C^2 N, the time scale of the flow
-COUNTS = 24 * 2 ** np.arange(5)
+COUNTS = 48 * 2 ** np.arange(5)
 
 
 def _descend(X: np.ndarray, t: float, steps: int) -> np.ndarray:
@@ -137,7 +137,7 @@ def appendix_d3(draw: Draw) -> Iterator[Finding]:
             flow,
             fault=wrong,
             tolerance=1e-8,
-            reason="the fifth order of steps of 1/48 of the time scale and less, and the solver's tolerance 1e-11",
+            reason="the fifth order of steps of 1/96 of the time scale and less, and the solver's tolerance 1e-11",
         )
         errors = np.array([np.linalg.norm(end - flow) for end in descents])
         others = np.array([np.linalg.norm(end - wrong) for end in descents])
