@@ -21,15 +21,21 @@ from central_path.names import FLOW_NAMES
 ROOT = Path(__file__).resolve().parents[1]
 REASONS = {  # why a claim does not hold as printed, in a few words
     "Proposition 4": "a projection onto the tangent space, but not the orthogonal one that the proof of Lemma 4 needs",
+    "Section 2, reducing L_NC1": "a large enough push reduces it, a small one need not",
+    "Figure 2, caption": "L_NC2/3 falls the fastest, with or without a Simplex ETF",
     "Proposition 2": "for the orthogonal projection",
     "Lemma 5": "for the orthogonal projection",
-    "Theorem 3": "all omega_j(0) > 0",
-    "Definition 2": "ranks",
-    "Definition 5": "ranks",
-    "Observation 2": "ranks",
+    "Theorem 3": "affinely independent class means",
+    "Corollary 2": "affinely independent class means",
+    "Definition 2": "affinely independent class means",
+    "Lemma 3": "where omega_j is simple",
+    "Proposition 1": "lambda > 0 or Sigma_T > 0",
     "Footnote 7": "lambda > 0 or Sigma_T > 0",
     "Equation 4": "lambda > 0 or Sigma_T > 0",
+    "Footnote 7, reason": "lambda > 0",
+    "A2, proximity implies b near b_LS": "a bounded mu_G^T Sigma_T^(-1) mu_G",
     "Corollary 2, NC1": "a factor C",
+    "Appendix D.6, eigenvalues": "a bounded condition number of Sigma_W",
     "Papyan et al. 2020, Theorem 1": "as it is used: for Sigma_W = 0, or isotropic",
 }
 ORDER = ("holds", "holds in part", "holds as amended", "fails as printed", "misprint", "unclear")

@@ -3,15 +3,16 @@
 import math
 
 from theory_checks import registry
-from theory_checks.registry import Claim, Draw, Verdict, identity, refutation
+from theory_checks.registry import Claim, Draw, identity, refutation
+from theory_checks.verdicts import Statement, Verdict
 
 TIGHT = 1e-10
 
 
-def right(draw: Draw):
+def right(draw: Draw, of: Statement = "printed"):
     for _ in range(draw.repeats):
         x = draw.rng.standard_normal(3)
-        yield identity("x + x, against 2 x", x + x, 2 * x, fault=2.001 * x)
+        yield identity("x + x, against 2 x", x + x, 2 * x, fault=2.001 * x, of=of)
 
 
 def missed(draw: Draw):
@@ -19,9 +20,18 @@ def missed(draw: Draw):
     yield identity("a fault of nothing", 1.0, 1.0, fault=1.0 + 1e-15)
 
 
-def refuted(draw: Draw):
-    yield from right(draw)
+def refuted(draw: Draw, of: Statement = "amended"):
+    yield from right(draw, of)
     yield refutation("0 = 1", 1.0)
+
+
+def unsupported(draw: Draw):
+    yield from right(draw, "instead")
+
+
+def loose(draw: Draw):
+    x = draw.rng.standard_normal(3)
+    yield identity("x, to within 1 %", x, x, fault=2 * x, tolerance=1e-2)
 
 
 def false(draw: Draw):

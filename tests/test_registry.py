@@ -1,33 +1,84 @@
 """How a verdict follows from findings, and what a claim and its instances are."""
 
 import math
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from made_up_claims import TIGHT, empty, example, false, measured, missed, nan, raises, refuted, right
+from made_up_claims import (
+    TIGHT,
+    empty,
+    example,
+    false,
+    loose,
+    measured,
+    missed,
+    nan,
+    raises,
+    refuted,
+    right,
+    unsupported,
+)
 
 from theory_checks import registry, report
 from theory_checks.registry import Identity, Part, identity, refutation
+from theory_checks.verdicts import VERDICTS, derivation, derive
+
+
+def refuted_with(of):
+    """A refuted claim whose comparisons support the statement `of`."""
+    return partial(refuted, of=of)
 
 
 @pytest.mark.parametrize(
-    ("check", "expected", "verdict"),
+    ("check", "verdict"),
     [
-        (right, "holds", "holds"),
-        (right, "fails as printed", "holds"),
-        (refuted, "holds as amended", "holds as amended"),
-        (refuted, "holds in part", "holds in part"),
-        (refuted, "misprint", "misprint"),
-        (refuted, "holds", "fails as printed"),
-        *((check, "holds", "unclear") for check in (false, nan, raises, empty)),
-        *((check, "fails as printed", "unclear") for check in (false, nan, raises, empty)),
+        (right, "holds"),
+        (refuted_with("printed"), "holds in part"),
+        (refuted_with("amended"), "holds as amended"),
+        (refuted_with("intended"), "misprint"),
+        (refuted_with("instead"), "fails as printed"),
+        *((check, "unclear") for check in (false, nan, raises, empty, loose, unsupported)),
     ],
 )
-def test_the_verdict_follows_from_the_findings(check, expected, verdict):
+@pytest.mark.parametrize("expected", VERDICTS[:-1])
+def test_the_verdict_follows_from_the_findings_whatever_is_expected(check, verdict, expected):
     outcome = measured(check, expected)
     assert outcome.verdict == verdict
     assert outcome.as_expected == (verdict == expected)
+    assert outcome.derivation.endswith(f"hence `{verdict}`")
+
+
+@pytest.mark.parametrize(
+    ("supported", "verdict"),
+    [
+        (("printed", "amended", "intended", "instead"), "misprint"),
+        (("printed", "amended", "instead"), "holds as amended"),
+        (("printed", "instead"), "holds in part"),
+        ((), "fails as printed"),
+    ],
+)
+def test_of_several_statements_the_nearest_to_the_print_gives_the_word(supported, verdict):
+    parts = [Part(of, "identity", 0.0, TIGHT, "", 1.0, 2, of) for of in supported]
+    assert derive([*parts, Part("no", "refutation", 0.3, 1e-2, "", None, 12)]) == verdict
+    assert derive(parts) == ("holds" if "printed" in supported else "unclear")
+
+
+def test_the_derivation_counts_what_was_compared_and_names_what_fails():
+    refuted, agree = (
+        Part("no", "refutation", 0.3, 1e-2, "", None, 12),
+        Part("yes", "identity", 0.0, TIGHT, "", 1.0, 7, "amended"),
+    )
+    assert derivation([refuted, agree]) == (
+        "printed statement: refuted on 12 instances, least distance 3.0e-01; amended statement: 7 comparisons of 1 "
+        "kind agree; hence `holds as amended`"
+    )
+    assert "no refutation" in derivation([replace(agree, of="printed")])
+    failing = [replace(agree, residual=1.0), replace(refuted, residual=0.0, name="hardly")]
+    assert derivation(failing) == "no conclusion, because of: yes, hardly; hence `unclear`"
+    assert derivation([]) == "nothing was compared; hence `unclear`"
 
 
 def test_a_missed_fault_is_not_as_expected_though_the_claim_holds():
@@ -40,21 +91,39 @@ def test_a_missed_fault_is_not_as_expected_though_the_claim_holds():
 def test_a_fault_must_exceed_ten_tolerances():
     part = Part("", "identity", 0.0, TIGHT, "", 10 * TIGHT, 1)
     assert not part.fault_caught
-    assert Part("", "identity", 0.0, TIGHT, "", 10.1 * TIGHT, 1).fault_caught
-    assert not Part("", "identity", 0.0, TIGHT, "", math.nan, 1).fault_caught
+    assert replace(part, fault=10.1 * TIGHT).fault_caught
+    assert not replace(part, fault=math.nan).fault_caught
 
 
-def test_a_part_keeps_its_worst_instance_and_the_fault_that_some_instance_catches():
+def test_a_part_keeps_its_worst_instance_and_the_fault_that_is_caught_least():
     def check(draw):
-        for residual, tolerance, fault in ((1e-12, TIGHT, 1.0), (9e-11, TIGHT, 2.0), (1e-10, 1e-8, 3e-9)):
-            yield Identity("same name", residual, tolerance, "", fault)
+        for residual, tolerance, fault, relative in (
+            (1e-12, TIGHT, 1.0, 1e-5),
+            (9e-11, TIGHT, 2.0, 1e-6),
+            (1e-10, 1e-8, 3e-7, 1e-7),
+        ):
+            yield Identity("same name", residual, tolerance, "", fault, "printed", relative)
         yield refutation("same refutation", 0.5)
         yield refutation("same refutation", 0.2)
 
-    same, off = measured(check, "holds as amended").parts
+    same, off = measured(check, "holds in part").parts
     assert (same.residual, same.tolerance, same.instances) == (9e-11, TIGHT, 3)
-    assert same.fault == pytest.approx(2.0)
-    assert (off.residual, off.instances, off.fault) == (0.2, 2, None)
+    assert same.fault == pytest.approx(30 * TIGHT)
+    assert same.relative_tolerance == 1e-5
+    assert (off.residual, off.instances, off.fault, off.relative_tolerance) == (0.2, 2, None, None)
+
+
+@pytest.mark.parametrize("planted", [1.0, math.nan])
+def test_a_fault_missed_on_one_instance_of_many_is_not_as_expected(planted):
+    def check(draw):
+        yield from right(draw)
+        for fault in (2.0, planted, 2.0):
+            yield identity("same", 1.0, 1.0, fault=fault)
+
+    outcome = measured(check)
+    assert outcome.verdict == "holds"
+    assert not outcome.as_expected
+    assert any("planted fault missed on an instance" in text for text in report.complaints(outcome))
 
 
 def test_one_nan_among_good_instances_is_not_overlooked():
@@ -68,6 +137,58 @@ def test_one_nan_among_good_instances_is_not_overlooked():
 
     assert measured(identities).verdict == "unclear"
     assert measured(refutations, "fails as printed").verdict == "unclear"
+
+
+@pytest.mark.parametrize(
+    ("b", "how", "relative"),
+    [
+        (2.0, {}, TIGHT),
+        (2.0, {"condition": 50.0}, 50 * TIGHT),
+        (2.0, {"scale": 200.0}, 100 * TIGHT),
+        (2.0, {"scale": 200.0, "condition": 3.0}, 300 * TIGHT),
+        (0.0, {"scale": 200.0, "condition": 3.0}, 3 * TIGHT),
+    ],
+)
+def test_the_tolerance_is_relative_to_the_quantity_compared(b, how, relative):
+    found = identity("", np.array([b, 0.0]), np.array([b, 0.0]), fault=np.array([1e3, 0.0]), tolerance=TIGHT, **how)
+    assert found.relative_tolerance == pytest.approx(relative)
+    assert found.tolerance == TIGHT
+
+
+@pytest.mark.parametrize("wide", [{"tolerance": 2e-3}, {"condition": 1e11}, {"scale": 1e11}])
+def test_a_tolerance_too_wide_to_tell_wrong_is_unclear_though_the_residual_is_0(wide):
+    def check(draw):
+        yield from right(draw)
+        yield identity("wide", 1.0, 1.0, fault=1e9, **wide)
+
+    outcome = measured(check)
+    assert outcome.verdict == "unclear"
+    assert report.shown(outcome) == outcome.parts[1]
+    assert any("of the quantity compared" in text for text in report.complaints(outcome))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [
+        ([], [], "values of one shape"),
+        ([1.0, 1.0], [[1.0], [1.0]], "values of one shape"),
+        ([0.0], [0.0], "scale of the terms that cancel"),
+    ],
+)
+def test_a_comparison_that_would_compare_nothing_is_refused(a, b, said):
+    def check(draw):
+        yield identity("nothing", a, b, fault=b)
+
+    assert said in (measured(check).error or "")
+
+
+@pytest.mark.parametrize("other", [refutation("same", 1.0), identity("same", 1.0, 1.0, fault=2.0, of="amended")])
+def test_findings_of_two_kinds_under_one_name_are_refused(other):
+    def check(draw):
+        yield identity("same", 1.0, 1.0, fault=2.0)
+        yield other
+
+    assert "one kind and one statement" in (measured(check).error or "")
 
 
 def test_a_weak_refutation_is_unclear():
@@ -107,6 +228,20 @@ def test_instances_depend_on_the_seed_and_the_claim_alone(seed):
 def test_quick_draws_each_instance_once():
     assert measured(right, quick=True).instances == 1
     assert measured(right, quick=False).instances == 4
+
+
+def test_several_seeds_are_gathered_in_one_part():
+    outcome = measured(right, seed=5, seeds=3)
+    alone = [measured(right, seed=seed).parts[0] for seed in (5, 6, 7)]
+    assert len(outcome.parts) == 1
+    assert outcome.instances == 3
+    assert outcome.parts[0].fault == min(part.fault or 0.0 for part in alone)
+
+    def drawn(draw):
+        yield refutation("a draw", draw.rng.uniform(1.0, 2.0))
+
+    distances = [measured(drawn, seed=seed).parts[0].residual for seed in (5, 6, 7)]
+    assert measured(drawn, seed=5, seeds=3).parts[0].residual == min(distances)
 
 
 def test_a_claim_is_registered_once_and_with_an_amendment_where_it_needs_one(monkeypatch):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_up_claims import empty, example, false, missed, nan, raises, refuted, right
 
-from theory_checks import claims, figures, formulas, page, registry, report
+from theory_checks import claims, figures, formulas, page, registry, report, template, verdicts
 from theory_checks.formulas import MINUS, TIMES
 from theory_checks.registry import Outcome
 
@@ -26,7 +26,7 @@ class Page(html.parser.HTMLParser):
         self.links += [given["href"]] if "href" in given else []
         self.sources += [given["src"]] if "src" in given else []
         self.alts += [given.get("alt")] if tag == "img" else []
-        if tag not in ("meta", "img", "br"):
+        if tag not in ("meta", "img", "br", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -45,7 +45,9 @@ def everything():
         for i, claim in enumerate(registry.CLAIMS[name] for name in claims.ORDER)
     ]
     drawn = {name: (b"<svg/>", figures.caption(name)) for name in figures.FIGURES}
-    text = page.page(outcomes, seed=3, quick=True, seconds=1.0, versions={"jax": "0"}, figures=drawn, notes=["a < b"])
+    text = page.page(
+        outcomes, how=report.Setting(3, 1, True), seconds=1.0, versions={"jax": "0"}, figures=drawn, notes=["a < b"]
+    )
     return text, Page(text)
 
 
@@ -69,8 +71,33 @@ def test_the_page_needs_no_network_and_its_links_lead_somewhere(everything):
     assert re.search('<html lang="en">', text)
 
 
+def test_the_filter_shows_each_verdict_that_occurs_without_a_script(everything):
+    text, _ = everything
+    shown = set(re.findall(r'id="show-(v-[a-z]+)"', text))
+    assert shown == {"v-holds", "v-amended", "v-unclear", "v-wrong"}
+    for kind in shown:
+        assert f"main:has(#show-{kind}:checked)" in text
+        assert len(re.findall(rf'<section id="[^"]+" class="[^"]*{kind}\b', text)) > 0
+
+
+def test_every_symbol_is_explained_once(everything):
+    text, _ = everything
+    explained = [name for symbol, _ in template.SYMBOLS for name in re.split(r", | [=+] ", symbol)]
+    assert len(set(explained)) == len(explained)
+    assert {"C", "N", "P", "omega_j", "Sigma_W", "SNR", "Gamma", "lambda", "W~"} <= set(explained)
+    assert text.index('id="symbols"') < text.index('id="verdicts"')
+
+
+def test_a_refuted_claim_shows_how_far_the_print_is_off_and_what_follows(everything):
+    text, _ = everything
+    assert 'data-label="off by">1.0e+00<' in text
+    assert "hence <code>holds as amended</code>" in text
+    assert formulas.typeset(verdicts.RULE) in text
+    assert formulas.typeset(verdicts.HYPOTHESES) in text
+
+
 def test_every_verdict_has_a_badge_with_a_word_and_a_sign_of_its_own():
-    assert set(page.BADGES) == set(report.VERDICTS)
+    assert set(page.BADGES) == set(verdicts.VERDICTS)
     assert len({sign for _, sign, _ in page.BADGES.values()}) == len(page.BADGES)
     assert ">?</span>unclear</span>" in page.badge("unclear")
 

@@ -1,19 +1,32 @@
 """`python -m theory_checks`: its options, exit codes and files, as a reader relies on them."""
 
+import contextlib
 import json
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
-from made_up_claims import empty, example, false, missed, nan, raises, refuted, right
+from made_up_claims import empty, example, false, loose, missed, nan, raises, refuted, right
 
 from theory_checks import __main__ as program
 from theory_checks import claims, figures, options, page, registry, report
 from theory_checks.registry import refutation
 
 KEYS = {"claim", "source", "statement", "assumptions", "verdict", "expected", "residual", "tolerance", "fault_residual"}
-KEYS |= {"instances", "seconds", "fault", "parts"}
+KEYS |= {
+    "instances",
+    "seconds",
+    "fault",
+    "parts",
+    "derivation",
+    "relative_tolerance",
+    "off_by",
+    "seed",
+    "seeds",
+    "quick",
+}
 
 
 @pytest.fixture
@@ -49,7 +62,7 @@ def test_an_unknown_claim_is_one_line_that_lists_the_known_and_nothing_is_writte
     assert all(f'"{name}"' in captured.err for name in claims.ORDER)
 
 
-@pytest.mark.parametrize("arguments", [["--seed", "-1"], ["--quik"], ["--seed", "x"]])
+@pytest.mark.parametrize("arguments", [["--seed", "-1"], ["--quik"], ["--seed", "x"], ["--seeds", "0"]])
 def test_unusable_options_are_one_line_and_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         program.main(arguments)
@@ -96,7 +109,9 @@ def test_one_claim_alone_runs_and_writes_its_row(run):
     assert (row["claim"], row["verdict"], row["expected"]) == ("Lemma 7", "holds", "holds")
     assert row["residual"] <= row["tolerance"] < row["fault_residual"]
     assert sum(part["instances"] for part in row["parts"]) == row["instances"]
-    assert re.search(r"^Lemma 7 +holds +\S+e-\d+ +\S+e-\d+ +\S+e[+-]\d+$", captured.out, re.M)
+    assert re.search(r"^Lemma 7 +holds +- +\S+e-\d+ +\S+e-\d+ +\S+e[+-]\d+$", captured.out, re.M)
+    assert row["derivation"].endswith("no refutation; hence `holds`")
+    assert all(part["relative_tolerance"] <= registry.WIDEST for part in row["parts"])
     assert "1 claim: holds 1; all as expected" in captured.out
     assert not captured.err
     assert 'id="lemma-7"' in text
@@ -112,7 +127,8 @@ def test_claims_run_in_the_order_of_the_report_and_once(run, only):
     ("check", "expected", "verdict", "said"),
     [
         (right, "fails as printed", "holds", "expected: fails as printed"),
-        (refuted, "holds", "fails as printed", "expected: holds"),
+        (refuted, "holds", "holds as amended", "expected: holds"),
+        (loose, "holds", "unclear", "x, to within 1 %: tolerance of 1.0e-02 of the quantity compared"),
         (false, "holds", "unclear", "1 = 2: residual 5.0e-01 where at most 4.4e-14"),
         (nan, "holds", "unclear", "nan = 1: residual nan"),
         (raises, "holds", "unclear", "the check failed with ZeroDivisionError: a <b> & c d"),
@@ -150,19 +166,109 @@ def test_a_claim_that_rests_on_refutations_alone_has_no_residual(run, only):
     assert code == 0
     assert (row["residual"], row["tolerance"], row["fault_residual"]) == (None, None, None)
     assert row["amendment"] == "1 = 1"
-    assert re.search(r"fails as printed +- +- +-$", captured.out, re.M)
+    assert re.search(r"fails as printed +1.0e\+00 +- +- +-$", captured.out, re.M)
     assert "off by at least" in text
 
 
-def test_ctrl_c_writes_nothing(run, only):
-    def check(draw):
-        raise KeyboardInterrupt
-        yield
+def interrupt(draw):
+    raise KeyboardInterrupt
+    yield
 
-    only(example(check))
+
+def test_ctrl_c_before_the_first_claim_is_finished_writes_nothing(run, only):
+    only(example(interrupt))
     code, captured, rows, _ = run()
     assert (code, rows) == (130, None)
     assert "interrupted" in captured.err
+
+
+def test_ctrl_c_keeps_the_claims_that_are_finished(run, only):
+    only(example(right, name="one"), example(refuted, "holds as amended", name="two"), example(interrupt, name="three"))
+    code, captured, rows, text = run()
+    assert code == 130
+    assert [row["claim"] for row in rows] == ["one", "two"]
+    assert "interrupted; 1 of 3 claims not checked" in captured.out
+    assert "interrupted: no figures" in captured.err
+    assert "interrupted" in text
+
+
+def test_an_interrupt_that_a_callback_swallows_ends_the_run_after_the_claim(run, only):
+    def swallowed(draw):
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        yield from right(draw)
+
+    before = signal.getsignal(signal.SIGINT)
+    only(*(example(check, name=name) for name, check in (("one", right), ("two", swallowed), ("three", right))))
+    code, captured, rows, _ = run()
+    assert code == 130
+    assert [row["claim"] for row in rows] == ["one", "two"]
+    assert "interrupted; 1 of 3 claims not checked" in captured.out
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_while_figures_are_drawn_keeps_every_claim(run, only, monkeypatch):
+    def interrupted(seed):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(figures.FIGURES, "interrupted", interrupted)
+    only(example(right, figure="interrupted"))
+    code, captured, rows, _ = run()
+    assert (code, len(rows)) == (130, 1)
+    assert "interrupted: no figures" in captured.err
+
+
+def test_exit_first_ends_at_the_first_claim_that_is_not_as_expected(run, only):
+    only(*(example(check, name=name) for name, check in (("one", right), ("two", missed), ("three", right))))
+    code, captured, rows, _ = run("--exit-first")
+    assert code == 1
+    assert [row["claim"] for row in rows] == ["one", "two"]
+    assert "ended at the first claim that is not as expected, two; 1 of 3 claims not checked" in captured.out
+    code, _, rows, _ = run()
+    assert (code, len(rows)) == (1, 3)
+
+
+def test_seeds_check_each_claim_on_the_instances_of_every_seed(run, only):
+    drawn = []
+
+    def check(draw):
+        drawn.append(draw.rng.uniform())
+        yield from right(draw)
+
+    only(example(check))
+    code, captured, (row,), _ = run("--seed", "4", "--seeds", "3", "--quick")
+    assert code == 0
+    assert len(set(drawn)) == row["instances"] == 3
+    assert (row["seed"], row["seeds"], row["quick"]) == (4, 3, True)
+    assert "seeds 4 to 6, quick" in captured.out
+
+
+@pytest.mark.parametrize("partial", [["one"], ["--quick"]])
+def test_a_partial_run_never_replaces_a_full_report(run, only, tmp_path, monkeypatch, partial):
+    two = [example(right, name=name) for name in ("one", "two")]
+    only(*two)
+    monkeypatch.setattr(registry, "CLAIMS", {claim.id: claim for claim in two})
+    monkeypatch.setattr(report, "CLAIMS", registry.CLAIMS)
+    _, captured, before, _ = run(*partial)
+    assert not captured.err
+    _, captured, full, _ = run()
+    assert len(full) == 2
+    assert "replaced the results of an earlier run" in captured.err
+    for again in (False, True):
+        _, captured, after, _ = run(*partial)
+        assert after == full
+        assert "holds a full report" in captured.err
+        assert ("replaced the results" in captured.err) == again
+        beside = json.loads((tmp_path / "out-partial" / "claims.json").read_text())
+        assert [row["claim"] for row in beside] == [row["claim"] for row in before]
+        assert (tmp_path / "out-partial" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[1]", '[{"claim": "Lemma 7"}]', "null"])
+def test_what_is_no_full_report_may_be_replaced(tmp_path, text):
+    (tmp_path / "claims.json").write_text(text)
+    assert not report.is_full(tmp_path)
+    assert not report.is_full(tmp_path / "not there")
 
 
 def test_a_figure_that_fails_is_said_and_costs_no_results(run, only, monkeypatch):
@@ -178,7 +284,7 @@ def test_a_figure_that_fails_is_said_and_costs_no_results(run, only, monkeypatch
 
 
 def test_results_that_cannot_be_written_are_one_line_and_exit_code_2(run, only, monkeypatch):
-    def full(path, outcomes):
+    def full(path, outcomes, how):
         raise OSError("no space left")
 
     monkeypatch.setattr(report, "write_claims", full)
@@ -190,7 +296,7 @@ def test_results_that_cannot_be_written_are_one_line_and_exit_code_2(run, only, 
 
 def test_printed_commands_parse():
     commands = re.findall(r"python -m theory_checks(.*)", f"{options.EPILOG}\n{program.__doc__}")
-    assert len(commands) == 4
+    assert len(commands) == 6
     for command in commands:
         named = options.parse([word.strip('"') for word in re.findall(r'"[^"]*"|\S+', command)]).claims
         assert set(named) <= set(claims.ORDER)

@@ -1,6 +1,7 @@
 """Check every claim of Han, Papyan & Donoho (2022) numerically.
 
     python -m theory_checks
+    python -m theory_checks --seeds 20
     python -m theory_checks --quick "Lemma 4"
 
 Measures a verdict for each claim, prints a table and writes claims.json and report.html; `--help` says the rest. JAX is
@@ -8,20 +9,24 @@ imported only when the options are known to be good.
 """
 
 import argparse
+import signal
 import sys
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from central_path import records
 from central_path.compiler import compile_quickly
-from central_path.program import answer, on_terminal, run_program, set_up_jax
+from central_path.program import INTERRUPTED, answer, on_terminal, run_program, set_up_jax
 from theory_checks.options import PROGRAM, parse
 
 if TYPE_CHECKING:
     from theory_checks.registry import Claim, Outcome
 
 FILES = ("report.html", "claims.json")
+INTERRUPTION = "interrupted"
 
 
 def chosen(names: Sequence[str]) -> "list[Claim]":
@@ -40,6 +45,54 @@ def chosen(names: Sequence[str]) -> "list[Claim]":
     return [CLAIMS[name] for name in claims.ORDER if not names or name in names]
 
 
+@contextmanager
+def remembered_interrupts() -> Iterator[list[int]]:
+    """The interrupts that came: one that meets JAX in a callback of the garbage collector is swallowed there."""
+    came: list[int] = []
+
+    def interrupt(number: int, _: Any) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def measure(args: argparse.Namespace, claims: "Sequence[Claim]") -> "tuple[list[Outcome], str | None]":
+    """The claims in turn, and why the run ended before the last one, if it did.
+
+    Raises:
+        KeyboardInterrupt: if interrupted before the first claim was finished.
+    """
+    from tqdm import tqdm
+
+    from theory_checks import registry
+
+    outcomes: list[Outcome] = []
+    bar = tqdm(claims, desc="claims", unit="claim", file=sys.stderr, leave=False, disable=not on_terminal())
+    try:
+        with remembered_interrupts() as came:
+            for claim in bar:
+                outcomes.append(registry.run(claim, seed=args.seed, quick=args.quick, seeds=args.seeds))
+                if len(outcomes) == len(claims):
+                    break
+                if came:
+                    return outcomes, INTERRUPTION
+                if args.exit_first and not outcomes[-1].as_expected:
+                    return outcomes, f"ended at the first claim that is not as expected, {claim.id}"
+    except KeyboardInterrupt:
+        if not outcomes:
+            raise
+        return outcomes, INTERRUPTION
+    finally:
+        bar.close()
+    return outcomes, None
+
+
 def draw(outcomes: "Sequence[Outcome]", seed: int) -> tuple[dict[str, tuple[bytes, str]], list[str]]:
     """The figures of these claims with their captions, and a note for each that could not be drawn."""
     from theory_checks import figures
@@ -53,31 +106,52 @@ def draw(outcomes: "Sequence[Outcome]", seed: int) -> tuple[dict[str, tuple[byte
     return drawn, notes
 
 
+def destination(folder: Path, full: bool) -> tuple[Path, list[str]]:
+    """The folder to write to, and what to say of results that are there."""
+    from theory_checks import report
+
+    notes = []
+    if not full and report.is_full(folder):
+        named = folder if folder.name not in ("", "..") else folder.resolve()
+        beside = named.with_name(f"{named.name}-partial")
+        notes.append(f"{folder} holds a full report, which a partial run does not replace: writing to {beside}")
+        folder = beside
+    if any((folder / name).exists() for name in FILES):
+        notes.append(f"replaced the results of an earlier run in {folder}")
+    return folder, notes
+
+
 def check(args: argparse.Namespace, claims: "Sequence[Claim]", started: float) -> tuple[int, str]:
     """Run and write; the exit code and the table.
 
     Raises:
         OSError: if the results cannot be written; then none is.
     """
-    from tqdm import tqdm
-
     from central_path.report import versions
     from theory_checks import page, registry, report
 
-    bar = tqdm(claims, desc="claims", unit="claim", file=sys.stderr, leave=False, disable=not on_terminal())
-    outcomes = [registry.run(claim, seed=args.seed, quick=args.quick) for claim in bar]
-    figures, notes = draw(outcomes, args.seed)
+    outcomes, ended = measure(args, claims)
+    full = not args.quick and len(outcomes) == len(registry.CLAIMS)
+    figures, notes = {}, []
+    if not ended:
+        try:
+            figures, notes = draw(outcomes, args.seed)
+        except KeyboardInterrupt:
+            ended = INTERRUPTION
+    notes += [f"{ended}: no figures"] if ended else []
     seconds = time.perf_counter() - started
-    setting = {"seed": args.seed, "quick": args.quick, "seconds": seconds, "versions": versions()}
-    with records.staging(args.output, last="claims.json") as stage:
-        html = page.page(outcomes, figures=figures, notes=notes, **setting)
+    how = report.Setting(args.seed, args.seeds, args.quick)
+    folder, said = destination(args.output, full)
+    with records.staging(folder, last="claims.json") as stage:
+        html = page.page(outcomes, how=how, seconds=seconds, versions=versions(), figures=figures, notes=notes)
         (stage / "report.html").write_text(html, encoding="utf-8")
-        report.write_claims(stage / "claims.json", outcomes)
-    for note in notes:
+        report.write_claims(stage / "claims.json", outcomes, how)
+    for note in (*notes, *said):
         print(note, file=sys.stderr)
-    mode = ", quick" if args.quick else ""
-    text = f"{report.table(outcomes)}\nseed {args.seed}{mode}, {seconds:.0f} s; results in {args.output}"
-    return int(not all(outcome.as_expected for outcome in outcomes)), text
+    left = f"\n{ended}; {len(claims) - len(outcomes)} of {len(claims)} claims not checked" if ended else ""
+    text = f"{report.table(outcomes)}{left}\n{how}, {seconds:.0f} s; results in {folder}"
+    wrong = int(not all(outcome.as_expected for outcome in outcomes))
+    return INTERRUPTED if ended == INTERRUPTION else wrong, text
 
 
 def run(args: argparse.Namespace, started: float) -> tuple[int, str]:

@@ -73,11 +73,15 @@ def mse(W_ext: Matrix, F_ext: Matrix, Y: Matrix, lam: float) -> float:
 
 
 def least_squares(F_ext: Matrix, Y: Matrix, lam: float) -> Matrix:
-    """W~_LS from the data matrix itself: the minimum of least norm of || [F~^T/sqrt(n); sqrt(lam) I] W^T - ... ||."""
+    """W~_LS from the data matrix itself: a minimum of || [F~^T/sqrt(n); sqrt(lam) I] W^T - [Y^T/sqrt(n); 0] ||.
+
+    Its columns are brought to norm 1 first, so that the scales of the features against the 1 of [h; 1] cost no digits.
+    """
     n = F_ext.shape[1]
     A = np.vstack([F_ext.T / np.sqrt(n), np.sqrt(lam) * np.eye(len(F_ext))])
     B = np.vstack([Y.T / np.sqrt(n), np.zeros((len(F_ext), len(Y)))])
-    return np.linalg.lstsq(A, B, rcond=None)[0].T
+    norms = np.linalg.norm(A, axis=0)
+    return (np.linalg.lstsq(A / norms[None, :], B, rcond=None)[0] / norms[:, None]).T
 
 
 def root(Sigma: Matrix, power: float) -> Matrix:
@@ -87,7 +91,7 @@ def root(Sigma: Matrix, power: float) -> Matrix:
 
 
 def centre_classes(Z: Matrix, labels: Matrix, C: int) -> Matrix:
-    """Z C with the class-centring matrix of Equation 21, which is a class mean away from Z, over CN."""
+    """Z Gamma with the class-centring matrix of Equation 21, which is a class mean away from Z, over CN."""
     out = np.array(Z)
     for c in range(C):
         out[:, labels == c] -= np.mean(Z[:, labels == c], axis=1, keepdims=True)

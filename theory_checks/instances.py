@@ -14,6 +14,7 @@ GENERIC = (4, 6, 8)  # C, N, P
 TWO_CLASSES = (2, 5, 3)
 JUST_FULL_RANK = (3, 3, 6)  # P = C (N - 1)
 WIDE = (3, 20, 40)  # P much larger than C
+NARROW = (4, 6, 3)  # P = C - 1
 MANY = (10, 20, 20)
 
 
@@ -25,8 +26,17 @@ class Instance(NamedTuple):
     condition: float
 
 
-def _orthogonal(rng: np.random.Generator, n: int) -> np.ndarray:
+def orthogonal(rng: np.random.Generator, n: int) -> np.ndarray:
+    """A random orthogonal matrix (n, n)."""
     return np.linalg.qr(rng.standard_normal((n, n)))[0]
+
+
+def invertible(rng: np.random.Generator, n: int, *, symmetric: bool = False) -> np.ndarray:
+    """A random matrix (n, n) with singular values from 1/2 to 2; the symmetric one is indefinite."""
+    left, spread = orthogonal(rng, n), np.geomspace(0.5, 2.0, n)
+    if symmetric:
+        return left * (spread * (-1.0) ** np.arange(n)) @ left.T
+    return left * spread @ orthogonal(rng, n)
 
 
 def _instance(name: str, H: np.ndarray) -> Instance:
@@ -40,7 +50,7 @@ def random_features(
     """Gaussian class means of a size, a global mean of a size, Gaussian deviations with a generic covariance."""
     C, N, P = shape
     means = signal * rng.standard_normal((P, C, 1)) + offset * rng.standard_normal((P, 1, 1))
-    mix = _orthogonal(rng, P) * np.geomspace(0.5, 2.0, P)[None, :]
+    mix = orthogonal(rng, P) * np.geomspace(0.5, 2.0, P)[None, :]
     return means + np.einsum("pq,qcn->pcn", mix, rng.standard_normal((P, C, N)))
 
 
@@ -53,38 +63,62 @@ def with_snr(rng: np.random.Generator, shape: tuple[int, int, int], omega: np.nd
     w, Q = np.linalg.eigh(flat @ flat.T / flat.shape[1])
     E = (Q / np.sqrt(w)[None, :] @ Q.T @ flat).reshape(P, C, N)
     contrasts = np.linalg.qr(np.column_stack([np.ones(C), rng.standard_normal((C, C - 1))]))[0][:, 1:]
-    M = _orthogonal(rng, P)[:, : C - 1] * omega[None, :] @ contrasts.T
+    M = orthogonal(rng, P)[:, : C - 1] * omega[None, :] @ contrasts.T
     return M[:, :, None] + E
 
 
+def mixed(rng: np.random.Generator, shape: tuple[int, int, int], omega: np.ndarray) -> np.ndarray:
+    """Features with given omega (C-1,), a well-conditioned generic Sigma_W, and a global mean."""
+    P = shape[2]
+    return np.einsum("pq,qcn->pcn", invertible(rng, P), with_snr(rng, shape, omega)) + rng.standard_normal((P, 1, 1))
+
+
 def ordinary(draw: Draw) -> Iterator[Instance]:
-    """Random features of every shape."""
+    """Random features of every shape.
+
+    Where P = C(N-1), Gaussian deviations may lie anywhere near a singular Sigma_W: there they are brought to a
+    well-conditioned one.
+    """
     for _ in range(draw.repeats):
-        for name, shape in (
-            ("generic", GENERIC),
-            ("C = 2", TWO_CLASSES),
-            ("P = C(N-1)", JUST_FULL_RANK),
-            ("P much larger than C", WIDE),
-        ):
-            yield _instance(name, random_features(draw.rng, shape))
+        yield _instance("generic", random_features(draw.rng, GENERIC))
+        yield _instance("C = 2", random_features(draw.rng, TWO_CLASSES))
+        omega = np.sort(np.exp(draw.rng.uniform(0.0, 3.0, JUST_FULL_RANK[0] - 1)))[::-1]
+        yield _instance("P = C(N-1)", mixed(draw.rng, JUST_FULL_RANK, omega))
+        yield _instance("P much larger than C", random_features(draw.rng, WIDE))
 
 
 def hard(draw: Draw) -> Iterator[Instance]:
-    """Ill-conditioned, nearly coinciding omega, tiny and huge class means."""
+    """Ill-conditioned, nearly coinciding omega, class means of noise alone, small, and large ones.
+
+    What is compared on them can be computed to three digits at least: beyond that they would test nothing.
+    """
     C, _, P = GENERIC
     for _ in range(draw.repeats):
-        stretch = _orthogonal(draw.rng, P) * np.geomspace(1.0, 1e4, P)[None, :]
-        ill = np.einsum("pq,qcn->pcn", stretch @ _orthogonal(draw.rng, P), random_features(draw.rng, GENERIC))
-        yield _instance("condition number 1e8", ill)
-        yield _instance("nearly equal omega", with_snr(draw.rng, GENERIC, 2.0 + 1e-7 * np.arange(C - 1, 0, -1)))
-        yield _instance("tiny class means", random_features(draw.rng, GENERIC, signal=1e-5, offset=0.0))
-        yield _instance("huge class means", random_features(draw.rng, GENERIC, signal=1e4))
+        stretch = orthogonal(draw.rng, P) * np.geomspace(1.0, 3e3, P)[None, :]
+        ill = np.einsum("pq,qcn->pcn", stretch @ orthogonal(draw.rng, P), random_features(draw.rng, GENERIC))
+        yield _instance("condition number 1e7", ill)
+        yield _instance("nearly equal omega", mixed(draw.rng, GENERIC, 2.0 + 1e-7 * np.arange(C - 1, 0, -1)))
+        yield _instance("class means of noise alone", random_features(draw.rng, GENERIC, signal=0.0, offset=0.0))
+        yield _instance("small class means", mixed(draw.rng, GENERIC, 1e-3 * np.arange(C - 1, 0, -1)))
+        yield _instance("large class means", random_features(draw.rng, GENERIC, signal=20.0))
 
 
 def everything(draw: Draw) -> Iterator[Instance]:
     """Ordinary and hard instances."""
     yield from ordinary(draw)
     yield from hard(draw)
+
+
+def narrow(draw: Draw) -> Iterator[Instance]:
+    """P = C - 1, the least in which C class means can be affinely independent."""
+    for _ in range(draw.repeats):
+        yield _instance("P = C - 1", random_features(draw.rng, NARROW))
+
+
+def with_narrow(draw: Draw) -> Iterator[Instance]:
+    """Everything, and P = C - 1, which the paper excludes by P > C, but on which much of it is true."""
+    yield from everything(draw)
+    yield from narrow(draw)
 
 
 class Samples(NamedTuple):

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from theory_checks import compiled, definitions, instances
+from theory_checks.decomposition import condition
 from theory_checks.registry import Draw, Finding, claim, identity, largest, refutation
+from theory_checks.verdicts import Statement
 
-REASON = "200 eps, times the condition of Sigma_T"
+REASON = "200 eps, times the largest condition of Sigma_W, Sigma_T, and the second moment of [h; 1] at equal scales"
 REASON_W = "200 eps, times the condition of Sigma_W and, for covariances, the size of the class means beside it"
 
 
@@ -32,8 +34,9 @@ def _classifier(H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(W), np.asarray(b)
 
 
-def _scale(F_ext: np.ndarray) -> float:
-    return float(np.linalg.cond(F_ext @ F_ext.T))
+def _within(H: np.ndarray) -> float:
+    """Condition of Sigma_W."""
+    return float(np.linalg.cond(definitions.statistics_of(H).Sigma_W))
 
 
 @claim(
@@ -46,21 +49,21 @@ def _scale(F_ext: np.ndarray) -> float:
 )
 def equation_6(draw: Draw) -> Iterator[Finding]:
     """Weights, bias and prediction error against least squares on the extended data."""
-    for instance in instances.everything(draw):
+    for instance in instances.with_narrow(draw):
         H = instance.H
-        C, s = H.shape[1], definitions.statistics_of(H)
-        F_ext, exact = definitions.extend(definitions.stack(H)), _exact(H)
+        C, s, F = H.shape[1], definitions.statistics_of(H), definitions.stack(H)
+        F_ext, exact = definitions.extend(F), _exact(H)
         W = np.linalg.solve(s.Sigma_T, s.Mbar).T / C
         printed, wrong = (np.column_stack([W, 1 / C + sign * W @ s.mu_G]) for sign in (-1, 1))
         found = np.column_stack(_classifier(H))
-        kwargs: dict[str, Any] = {"condition": _scale(F_ext), "reason": REASON}
+        kwargs: dict[str, Any] = {"condition": max(instance.condition, condition(F, 0.0)), "reason": REASON}
         yield identity("[W_LS, b_LS], against least squares on the data", printed, exact, fault=wrong, **kwargs)
         yield identity("central_path_classifier, against the same", found, exact, fault=wrong, **kwargs)
         Y = _targets(H, C)
-        errors = W @ (F_ext[:-1] - s.mu_G[:, None]) - (Y - 1 / C)
-        yield identity(
-            "the prediction error of every example", errors, exact @ F_ext - Y, fault=wrong @ F_ext - Y, **kwargs
-        )
+        errors = W @ (F - s.mu_G[:, None]) - (Y - 1 / C)
+        by_data = exact @ F_ext - Y
+        name = "the prediction error of every example"
+        yield identity(name, errors, by_data, fault=wrong @ F_ext - Y, scale=max(1.0, largest(by_data)), **kwargs)
 
 
 @claim(
@@ -77,21 +80,25 @@ def equation_7(draw: Draw) -> Iterator[Finding]:
     for instance in instances.ordinary(draw):
         H = instance.H
         P = len(H)
-        B = draw.rng.standard_normal((P, P))
-        F = definitions.stack(H)
-        before = _exact(H) @ definitions.extend(F)
+        before = _exact(H) @ definitions.extend(definitions.stack(H))
         W_before, b_before = _classifier(H)
-        for name, A in (("symmetric A", B + B.T), ("general A", B)):
+        cases: tuple[tuple[str, bool, Statement], ...] = (
+            ("symmetric A", True, "printed"),
+            ("any invertible A", False, "instead"),
+        )
+        for name, symmetric, of in cases:
+            A = instances.invertible(draw.rng, P, symmetric=symmetric)
             moved = np.einsum("pq,qcn->pcn", A, H)
-            F_ext = definitions.extend(definitions.stack(moved))
+            F = definitions.stack(moved)
             W, b = _classifier(moved)
             yield identity(
                 f"predictions after A, {name}",
-                W @ F_ext[:-1] + b[:, None],
+                W @ F + b[:, None],
                 before,
-                fault=W_before @ F_ext[:-1] + b_before[:, None],
-                condition=_scale(F_ext),
+                fault=W_before @ F + b_before[:, None],
+                condition=max(_within(moved), condition(F, 0.0)),
                 reason=REASON,
+                of=of,
             )
 
 
@@ -105,7 +112,7 @@ def equation_7(draw: Draw) -> Iterator[Finding]:
 )
 def section_3_1(draw: Draw) -> Iterator[Finding]:
     """The package's renormalization against the definitions: covariance, means, loss; and that of Sigma_T."""
-    for instance in instances.everything(draw):
+    for instance in instances.with_narrow(draw):
         H = instance.H
         s = definitions.statistics_of(H)
         centred = definitions.stack(H) - s.mu_G[:, None]
@@ -130,13 +137,13 @@ def section_3_1(draw: Draw) -> Iterator[Finding]:
             drift,
             by_definition,
             fault=float(np.max(np.abs(s.Sigma_T - np.eye(len(H))))),
-            scale=max(1.0, largest(H)) * largest(s.Sigma_W),
+            scale=max(1.0, largest(H) ** 2),
+            reason="200 eps of the squares of the features, which are not centred",
         )
         Y = _targets(H, H.shape[1])
-        F_ext = definitions.extend(definitions.stack(H))
-        exact = _loss(F_ext, Y)
+        exact = _loss(definitions.extend(definitions.stack(H)), Y)
         other = exact * (1 + 1 / H.shape[1])
-        kwargs: dict[str, Any] = {"condition": max(instance.condition, _scale(F_ext)), "reason": REASON}
+        kwargs = {"condition": max(instance.condition, condition(definitions.stack(H), 0.0)), "reason": REASON}
         for name, value in (("H", compiled.central_path_loss(H)), ("X", compiled.central_path_loss(X))):
             yield identity(f"L_LS of {name}, against least squares on the data", value, exact, fault=other, **kwargs)
 
@@ -160,24 +167,23 @@ def appendix_d1(draw: Draw) -> Iterator[Finding]:
         X = definitions.stack(np.asarray(compiled.retract(H)))
         kwargs: dict[str, Any] = {"condition": instance.condition, "reason": REASON_W}
         back, wrong = definitions.root(s.Sigma_W, 0.5) @ X, definitions.root(s.Sigma_T, 0.5) @ X
-        yield identity("Sigma_W^(+1/2) X = Hbar", back, centred, fault=centred + back - wrong, **kwargs)
+        fault = centred + back - wrong
+        yield identity("Sigma_W^(+1/2) X = Hbar", back, centred, fault=fault, of="intended", **kwargs)
         printed = definitions.root(s.Sigma_W, -0.5) @ X
         yield refutation(
             "distance of Sigma_W^(-1/2) X from Hbar, relative",
             np.linalg.norm(printed - centred) / np.linalg.norm(centred),
         )
-        B = draw.rng.standard_normal((len(H), len(H)))
-        on_fibre = (B @ X).reshape(H.shape)
-        W, b = _classifier(on_fibre)
+        A = instances.invertible(draw.rng, len(H))
+        W, b = _classifier((A @ X).reshape(H.shape))
         exact = _exact(H)
-        before = exact @ definitions.extend(definitions.stack(H))
         yield identity(
             "predictions along the fibre",
-            W @ B @ X + b[:, None],
-            before,
+            W @ A @ X + b[:, None],
+            exact @ definitions.extend(definitions.stack(H)),
             fault=exact[:, :-1] @ X + 1 / C,
-            condition=_scale(B @ X) * instance.condition,
-            reason="200 eps, times the conditions of Sigma_W and Sigma_T",
+            condition=max(instance.condition, condition(A @ X, 0.0)),
+            reason=REASON,
         )
 
 
@@ -191,26 +197,27 @@ def appendix_d1(draw: Draw) -> Iterator[Finding]:
     "mean is not 0, and the loss with bias changes. Spectral statements survive: the singular values, and the loss "
     "without a bias against the targets rotated alike, V^T (y - 1/C) (V kron I_N).",
     assumptions="lambda = 0, balanced classes, P >= C.",
-    fault="the targets not rotated.",
+    fault="the targets not rotated; V kron I_N beside U^T; omega of the classes' differences, sqrt((C-1)/C) smaller.",
 )
 def appendix_d2(draw: Draw) -> Iterator[Finding]:
     """Loss and global mean of aligned features; their singular values, and the loss against rotated targets."""
     C, N, _ = instances.GENERIC
     for _ in range(4 * draw.repeats):
         H = instances.with_snr(draw.rng, instances.GENERIC, np.geomspace(6.0, 0.5, C - 1))
-        aligned = definitions.align(H)
-        exact = _loss(definitions.extend(definitions.stack(H)), aligned.Y)
+        H = np.einsum("pq,qcn->pcn", instances.invertible(draw.rng, len(H)), H)
+        aligned, F = definitions.align(H), definitions.stack(H)
+        exact = _loss(definitions.extend(F), aligned.Y)
         with_bias = _loss(definitions.extend(aligned.X), aligned.Y)
-        rotated = aligned.V.T @ definitions.simplex(C) @ aligned.Y @ np.kron(aligned.V, np.eye(N))
-        kwargs: dict[str, Any] = {"condition": _scale(definitions.stack(H)), "reason": REASON}
-        fault = _loss(aligned.X, definitions.simplex(C) @ aligned.Y)
+        turn = np.kron(aligned.V, np.eye(N))
+        targets = definitions.simplex(C) @ aligned.Y
+        kwargs: dict[str, Any] = {"condition": condition(F, 0.0), "reason": REASON, "of": "instead"}
+        rotated, not_rotated = (_loss(aligned.X, Y) for Y in (aligned.V.T @ targets @ turn, targets))
         yield identity(
-            "loss without bias, targets rotated",
-            _loss(aligned.X, rotated),
-            exact,
-            fault=exact + _loss(aligned.X, rotated) - fault,
-            **kwargs,
+            "loss without bias, targets rotated", rotated, exact, fault=exact + rotated - not_rotated, **kwargs
         )
+        projected = _loss(definitions.extend(aligned.X @ turn.T), aligned.Y)
+        fault = exact + projected - with_bias
+        yield identity("loss with bias after U^T alone", projected, exact, fault=fault, **kwargs)
         omega = np.linalg.svd(aligned.X @ aligned.Y.T / N, compute_uv=False)[: C - 1]
         yield identity(
             "singular values of the aligned class means",

@@ -17,7 +17,7 @@ import numpy as np
 
 from central_path.laws import Law
 from theory_checks import definitions, paths
-from theory_checks.own_laws import SOURCE, log_omega, on_path, sizes, starts
+from theory_checks.own_laws import SOURCE, follow, log_omega, on_path, sizes, starts
 from theory_checks.paths import Path
 from theory_checks.registry import Draw, Finding, claim
 
@@ -60,20 +60,20 @@ def frozen_deviations(draw: Draw) -> Iterator[Finding]:
     """E of features that an autodiff gradient and a general projection moved."""
     for H in starts(draw):
         for k in (0, 1, 2):
-            path = paths.follow(H, k)
+            path = follow(H, k)
             E = path.X - path.X.mean(axis=3, keepdims=True)
             U, _ = _start_vectors(path)
             frozen, shrunk = np.broadcast_to(E[0], E.shape), _shrunk(path, U, E[0])
             if k < 2:
                 yield on_path(f"E(t) = E(0), k = {k}", E, frozen, path, fault=shrunk)
                 continue
-            yield on_path(
-                "U^T E shrinks by its factor, k = 2", _left(U.T, E), _left(U.T, shrunk), path, fault=_left(U.T, frozen)
-            )
+            along, right, wrong = (_left(U.T, A) for A in (E, shrunk, frozen))
+            yield on_path("U^T E shrinks by its factor, k = 2", along, right, path, fault=wrong, magnified=False)
             rest = np.eye(len(U)) - U @ U.T
             outside = _left(rest, E)
             everywhere = outside * np.sqrt(np.mean(shrunk**2) / np.mean(frozen**2))
-            yield on_path("(I - U U^T) E constant, k = 2", outside, _left(rest, frozen), path, fault=everywhere)
+            still = _left(rest, frozen)
+            yield on_path("(I - U U^T) E constant, k = 2", outside, still, path, fault=everywhere, magnified=False)
 
 
 def _grams(path: Path) -> np.ndarray:
@@ -86,24 +86,23 @@ def _grams(path: Path) -> np.ndarray:
     source=SOURCE,
     statement="The plain gradient flow of L_LS on the features conserves X X^T and the global mean, hence Sigma_T.",
     assumptions="Sigma_W(0) > 0; any global mean, any Sigma_T(0).",
-    fault="the renormalized flow, in which Sigma_T grows with omega^2.",
+    fault="the renormalized flow, in which Sigma_T grows with omega^2; the mean of one class for the global mean.",
 )
 def conservation(draw: Draw) -> Iterator[Finding]:
     """X X^T along k = 2, from Sigma_T = I and from features as they are; and along k = 1."""
     for H in starts(draw):
-        other = _grams(paths.follow(H, 1))
+        other = _grams(follow(H, 1))
         C, N = H.shape[1:]
         fastest = 1 / np.linalg.eigvalsh(definitions.statistics_of(H).Sigma_T)[0]  # of all omega, over C^2 N
-        for start, t_max in (("Sigma_T(0) = I", None), ("features as they are", C**2 * N * np.log(10) / fastest)):
-            path = paths.follow(H, 2, t_max=t_max, from_total=t_max is None)
+        as_they_are = paths.follow(H, 2, t_max=C**2 * N * np.log(10) / fastest, from_total=False)
+        for start, path in (("Sigma_T(0) = I", follow(H, 2)), ("features as they are", as_they_are)):
             seen = _grams(path)
             fault = seen - (other - other[:1])
             yield on_path(f"X X^T from {start}", seen, np.broadcast_to(seen[0], seen.shape), path, fault=fault)
-            mean = path.X.mean(axis=(2, 3))
-            of_one_class = path.X[:, :, 0].mean(axis=2)
-            moved = mean - (of_one_class - of_one_class[:1])
-            still = np.broadcast_to(mean[0], mean.shape)
-            yield on_path(f"global mean from {start}", mean, still, path, fault=moved, scale=float(np.std(path.X[0])))
+            moved = path.X.mean(axis=(2, 3)) - path.X[0].mean(axis=(1, 2))
+            of_one_class = path.X[:, :, 0].mean(axis=2) - path.X[0, :, 0].mean(axis=1)
+            size, fault = float(np.std(path.X[0])), moved - of_one_class
+            yield on_path(f"global mean from {start} is at rest", moved, 0 * moved, path, fault=fault, scale=size)
 
 
 def _logistic(path: Path, s0: np.ndarray, rate: float) -> np.ndarray:
@@ -131,19 +130,19 @@ def total_signal(X: np.ndarray) -> np.ndarray:
 def logistic_law(draw: Draw) -> Iterator[Finding]:
     """s_j, class means and ratios of features along k = 2."""
     for H in starts(draw):
-        path = paths.follow(H, 2)
+        path = follow(H, 2)
         C, N = sizes(path)
         U, V = _start_vectors(path)
         s = np.stack([total_signal(X) for X in path.X[::6]])
         some = Path(path.ts[::6], path.X[::6], path.omega[::6], 2)
         right, wrong = (_logistic(some, s[0], rate) for rate in (2.0, 1.0))
-        yield on_path("s_j(t) logistic", s, right, path, fault=wrong)
+        yield on_path("s_j(t) logistic", s, right, path, fault=wrong, magnified=False)
         built, misbuilt = (np.einsum("pk,tk,ck->tpc", U, np.sqrt(C * v), V) for v in (right, wrong))
-        yield on_path("class means U diag(sqrt(C s)) V^T", means(some), built, path, fault=misbuilt)
+        yield on_path("class means U diag(sqrt(C s)) V^T", means(some), built, path, fault=misbuilt, magnified=False)
         last = means(path)[-1]
         law = C * np.eye(C) - np.ones((C, C)) - C * (V * (1 - _logistic(path, s[0], 2.0)[-1])[None, :]) @ V.T
         not_yet = C * (V * s[0][None, :]) @ V.T
-        yield on_path("Gram matrix on its way to C Phi", last.T @ last, law, path, fault=not_yet)
+        yield on_path("Gram matrix on its way to C Phi", last.T @ last, law, path, fault=not_yet, magnified=False)
         ratio = path.omega[:, :-1] / path.omega[:, 1:]
         if ratio.size:
             law_1 = np.exp(log_omega(Law(1, C, N), path))

@@ -34,7 +34,7 @@ from theory_checks.paths import PATH_REASON, PATH_TOLERANCE
 from theory_checks.registry import Draw, Finding, claim, identity
 
 OMEGA0 = np.array([6.0, 5.0, 4.0])
-LATE = 10.0  # of C^2 N: with eigenvalues of Sigma_T up to 2, 1 - s_j is then e^-10 of what it was
+LATE = 14.0  # of C^2 N: with eigenvalues of Sigma_T up to 2, 1 - s_j is then e^-14 of what it was
 
 
 def _signal(X):

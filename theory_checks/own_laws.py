@@ -21,6 +21,7 @@ from theory_checks.paths import PATH_REASON, PATH_TOLERANCE, Path
 from theory_checks.registry import Draw, Finding, claim, identity
 
 SOURCE = "central_path, docs/paper_map.md"
+LARGEST = 50.0  # omega at the end of the unnormalized flow
 SPHERE_REASON = PATH_REASON + "; times omega^2/C, by which class means near their sphere magnify it"
 
 
@@ -32,6 +33,18 @@ def starts(draw: Draw) -> Iterator[np.ndarray]:
         if not draw.quick:
             yield instances.random_features(draw.rng, instances.TWO_CLASSES)
             yield instances.with_snr(draw.rng, instances.JUST_FULL_RANK, np.array([30.0, 0.5]))
+
+
+def follow(H: np.ndarray, k: int) -> Path:
+    """The path of flow k to its default horizon; for k = 2 until the largest omega is LARGEST, or has tripled.
+
+    The class means of k = 2 approach a sphere, and errors of omega are 1 + omega^2/C times those of the features.
+    """
+    if k < 2:
+        return paths.follow(H, k)
+    _, C, N = H.shape
+    omega = float(np.max(np.asarray(paths.omega_of(paths.renormalized(H)))))
+    return paths.follow(H, k, t_max=C**2 * N * np.log(max(LARGEST / omega, 3.0)))
 
 
 def sizes(path: Path) -> tuple[int, int]:
@@ -73,11 +86,11 @@ def sphere(path: Path) -> float:
     return 1 + float(np.max(path.omega)) ** 2 / path.X.shape[2] if path.k == 2 else 1.0
 
 
-def on_path(name: str, a, b, path: Path, *, fault, scale: float | None = None) -> Finding:
-    """Identity of something seen along a path."""
-    reason = SPHERE_REASON if path.k == 2 else PATH_REASON
-    how = {"tolerance": PATH_TOLERANCE, "reason": reason, "condition": sphere(path), "scale": scale}
-    return identity(name, a, b, fault=fault, **how)
+def on_path(name: str, a, b, path: Path, *, fault, scale: float | None = None, magnified: bool = True) -> Finding:
+    """Identity of something seen along a path; `magnified` unless class means on their sphere do no harm to it."""
+    magnified &= path.k == 2
+    how = {"reason": SPHERE_REASON if magnified else PATH_REASON, "condition": sphere(path) if magnified else 1.0}
+    return identity(name, a, b, fault=fault, tolerance=PATH_TOLERANCE, scale=scale, **how)
 
 
 def _package_law(path: Path, wrong: int) -> Iterator[Finding]:
@@ -109,7 +122,7 @@ def _package_law(path: Path, wrong: int) -> Iterator[Finding]:
 def law_of_the_renormalized_flow(draw: Draw) -> Iterator[Finding]:
     """Features integrated with the oblique projection, against the law by hand and the package's."""
     for H in starts(draw):
-        path = paths.follow(H, EXPONENTS["renormalized"])
+        path = follow(H, EXPONENTS["renormalized"])
         size = max(1.0, float(np.max(clock(path))))
         a, b, fault = clock(path), elapsed_by_hand(1, path), elapsed_by_hand(0, path)
         yield on_path("C^2 N log w + (CN/2) w^2 = a + t", a, b, path, fault=fault, scale=size)
@@ -127,7 +140,7 @@ def law_of_the_renormalized_flow(draw: Draw) -> Iterator[Finding]:
 def law_of_the_unnormalized_flow(draw: Draw) -> Iterator[Finding]:
     """Features integrated without projection, against the exponential and the package's law."""
     for H in starts(draw):
-        path = paths.follow(H, EXPONENTS["unnormalized"])
+        path = follow(H, EXPONENTS["unnormalized"])
         C, N = sizes(path)
         grown = np.log(path.omega / path.omega[:1])
         expected, wrong = (np.broadcast_to(path.ts[:, None] / rate, grown.shape) for rate in (C**2 * N, C * N))
@@ -155,7 +168,7 @@ def time_free_invariant(draw: Draw) -> Iterator[Finding]:
     for _ in range(draw.repeats):
         H = instances.random_features(draw.rng, instances.GENERIC)
         for k in (0, 1, 2):
-            path = paths.follow(H, k)
+            path = follow(H, k)
             seen = _invariant(k, path)
             name = f"F_{k}(omega_i) - F_{k}(omega_j) constant, k = {k}"
             fault = seen - _invariant((k + 1) % 3, path)

@@ -7,7 +7,6 @@ which knows nothing of singular values or of the laws.
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from central_path import solve
@@ -48,6 +47,12 @@ def omega_of(X):
 
 
 @jax.jit
+def with_total_one(X):
+    """Sigma_T^(-1/2) X, from which the flow with k = 2 has its law."""
+    return start(X, 2, "features")
+
+
+@jax.jit
 def _follow(X, k, clock, ts):
     return solve.integrate(
         features_field, X, k, clock, observe=lambda X, k: {"X": X, "omega": omega_of(X)}, ts=ts, rtol=RTOL, atol=RTOL
@@ -74,7 +79,7 @@ def follow(
     X = H if k == 2 and not from_total else renormalized(H)
     omega0 = np.asarray(omega_of(X))
     if k == 2 and from_total:
-        X = start(jnp.asarray(X), k, "features")
+        X = with_total_one(X)
     chosen = horizon(k if clock_of is None else clock_of, omega0, t_max, C=H.shape[1], N=H.shape[2])
     clock = solve.Clock(*(np.float64(value) for value in chosen))
     found = _follow(X, np.int32(k), clock, chosen.times(saves))

@@ -1,4 +1,4 @@
-"""What a check is, and how its verdict is measured.
+"""What a check is, and how its comparisons are judged.
 
 A check states one claim, draws instances of it and yields two kinds of findings:
 
@@ -6,9 +6,10 @@ A check states one claim, draws instances of it and yields two kinds of findings
                   arithmetic, and the residual of the same comparison with a fault planted in one of them
     refutation    a distance from zero of the statement as printed, which must not fall below a bound
 
-The verdict follows from the findings alone: a claim `holds` where all identities hold and nothing is refuted. Where
-every refutation stands and every identity, then of the amended statement, holds, the verdict is the kind of amendment
-that the check declares. Anything else is `unclear`, which no claim expects.
+A comparison stands if its residual is within its tolerance, and if that tolerance is at most `WIDEST` of the quantity
+compared: a wider one could not tell right from wrong. The planted fault must exceed `FAULT_FACTOR` tolerances on every
+instance; an instance on which a claim says nothing is not to be yielded. The word of the verdict follows from the
+findings alone, by the rule of `verdicts`; the word that is expected is compared with it, and enters nowhere else.
 """
 
 import math
@@ -21,21 +22,27 @@ from typing import Literal, SupportsFloat
 import numpy as np
 from jaxtyping import ArrayLike
 
+from theory_checks.verdicts import Statement, Verdict, derivation, derive
+
 EPS = float(np.finfo(float).eps)
 FAULT_FACTOR = 10.0  # a planted fault must exceed the tolerance by this factor
-
-Verdict = Literal["holds", "holds in part", "holds as amended", "fails as printed", "misprint", "unclear"]
+WIDEST = 1e-3  # the largest tolerance, relative to the quantity compared, that still tells right from wrong
 
 
 @dataclass(frozen=True)
 class Identity:
-    """One comparison: its name, residual, tolerance with the reason for it, and residual with the planted fault."""
+    """One comparison: its name, residual, tolerance with the reason for it, and residual with the planted fault.
+
+    `relative_tolerance` is the tolerance as a share of the quantity compared, and `of` the statement that is supported.
+    """
 
     name: str
     residual: float
     tolerance: float
     reason: str
     fault: float
+    of: Statement = "printed"
+    relative_tolerance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,24 +88,33 @@ class Claim:
 
 @dataclass(frozen=True)
 class Part:
-    """All instances of one comparison of a claim: the worst of them."""
+    """All instances of one comparison of a claim: the worst of them, each number by itself."""
 
     name: str
     kind: Literal["identity", "refutation"]
     residual: float  # largest of an identity, smallest of a refutation
     tolerance: float  # at most this for an identity, at least this for a refutation
     reason: str
-    fault: float | None
+    fault: float | None  # of the instance that catches it least, in units of this tolerance
     instances: int
+    of: Statement = "printed"
+    relative_tolerance: float | None = None
+
+    @property
+    def too_wide(self) -> bool:
+        """Whether the tolerance is too large a share of the quantity compared."""
+        return self.relative_tolerance is not None and not self.relative_tolerance <= WIDEST
 
     @property
     def stands(self) -> bool:
-        """Whether the identity holds, or the refutation stands; a NaN does neither."""
-        return self.residual <= self.tolerance if self.kind == "identity" else self.residual >= self.tolerance
+        """Whether the identity holds within a narrow tolerance, or the refutation stands; a NaN does neither."""
+        if self.kind == "refutation":
+            return self.residual >= self.tolerance
+        return self.residual <= self.tolerance and not self.too_wide
 
     @property
     def fault_caught(self) -> bool:
-        """Whether the planted fault exceeds ten times the tolerance."""
+        """Whether the planted fault exceeds ten times the tolerance, on every instance."""
         return self.fault is None or self.fault > FAULT_FACTOR * self.tolerance
 
 
@@ -113,12 +129,13 @@ class Outcome:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict as the module's page defines it."""
-        if not self.parts or not all(part.stands for part in self.parts):
-            return "unclear"
-        if not any(part.kind == "refutation" for part in self.parts):
-            return "holds"
-        return "fails as printed" if self.claim.expected == "holds" else self.claim.expected
+        """The word that follows from the parts."""
+        return derive(self.parts)
+
+    @property
+    def derivation(self) -> str:
+        """How it follows."""
+        return derivation(self.parts)
 
     @property
     def as_expected(self) -> bool:
@@ -184,17 +201,28 @@ def identity(
     reason: str = "rounding",
     condition: float = 1.0,
     scale: float | None = None,
+    of: Statement = "printed",
 ) -> Identity:
     """Compare a with b, and with `fault`, which is b with the planted fault.
 
     The residual is max |a - b| / (scale condition), where the scale is that of b unless given, and the condition is
-    the factor by which the arithmetic may amplify rounding.
+    the factor by which the arithmetic may amplify rounding. What residual and tolerance are relative to need not be
+    the quantity compared; tolerance condition scale / max |b| is, and where b is 0, tolerance condition: relative to
+    the scale of the terms that cancel, which then has to be given.
+
+    Raises:
+        ValueError: for arrays of different shapes, empty ones, or a comparison with 0 without a scale.
     """
     a, b, fault = np.asarray(a, float), np.asarray(b, float), np.asarray(fault, float)
-    scale = max(largest(b), np.finfo(float).tiny) if scale is None else scale
-    return Identity(
-        name, largest(a - b) / (scale * condition), tolerance, reason, largest(a - fault) / (scale * condition)
-    )
+    if a.size == 0 or len({x.shape for x in (a, b, fault) if x.ndim}) > 1:
+        raise ValueError(f"Need values of one shape to compare in {name!r}, got {a.shape}, {b.shape}, {fault.shape}.")
+    size = largest(b)
+    if size == 0 and scale is None:
+        raise ValueError(f"Need the scale of the terms that cancel in {name!r}, a comparison with 0, got none.")
+    scale = size if scale is None else scale
+    relative = tolerance * condition * (scale / size if size else 1.0)
+    residual, planted = (largest(a - x) / (scale * condition) for x in (b, fault))
+    return Identity(name, residual, tolerance, reason, planted, of, relative)
 
 
 def refutation(name: str, distance: SupportsFloat, *, at_least: float = 1e-2) -> Refutation:
@@ -202,31 +230,46 @@ def refutation(name: str, distance: SupportsFloat, *, at_least: float = 1e-2) ->
     return Refutation(name, float(distance), at_least)
 
 
-def _together(findings: list[Finding]) -> Part:
-    """The worst instance of findings of one name."""
+def _worst(values: list[float], pick: Callable[[list[float]], float]) -> float:
+    """The largest or the smallest, or NaN if one of them is."""
+    return math.nan if any(map(math.isnan, values)) else pick(values)
+
+
+def together(findings: list[Finding]) -> Part:
+    """The worst instance of findings of one name.
+
+    Raises:
+        ValueError: if they are of different kinds, or support different statements.
+    """
     first = findings[0]
-    if isinstance(first, Refutation):
-        distances = [finding.distance for finding in findings if isinstance(finding, Refutation)]
-        worst = math.nan if any(map(math.isnan, distances)) else min(distances)
-        return Part(first.name, "refutation", worst, first.at_least, "", None, len(findings))
+    refutations = [finding for finding in findings if isinstance(finding, Refutation)]
     same = [finding for finding in findings if isinstance(finding, Identity)]
+    if (refutations and same) or len({finding.of for finding in same}) > 1:
+        raise ValueError(f"Need findings of one kind and one statement under one name, got others in {first.name!r}.")
+    if isinstance(first, Refutation):
+        distance = _worst([finding.distance for finding in refutations], min)
+        return Part(first.name, "refutation", distance, first.at_least, "", None, len(findings))
     worst = max(same, key=lambda f: math.inf if math.isnan(f.residual) else f.residual / f.tolerance)
-    fault = max((f.fault / f.tolerance for f in same if not math.isnan(f.fault)), default=0.0)
-    return Part(
-        first.name, "identity", worst.residual, worst.tolerance, worst.reason, fault * worst.tolerance, len(same)
-    )
+    fault = _worst([f.fault / f.tolerance for f in same], min) * worst.tolerance
+    relative = _worst([f.relative_tolerance for f in same], max)
+    count = len(same)
+    return Part(first.name, "identity", worst.residual, worst.tolerance, worst.reason, fault, count, first.of, relative)
 
 
-def run(claim: Claim, *, seed: int, quick: bool) -> Outcome:
-    """Measure one claim. A check that raises gives an outcome without parts, and its error."""
+def run(claim: Claim, *, seed: int, quick: bool, seeds: int = 1) -> Outcome:
+    """Measure one claim on the instances of `seeds` seeds from `seed` on.
+
+    A check that raises gives an outcome without parts, and its error.
+    """
     begin = time.perf_counter()
-    draw = Draw(np.random.default_rng([seed, zlib.crc32(claim.id.encode())]), quick)
     findings: dict[str, list[Finding]] = {}
     error, parts = None, []
     try:
-        for finding in claim.check(draw):
-            findings.setdefault(finding.name, []).append(finding)
-        parts = [_together(same) for same in findings.values()]
+        for each in range(seed, seed + seeds):
+            draw = Draw(np.random.default_rng([each, zlib.crc32(claim.id.encode())]), quick)
+            for finding in claim.check(draw):
+                findings.setdefault(finding.name, []).append(finding)
+        parts = [together(same) for same in findings.values()]
     except Exception as failure:  # a broken formula may fail in any library; the claim is then unclear, not the run
         error = f"{type(failure).__name__}: {' '.join(str(failure).split())[:300]}"
     return Outcome(claim, parts, time.perf_counter() - begin, error)

@@ -4,12 +4,24 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple
 
 from central_path import records
-from theory_checks.registry import FAULT_FACTOR, Outcome, Part, Verdict
+from theory_checks.registry import CLAIMS, FAULT_FACTOR, WIDEST, Outcome, Part
+from theory_checks.verdicts import VERDICTS, off_by
 
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+class Setting(NamedTuple):
+    """What the instances of a run were drawn from."""
+
+    seed: int
+    seeds: int
+    quick: bool
+
+    def __str__(self) -> str:
+        """In words."""
+        drawn = f"seed {self.seed}" if self.seeds == 1 else f"seeds {self.seed} to {self.seed + self.seeds - 1}"
+        return f"{drawn}{', quick' if self.quick else ''}"
 
 
 def number(value: float | None) -> str:
@@ -28,13 +40,19 @@ def shown(outcome: Outcome) -> Part | None:
 def part_complaints(part: Part) -> list[str]:
     """What is wrong with a part, in words: nothing, as a rule."""
     found = []
-    if not part.stands and part.kind == "identity":
+    if part.kind == "refutation":
+        if not part.stands:
+            found.append(f"off by {number(part.residual)} only, where at least {number(part.tolerance)} is expected")
+    elif not part.residual <= part.tolerance:
         found.append(f"residual {number(part.residual)} where at most {number(part.tolerance)} is expected")
-    elif not part.stands:
-        found.append(f"off by {number(part.residual)} only, where at least {number(part.tolerance)} is expected")
+    if part.too_wide:
+        share = number(part.relative_tolerance)
+        found.append(f"tolerance of {share} of the quantity compared, where at most {number(WIDEST)} can tell wrong")
     if not part.fault_caught:
         needed = number(FAULT_FACTOR * part.tolerance)
-        found.append(f"planted fault missed: residual {number(part.fault)} where more than {needed} is expected")
+        found.append(
+            f"planted fault missed on an instance: residual {number(part.fault)} where more than {needed} is expected"
+        )
     return found
 
 
@@ -49,7 +67,7 @@ def complaints(outcome: Outcome) -> list[str]:
     return found
 
 
-def row(outcome: Outcome) -> dict[str, Any]:
+def row(outcome: Outcome, how: Setting) -> dict[str, Any]:
     """The entry of a claim in claims.json."""
     claim, part = outcome.claim, shown(outcome)
     return {
@@ -59,19 +77,25 @@ def row(outcome: Outcome) -> dict[str, Any]:
         "assumptions": claim.assumptions,
         "verdict": outcome.verdict,
         "expected": claim.expected,
+        "derivation": outcome.derivation,
         "residual": part.residual if part else None,
         "tolerance": part.tolerance if part else None,
+        "relative_tolerance": part.relative_tolerance if part else None,
         "fault_residual": part.fault if part else None,
+        "off_by": off_by(outcome.parts),
         "instances": outcome.instances,
         "seconds": outcome.seconds,
+        **how._asdict(),
         **({"amendment": claim.amendment} if claim.amendment is not None else {}),
         "fault": claim.fault,
         "parts": [
             {
                 "name": part.name,
                 "kind": part.kind,
+                "of": part.of,
                 "residual": part.residual,
                 "tolerance": part.tolerance,
+                "relative_tolerance": part.relative_tolerance,
                 "reason": part.reason,
                 "fault_residual": part.fault,
                 "instances": part.instances,
@@ -82,10 +106,19 @@ def row(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def write_claims(path: Path, outcomes: Sequence[Outcome]) -> None:
+def write_claims(path: Path, outcomes: Sequence[Outcome], how: Setting) -> None:
     """claims.json: valid JSON, null for what is no number."""
-    rows = records.without_nan([row(outcome) for outcome in outcomes])
+    rows = records.without_nan([row(outcome, how) for outcome in outcomes])
     path.write_text(json.dumps(rows, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def is_full(folder: Path) -> bool:
+    """Whether a folder holds the results of every claim, not of a quick run."""
+    try:
+        rows = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
+        return {row["claim"] for row in rows} >= set(CLAIMS) and not any(row.get("quick") for row in rows)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # none, or not a list of claims
+        return False
 
 
 def counts(outcomes: Sequence[Outcome]) -> str:
@@ -108,13 +141,14 @@ def table(outcomes: Sequence[Outcome]) -> str:
     """The closing table, the reasons for its marks, and the counts."""
     first, second = (max(map(len, texts)) for texts in ([o.claim.id for o in outcomes], VERDICTS))
     lines = [
-        f"{'claim':<{first}}  {'verdict':<{second}}  residual  tolerance     fault",
-        f"{'-' * first}  {'-' * second}  --------  ---------  --------",
+        f"{'claim':<{first}}  {'verdict':<{second}}    off by  residual  tolerance     fault",
+        f"{'-' * first}  {'-' * second}  --------  --------  ---------  --------",
     ]
     for outcome in outcomes:
         part = shown(outcome)
-        residual, tolerance, fault = map(number, (part.residual, part.tolerance, part.fault) if part else [None] * 3)
-        line = f"{outcome.claim.id:<{first}}  {outcome.verdict:<{second}}  {residual:>8}  {tolerance:>9}  {fault:>8}"
-        lines.append(f"{line}  {mark(outcome)}".rstrip())
+        values = (part.residual, part.tolerance, part.fault) if part else [None] * 3
+        off, residual, tolerance, fault = map(number, (off_by(outcome.parts), *values))
+        line = f"{outcome.claim.id:<{first}}  {outcome.verdict:<{second}}  {off:>8}"
+        lines.append(f"{line}  {residual:>8}  {tolerance:>9}  {fault:>8}  {mark(outcome)}".rstrip())
     reasons = [f"{outcome.claim.id}: {text}" for outcome in outcomes for text in complaints(outcome)]
     return "\n".join([*lines, "", *reasons, *([""] if reasons else []), counts(outcomes)])

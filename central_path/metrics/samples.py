@@ -149,7 +149,7 @@ def moments_of_rows(features: Float[np.ndarray, "n P"], codes: Int[np.ndarray, "
     """Moments of n examples with labels 0..C-1, each of which occurs, in float64.
 
     Sums are taken about the global mean, and class means of what is left once more: constant features have deviations
-    of exactly 0, and an offset costs no digits.
+    of exactly 0, and an offset costs no digits but those that the features lose beside it when they are stored.
     """
     counts = np.bincount(codes, minlength=C)
     order = np.argsort(codes, kind="stable")

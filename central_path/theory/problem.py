@@ -86,7 +86,7 @@ def moments(H: Float[Array, "P C N"]) -> Moments:
 
 
 def moments_of_samples(features: Float[ArrayLike, "n P"], labels: Int[ArrayLike, " n"], *, C: int) -> Moments:
-    """Moments of n examples with labels 0..C-1, in any order and any class sizes; exact for unbalanced data.
+    """Moments of n examples with labels 0..C-1, in any order and any class sizes, which are the priors.
 
     Raises:
         ValueError: if a label is not among 0..C-1, or a class has no example (outside jit).
