@@ -8,23 +8,22 @@ of `torch.nn.MSELoss`, which is (2/C) L: training L takes 2/C of them. Those of 
 Source: Han, Papyan & Donoho (2022), Appendix A.3.
 """
 
-import io
 import json
-from collections.abc import Sequence
-from contextlib import redirect_stderr
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from central_path.tables import aligned
-from deepnet_runs import options, records, train
+from deepnet_runs import options, records
 from deepnet_runs.conditions import CONDITIONS
 from deepnet_runs.recipes import CLASSES, PUBLISHED_MSE
+from deepnet_runs.training.config import NAMED, SMALL_NETWORKS, Execution, TrainConfig, takes
 
 DIGITS = (("digits", "vgg7"), ("digits", "resnet8"), ("digits", "densenet10"))
 PAIRS = (*PUBLISHED_MSE, *DIGITS)
 PAPER = tuple(dict.fromkeys(dataset for dataset, _ in PUBLISHED_MSE))
 SWEEP = tuple(1e-4 * 2500 ** (i / 24) for i in range(25))  # 1e-4 to 0.25
-NAMED = ("dataset", "network", "loss", "seed")  # options that name a cell, with its condition or learning rate
 
 FINISHED, RUNNING, QUEUED, INTERRUPTED = "finished", "running", "queued", "interrupted"
 DIVERGED, OTHER, NOT_BEGUN = "diverged", "of other options", "not begun"
@@ -33,26 +32,37 @@ BEGINS = (INTERRUPTED, NOT_BEGUN)  # those that a grid trains
 
 
 class Cell(NamedTuple):
-    """A run: what names it, the published learning rate that it tries, and its options but for the output folder."""
+    """A run of a grid.
 
-    dataset: str
-    network: str
-    loss: str
-    seed: int
+    Attributes:
+        config: its configuration.
+        execution: where its records are, and how it is carried out.
+        variant: its condition or learning rate in the name of its folder, empty without one.
+        rate: the published learning rate that it tries, in a sweep.
+    """
+
+    config: TrainConfig
+    execution: Execution
     variant: str
     rate: float | None
-    folder: Path
-    options: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its records."""
+        return self.execution.output
 
     @property
     def name(self) -> str:
         """The name of the folder."""
         return self.folder.name
 
+    def continued(self) -> Execution:
+        """How it is carried out now: from the checkpoint where there is one."""
+        return replace(self.execution, resume=(self.folder / "checkpoint.pt").is_file())
+
     def command(self) -> list[str]:
-        """The options of `deepnet_runs.train`, which go on from a checkpoint where there is one."""
-        resume = ["--resume"] * (self.folder / "checkpoint.pt").is_file()
-        return [*self.options, "--output", str(self.folder), *resume]
+        """The options of `deepnet_runs.train` that train it now."""
+        return options.arguments(self.config, self.continued())
 
 
 class Standing(NamedTuple):
@@ -73,26 +83,26 @@ def pairs(datasets: Sequence[str], networks: Sequence[str] | None) -> list[tuple
     """
     if networks is None:
         return [pair for dataset in datasets for pair in PAIRS if pair[0] == dataset]
-    found = [(d, n) for d in datasets for n in networks if options.takes(n, d)]
+    found = [(d, n) for d in datasets for n in networks if takes(n, d)]
     for network in networks:
         if network not in {n for _, n in found}:
             raise ValueError(
                 f"Need networks that take the images of {', '.join(datasets)}, got {network}: digits (8 x 8) go with "
-                f"{', '.join(options.SMALL_NETWORKS)}, the others with every network."
+                f"{', '.join(SMALL_NETWORKS)}, the others with every network."
             )
     return found
 
 
-def variants(loss: str, conditions: Sequence[str], sweep: bool) -> list[tuple[str, float | None, tuple[str, ...]]]:
-    """Name, published learning rate and options of what a cell of this loss is varied by; one without, by default."""
+def variants(loss: str, conditions: Sequence[str], sweep: bool) -> list[tuple[str, float | None, Mapping[str, Any]]]:
+    """Name, published learning rate and fields of what a cell of this loss is varied by; one without, by default."""
     if sweep:
         return [_rate(loss, rate) for rate in SWEEP]
-    return [(name, None, CONDITIONS[name]) for name in conditions] or [("", None, ())]
+    return [(name, None, CONDITIONS[name]) for name in conditions] or [("", None, {})]
 
 
-def _rate(loss: str, published: float) -> tuple[str, float | None, tuple[str, ...]]:
+def _rate(loss: str, published: float) -> tuple[str, float | None, Mapping[str, Any]]:
     rate = trained_rate(loss, published)
-    return f"lr{rate:.4g}", published, ("--lr", repr(rate))
+    return f"lr{rate:.4g}", published, {"lr": rate}
 
 
 def trained_rate(loss: str, published: float) -> float:
@@ -108,34 +118,39 @@ def cells(
     *,
     conditions: Sequence[str] = (),
     sweep: bool = False,
-    extra: Sequence[str] = (),
+    extra: Mapping[str, Any] | None = None,
 ) -> list[Cell]:
     """Every cell of a grid, each once; a condition may bring its own network and loss.
 
+    Arguments:
+        chosen: data sets with their networks.
+        losses: the losses of each.
+        seeds: the seeds of each.
+        output: folder of the grid, in which each cell has a folder of its own.
+        conditions: names of `CONDITIONS`, of which each makes a cell.
+        sweep: a cell for each published learning rate instead.
+        extra: further fields of `TrainConfig` and `Execution` for every cell.
+
     Raises:
-        ValueError: for options that a cell cannot have, with its name.
+        ValueError: for fields that a cell cannot have, with its name.
     """
     found: dict[Path, Cell] = {}
     for dataset, network in chosen:
         for loss in losses:
             for variant, rate, more in variants(loss, conditions, sweep):
                 for seed in seeds:
-                    start = ("--dataset", dataset, "--network", network, "--loss", loss, "--seed", str(seed))
-                    given = (*start, *more, *extra)
-                    args = _parsed(given, "-".join(filter(None, (dataset, network, loss, str(seed), variant))))
-                    words = (args.dataset, args.network, args.loss, str(args.seed), variant)
-                    folder = output / "-".join(filter(None, words))
-                    found.setdefault(folder, Cell(*words[:3], args.seed, variant, rate, folder, given))
+                    base = {"dataset": dataset, "network": network, "loss": loss, "seed": seed}
+                    try:
+                        config, execution = options.configured({**base, **more, **(extra or {})})
+                    except ValueError as error:
+                        raise ValueError(f"{_joined(*base.values(), variant)}: {error}") from error
+                    folder = output / _joined(*(getattr(config, name) for name in NAMED), variant)
+                    found.setdefault(folder, Cell(config, replace(execution, output=folder), variant, rate))
     return list(found.values())
 
 
-def _parsed(given: Sequence[str], name: str) -> Any:
-    said = io.StringIO()
-    try:
-        with redirect_stderr(said):
-            return options.parse(list(given))
-    except SystemExit as error:
-        raise ValueError(f"{name}: {said.getvalue().partition('error: ')[2].strip()}") from error
+def _joined(*words: object) -> str:
+    return "-".join(str(word) for word in words if word != "")
 
 
 def standing(cell: Cell, *, as_recorded: bool = False) -> Standing:
@@ -144,7 +159,7 @@ def standing(cell: Cell, *, as_recorded: bool = False) -> Standing:
     A run of other options is nothing to go on from once it has a checkpoint; before, it is begun anew. As it is
     recorded, a cell may have any options beside those that name it.
     """
-    config, _ = train.config_of(options.parse([*cell.options, "--output", str(cell.folder)]))
+    config = cell.config.to_dict()
     last, before = _last_row(cell.folder / "measurements.jsonl"), _json(cell.folder / "config.json")
     if as_recorded and before:
         config = {key: config[key] if key in NAMED else before.get(key, config[key]) for key in config}
@@ -202,7 +217,7 @@ def best_rates(found: Sequence[tuple[Cell, Standing]]) -> dict[tuple[str, str, s
     errors: dict[tuple[str, str, str], dict[float, list[float | None]]] = {}
     for cell, here in found:
         if cell.rate is not None:
-            rates = errors.setdefault((cell.dataset, cell.network, cell.loss), {})
+            rates = errors.setdefault((cell.config.dataset, cell.config.network, cell.config.loss), {})
             rates.setdefault(cell.rate, []).append(here.test_error if here.state == FINISHED else None)
     best = {}
     for key, rates in errors.items():

@@ -16,19 +16,19 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from central_path.options import SEED, Parser, checked
 from central_path.program import INTERRUPTED, on_terminal, run_program, say
 from central_path.records import check_destination
 from deepnet_runs import cells as grids
-from deepnet_runs import records
+from deepnet_runs import options, records
 from deepnet_runs.cells import Cell, Standing
 from deepnet_runs.conditions import CONDITIONS, USUAL, VARIED
-from deepnet_runs.options import DATASETS, LOSSES, NETWORKS
+from deepnet_runs.training.config import DATASETS, LOSSES, NETWORKS
 
 if TYPE_CHECKING:
-    from deepnet_runs.worker import Outcome
+    from deepnet_runs.training.run import Outcome
 
 PROGRAM = "python -m deepnet_runs.grid"
 DESCRIPTION = """\
@@ -109,11 +109,19 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     try:
         networks = [VARIED] if conditions and datasets == ["digits"] and args.networks is None else args.networks
         pairs = grids.pairs(datasets, networks)
-        chosen = {"conditions": conditions, "sweep": args.sweep, "extra": train}
+        chosen = {"conditions": conditions, "sweep": args.sweep, "extra": _given(train)}
         args.cells = grids.cells(pairs, losses, args.seeds, args.output, **chosen)
     except ValueError as error:
         p.error(str(error))
     return args
+
+
+def _given(train: list[str]) -> dict[str, Any]:
+    """The options after `--`, as fields of `TrainConfig` and `Execution`."""
+    try:
+        return options.given(train)
+    except ValueError as error:
+        raise ValueError(f"after --: {error}") from error
 
 
 def standings(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
@@ -153,14 +161,14 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("Need sbatch for --executor slurm, got none on the PATH: give --executor local.")
     if args.slurm and not slurm:
         raise ValueError(f"Need Slurm for --slurm {args.slurm[0]}, got the local executor: leave it out.")
-    options = launch.slurm_options(args.slurm)
+    chosen = launch.slurm_options(args.slurm)
     check_destination(args.output, ("submitted.json",))
     jobs = args.output / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     with records.held(args.output, patience=PATIENCE):
         left = [cell for cell, here in settled(args) if here.state in grids.BEGINS]
         if slurm:
             parallel = args.parallel or ON_SLURM
-            launch.submit(left, args.output, jobs, parallel=parallel, processes=args.processes, chosen=options)
+            launch.submit(left, args.output, jobs, parallel=parallel, processes=args.processes, chosen=chosen)
         elif left:
             parallel = args.parallel or max(1, len(os.sched_getaffinity(0)) // args.processes)
             with Progress(left, jobs, silent=args.quiet) as progress:
@@ -192,7 +200,7 @@ def why(cell: Cell, here: Standing, jobs: Path) -> str:
 
     outcome: Outcome | None = read_outcome(jobs, cell)
     if outcome is not None and outcome.code:
-        return outcome.said.removeprefix("error: ")
+        return outcome.message
     if here.why:
         return here.why
     if here.state == grids.RUNNING:

@@ -54,7 +54,7 @@ def local(
     """
     executor = submitit.LocalExecutor(jobs, max_num_timeout=0)
     executor.update_parameters(timeout_min=FOREVER, tasks_per_node=processes)
-    shared = processes == 1 and not any("--compile" in cell.options for cell in cells)  # compiled code outlives a cell
+    shared = processes == 1 and not any(cell.config.compile for cell in cells)  # compiled code outlives a cell
     devices = os.environ.get("CUDA_VISIBLE_DEVICES")
     worker = Worker(jobs, shared=shared, processes=processes, grid=grid, devices=devices)
     waiting = [list(cells)] * min(parallel, len(cells)) if shared else [[cell] for cell in cells]

@@ -2,19 +2,23 @@
 
 import argparse
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NoReturn
 
 from central_path.options import POSITIVE, SEED, Parser, checked
+from deepnet_runs.training.config import (
+    CONFIGURED,
+    DATASETS,
+    EXECUTED,
+    LOSSES,
+    NAMED,
+    NETWORKS,
+    Execution,
+    TrainConfig,
+)
 
 PROGRAM = "python -m deepnet_runs.train"
-DATASETS = ("digits", "mnist", "fashionmnist", "svhn", "cifar10", "stl10")
-SMALL_NETWORKS = ("vgg7", "resnet8", "densenet10", "plain7")
-NETWORKS = (
-    *("vgg11", "vgg13", "resnet18", "resnet34", "resnet50"),
-    *("densenet40", "densenet100", "densenet201", "densenet250"),
-    *SMALL_NETWORKS,
-)
-LOSSES = ("mse", "ce", "rescaled-mse")
 
 DESCRIPTION = """\
 Train a network on an image data set, and measure NC1 to NC4, the decomposition of the MSE loss and the singular values
@@ -51,31 +55,34 @@ RATE = checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
 DECAY = checked(float, lambda x: 0 <= x < math.inf, "a finite number >= 0")
 
 
-def takes(network: str, dataset: str) -> bool:
-    """Whether the network is made for images of that size: the digits are too small for a full-size one."""
-    return dataset != "digits" or network in SMALL_NETWORKS
+class TrainParser(Parser):
+    """A parser whose errors the caller words: a command and a grid have different names."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a ValueError with the message."""
+        raise ValueError(message)
 
 
-def parser() -> Parser:
+def parser() -> TrainParser:
     """The options, in the groups in which `--help` shows them."""
-    p = Parser(PROGRAM, DESCRIPTION, EPILOG)
+    p = TrainParser(PROGRAM, DESCRIPTION, EPILOG)
     what = p.add_argument_group("what")
-    datasets = f"{', '.join(DATASETS)} (default: %(default)s)"
-    what.add_argument("--dataset", choices=DATASETS, default="digits", metavar="NAME", help=datasets)
-    networks = f"{', '.join(NETWORKS)} (default: %(default)s)"
-    what.add_argument("--network", choices=NETWORKS, default="resnet8", metavar="NAME", help=networks)
-    what.add_argument("--loss", choices=LOSSES, default="mse", help="default: %(default)s")
+    datasets = f"{', '.join(DATASETS)} (default: {TrainConfig.dataset})"
+    what.add_argument("--dataset", choices=DATASETS, metavar="NAME", help=datasets)
+    networks = f"{', '.join(NETWORKS)} (default: {TrainConfig.network})"
+    what.add_argument("--network", choices=NETWORKS, metavar="NAME", help=networks)
+    what.add_argument("--loss", choices=LOSSES, help=f"default: {TrainConfig.loss}")
     what.add_argument("--k", type=POSITIVE, metavar="X", help="weight of the true class, for rescaled-mse")
     what.add_argument("--M", type=POSITIVE, metavar="X", help="target of the true class, for rescaled-mse")
-    what.add_argument("--width", type=POSITIVE, default=1.0, metavar="X", help="of a small network, times its own")
-    what.add_argument("--depth", type=DEPTH, default=1, metavar="INT", help="of a small network, times its own")
+    what.add_argument("--width", type=POSITIVE, metavar="X", help="of a small network, times its own")
+    what.add_argument("--depth", type=DEPTH, metavar="INT", help="of a small network, times its own")
     what.add_argument(
         "--no-batchnorm", action="store_true", help="vgg7 or resnet8 with shifts in the place of BatchNorm"
     )
     what.add_argument("--weight-norm", action="store_true", help="train with the norm of each layer's weights fixed")
     what.add_argument("--whole", action="store_true", help="train on all examples, balanced or not")
     what.add_argument("--random-labels", action="store_true", help="shuffle the training labels")
-    what.add_argument("--data-dir", type=Path, default=Path("data"), metavar="DIR", help="of the data (default: data)")
+    what.add_argument("--data-dir", type=Path, metavar="DIR", help="of the data (default: data)")
     what.add_argument("--download", action="store_true", help="fetch the data set if it is not there")
     how = p.add_argument_group("recipe")
     how.add_argument("--epochs", type=EPOCHS, metavar="INT", help="measured ones and drops of the rate are scaled")
@@ -83,16 +90,16 @@ def parser() -> Parser:
     how.add_argument("--weight-decay", type=DECAY, metavar="X", help="of every parameter")
     how.add_argument("--lam", type=DECAY, metavar="X", help="of the last layer [W, b] (default: the weight decay)")
     how.add_argument("--momentum", type=MOMENTUM, metavar="X", help="default: 0.9")
-    how.add_argument("--constant-rate", action="store_true", default=None, help="no drops of the rate")
+    how.add_argument("--constant-rate", action="store_true", help="no drops of the rate")
     how.add_argument("--batch-size", type=BATCH, metavar="INT", help="of all processes together")
     how.add_argument(
         "--full-batches",
         action=argparse.BooleanOptionalAction,
         help="leave out an epoch's last batch if it is smaller (default: for the digits alone)",
     )
-    how.add_argument("--seed", type=SEED, default=0, metavar="INT", help="of weights, order and labels (default 0)")
+    how.add_argument("--seed", type=SEED, metavar="INT", help="of weights, order and labels (default 0)")
     where = p.add_argument_group("machine")
-    where.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
+    where.add_argument("--device", choices=("auto", "cpu", "cuda"), help=f"default: {Execution.device}")
     where.add_argument("--amp", action="store_true", help="forward passes of the training in bfloat16")
     where.add_argument("--channels-last", action="store_true", help="memory format of images and weights")
     where.add_argument("--compile", action="store_true", help="compile the network by torch.compile")
@@ -109,26 +116,44 @@ def parser() -> Parser:
     return p
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Parsed and checked options; exits with code 2 and one line for what cannot be."""
+def given(argv: list[str] | None) -> dict[str, Any]:
+    """The options that are given, checked one by one, as fields of `TrainConfig` and `Execution`.
+
+    Raises:
+        ValueError: for an option that cannot be.
+    """
     p = parser()
-    args = p.parse_args(argv)
-    if not takes(args.network, args.dataset):
-        p.error(
-            f"{args.network} does not take the images of {args.dataset}: "
-            f"digits (8 x 8) go with {', '.join(SMALL_NETWORKS)}, the others with every network"
-        )
-    given = [f"--{name}" for name in ("k", "M") if getattr(args, name) is not None]
-    if (args.loss == "rescaled-mse") != (len(given) == 2) or (args.loss != "rescaled-mse" and given):
-        p.error(f"need --k and --M with --loss rescaled-mse and with no other, got {' '.join([args.loss, *given])}")
-    args.k, args.M = (1.0, 1.0) if not given else (args.k, args.M)
-    changed = [f"--{name}" for name in ("width", "depth") if getattr(args, name) != 1]
-    if changed and args.network not in ("vgg7", "resnet8", "densenet10"):
-        p.error(f"{' '.join(changed)} needs vgg7, resnet8 or densenet10, got {args.network}")
-    if args.no_batchnorm and args.network not in ("vgg7", "resnet8"):
-        p.error(f"--no-batchnorm needs vgg7 or resnet8, got {args.network}")
-    if args.dry_run and args.resume:
-        p.error("--dry-run starts anew, --resume goes on: give one of them")
-    if args.output is None:
-        args.output = Path("runs") / f"{args.dataset}-{args.network}-{args.loss}-{args.seed}"
-    return args
+    names = (*CONFIGURED, *EXECUTED)
+    unset = argparse.Namespace(**dict.fromkeys(names))  # argparse leaves what is set, and no option is None
+    return {name: value for name, value in vars(p.parse_args(argv, unset)).items() if value is not None}
+
+
+def configured(fields: Mapping[str, Any]) -> tuple[TrainConfig, Execution]:
+    """What the given fields make of the recipe; the output folder is named by the run unless it is given.
+
+    Raises:
+        ValueError: for fields that do not go together.
+    """
+    config = TrainConfig.from_recipe(**{name: value for name, value in fields.items() if name in CONFIGURED})
+    execution: dict[str, Any] = {"output": Path("runs") / "-".join(str(getattr(config, name)) for name in NAMED)}
+    return config, Execution(**execution | {name: value for name, value in fields.items() if name in EXECUTED})
+
+
+def parse(argv: list[str] | None) -> tuple[TrainConfig, Execution]:
+    """The configuration of a command; exits with code 2 and one line for what cannot be."""
+    try:
+        return configured(given(argv))
+    except ValueError as error:
+        return Parser.error(parser(), str(error))
+
+
+def arguments(config: TrainConfig, execution: Execution) -> list[str]:
+    """The options that `parse` makes this configuration of, for the commands that are shown."""
+    words: list[str] = []
+    for name, value in (config.differences() | execution.differences()).items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", str(value)]
+    return words

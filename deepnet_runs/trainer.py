@@ -25,6 +25,7 @@ from deepnet_runs.data import DataSet, Images
 from deepnet_runs.measure import Pass, measure, rank_and_size, squared_error
 from deepnet_runs.networks import Variant, build, with_layout
 from deepnet_runs.recipes import DivergenceError, Recipe, rate_at, summed_rate
+from deepnet_runs.training.config import TrainConfig
 
 
 def data_loss(outputs: Tensor, labels: Tensor, loss: str, *, k: float = 1.0, M: float = 1.0) -> Tensor:
@@ -50,61 +51,70 @@ def check_batches(n: int, recipe: Recipe) -> None:
 class Trainer:
     """A network in training: what a checkpoint holds, and how to go on from it.
 
-    `config` is the given one with the numbers of images that are trained and measured on.
+    Arguments:
+        config: the configuration of the run.
+        data: the images that are trained and measured on.
+        device: where the network and the images are.
+        state: a checkpoint of this configuration, to go on from.
+
+    Raises:
+        ValueError: for data that the configuration or the checkpoint does not go with.
     """
 
     def __init__(
         self,
-        config: dict[str, Any],
-        recipe: Recipe,
+        config: TrainConfig,
         data: DataSet,
         device: torch.device,
         *,
-        compiled: bool = False,
         state: dict[str, Any] | None = None,
     ):
-        check_batches(len(data.train.y), recipe)
-        self.config: dict[str, Any] = config | {"train_images": len(data.train.y), "test_images": len(data.test.y)}
-        self.recipe, self.device = recipe, device
-        layout = torch.channels_last if config["channels_last"] else torch.contiguous_format
+        self.config, self.recipe, self.device = config, config.recipe, device
+        check_batches(len(data.train.y), self.recipe)
+        self.images = {"train_images": len(data.train.y), "test_images": len(data.test.y)}
+        layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.data = DataSet(data.train.to(device, layout), data.test.to(device, layout), data.classes)
-        count = config["robustness"]
+        count = config.robustness
         self.fooled = robustness.sample(self.data.test, count) if count is not None else None
-        torch.manual_seed(config["seed"])
+        torch.manual_seed(config.seed)
         channels, size = data.train.x.shape[1], data.train.x.shape[-1]
-        variant = Variant(config["width"], config["depth"], not config["no_batchnorm"])
-        network = build(config["network"], channels=channels, size=size, classes=data.classes, variant=variant)
-        if config["weight_norm"]:
+        variant = Variant(config.width, config.depth, not config.no_batchnorm)
+        network = build(config.network, channels=channels, size=size, classes=data.classes, variant=variant)
+        if config.weight_norm:
             weightnorm.fix_norms(network)
         self.network = with_layout(synchronise(network, device), layout)
-        self.optimizer = torch.optim.SGD(self._groups(), lr=recipe.lr, momentum=recipe.momentum)
-        self.order = torch.Generator().manual_seed(config["seed"])
+        self.optimizer = torch.optim.SGD(self._groups(), lr=config.lr, momentum=config.momentum)
+        self.order = torch.Generator().manual_seed(config.seed)
         self.epoch, self.seconds, self.rows = 0, 0.0, []
         if state is not None:
             self._restore(state)
         whole = DistributedDataParallel(self.network) if dist.is_initialized() else self.network
-        self.forward = torch.compile(whole) if compiled else whole
+        self.forward = torch.compile(whole) if config.compile else whole
 
     def _groups(self) -> list[dict[str, Any]]:
         body, head = (
             [p for p in part.parameters() if p.requires_grad] for part in (self.network.body, self.network.head)
         )
-        if self.config["weight_norm"]:
+        if self.config.weight_norm:
             free = weightnorm.rho(self.network)
             directions = [p for p in (*body, *head) if p is not free]
             return [
                 {"params": directions, "weight_decay": 0.0},
-                {"params": [free], "weight_decay": self.config["lam"]},
+                {"params": [free], "weight_decay": self.config.lam},
             ]
         return [
             {"params": body, "weight_decay": self.recipe.weight_decay},
-            {"params": head, "weight_decay": self.config["lam"]},
+            {"params": head, "weight_decay": self.config.lam},
         ]
+
+    def record(self) -> dict[str, Any]:
+        """The configuration and the numbers of images, as config.json and a checkpoint hold them."""
+        return self.config.to_dict() | self.images
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on."""
         return {
-            "config": self.config,
+            "config": self.record(),
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "order": self.order.get_state(),
@@ -116,11 +126,11 @@ class Trainer:
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
-        for name in ("train_images", "test_images"):
-            before = state["config"].get(name, self.config[name])  # earlier versions did not record it
-            if before != self.config[name]:
+        for name, images in self.images.items():
+            before = state["config"].get(name, images)  # earlier versions did not record it
+            if before != images:
                 raise ValueError(
-                    f"Need the data of the run that is resumed, got {name} = {self.config[name]} for {before}: "
+                    f"Need the data of the run that is resumed, got {name} = {images} for {before}: "
                     "give the same --data-dir, or start anew."
                 )
         self.network.load_state_dict(state["network"])
@@ -141,11 +151,11 @@ class Trainer:
         rate = rate_at(self.recipe, step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config["amp"]):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.amp):
             features, outputs = self.forward(batch.x)
         if step == 0:
             self.warn_of_instability(features.detach(), batch.y)
-        loss = data_loss(outputs.float(), batch.y, self.config["loss"], k=self.config["k"], M=self.config["M"])
+        loss = data_loss(outputs.float(), batch.y, self.config.loss, k=self.config.k, M=self.config.M)
         self.optimizer.zero_grad(set_to_none=True)
         (loss * (rank_and_size()[1] / total)).backward()  # the gradients of several ranks are averaged
         self.optimizer.step()
@@ -191,11 +201,11 @@ class Trainer:
             measured, seen = measure(
                 self.network,
                 self.data,
-                lam=self.config["lam"],
-                k=self.config["k"],
-                M=self.config["M"],
+                lam=self.config.lam,
+                k=self.config.k,
+                M=self.config.M,
                 batch_size=2 * self.recipe.batch_size,  # without gradients there is room, and it is faster
-                fresh_batchnorm=not self.config["stale_batchnorm"],
+                fresh_batchnorm=not self.config.stale_batchnorm,
             )
         except np.linalg.LinAlgError:  # what NumPy says to NaN
             self._check_finite(float("nan"))
@@ -228,11 +238,11 @@ class Trainer:
     def warn_of_instability(self, features: Tensor, labels: Tensor) -> None:
         """Say on stderr if the peak learning rate is beyond what least squares on the first features can take."""
         extended = torch.cat([features.double(), torch.ones_like(features[:, :1], dtype=torch.float64)], dim=1)
-        weights = 1 + (self.config["k"] - 1) * one_hot(labels, self.data.classes).double()  # (n, C), a problem each
+        weights = 1 + (self.config.k - 1) * one_hot(labels, self.data.classes).double()  # (n, C), a problem each
         roots = weights.unique(dim=1).sqrt().T
         largest = max(float(torch.linalg.matrix_norm(extended * root[:, None], 2)) for root in roots) ** 2
         bound = 2 * (1 + self.recipe.momentum) * len(extended) / largest
-        if self.config["loss"] != "ce" and self.recipe.lr > bound and rank_and_size()[0] == 0:
+        if self.config.loss != "ce" and self.recipe.lr > bound and rank_and_size()[0] == 0:
             print(
                 f"learning rate {self.recipe.lr:g} is beyond 2(1+m)/lambda_max(Ave h h^T) = {bound:.2g} at the start: "
                 f"least squares diverges there; a warm-up of {self.recipe.warmup_steps} steps may carry it over",

@@ -2,13 +2,12 @@
 
 Importing the libraries and compiling take longer than the training of a small cell, so that a process goes on with the
 next cell once it has ended one. Nothing passes from one to the next: a training draws from generators of its own, set
-by its seed. Where several processes work through one list, the first that makes a cell's `.taken` file has it. What a
-training said and its exit code go to a file of the cell, whole or not at all; everything else goes to the job's logs.
+by its seed. Where several processes work through one list, the first that makes a cell's `.taken` file has it. How a
+training ended goes to a file of the cell, whole or not at all; everything printed goes to the job's logs.
 """
 
 import fcntl
 import gc
-import io
 import json
 import os
 import shlex
@@ -17,24 +16,18 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import redirect_stderr
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
 
 from central_path.program import INTERRUPTED
-from deepnet_runs import options, records, train
+from deepnet_runs import records, train
 from deepnet_runs.cells import Cell
+from deepnet_runs.training.run import Outcome, attempt, is_primary
 
 GRACE = 1.5  # seconds in which a process that is asked to end does; then it is killed, and its last checkpoint stays
-
-
-class Outcome(NamedTuple):
-    """The exit code of a training, and the last that it said on stderr."""
-
-    code: int
-    said: str
 
 
 class Worker:
@@ -91,19 +84,15 @@ class Worker:
         environment.export(set_cuda_visible_devices=False, overwrite=True)
 
     def _train(self, cell: Cell) -> int:
-        command = cell.command()
-        print(f"{cell.name}: python -m deepnet_runs.train {shlex.join(command)}", flush=True)
-        said = io.StringIO()
-        with redirect_stderr(said):
-            code = train.main([*command, "--quiet"])
-        print(said.getvalue(), end="", file=sys.stderr, flush=True)
-        if code == INTERRUPTED:
-            sys.exit(code)
-        if train.is_primary():
-            last = (said.getvalue().strip().splitlines() or [""])[-1]
-            write_outcome(self.jobs, cell, Outcome(code, last.partition(f"{options.PROGRAM}: ")[2] or last))
+        print(f"{cell.name}: python -m deepnet_runs.train {shlex.join(cell.command())}", flush=True)
+        outcome = attempt(cell.config, replace(cell.continued(), quiet=True))
+        train.report(outcome)
+        if outcome.code == INTERRUPTED:
+            sys.exit(outcome.code)
+        if is_primary():
+            write_outcome(self.jobs, cell, outcome)
         gc.collect()
-        return code
+        return outcome.code
 
 
 def _end(*_: Any) -> None:
@@ -139,11 +128,15 @@ def is_taken(jobs: Path, cell: Cell) -> bool:
 
 
 def write_outcome(jobs: Path, cell: Cell, outcome: Outcome) -> None:
-    """The file of a cell's outcome."""
-    records.write_whole(jobs / f"{cell.name}.json", lambda file: file.write(json.dumps(outcome._asdict()).encode()))
+    """The file of a cell's outcome: its exit code and what it said."""
+    text = json.dumps({"code": outcome.code, "said": outcome.message, "diverged": outcome.diverged})
+    records.write_whole(jobs / f"{cell.name}.json", lambda file: file.write(text.encode()))
 
 
 def read_outcome(jobs: Path, cell: Cell) -> Outcome | None:
-    """How the cell's training ended; None if it has not, or without a word."""
+    """How the cell's training ended, without its rows; None if it has not, or without a word."""
     path = jobs / f"{cell.name}.json"
-    return Outcome(**json.loads(path.read_text())) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return Outcome(found["code"], found["said"], diverged=found["diverged"])

@@ -43,6 +43,5 @@ def check_row(row):
 
 
 def new_trainer(*arguments):
-    args = options.parse(list(arguments))
-    config, chosen = train.config_of(args)
-    return Trainer(config, chosen, data.load("digits", Path("data")), torch.device("cpu"))
+    config, _ = options.parse(list(arguments))
+    return Trainer(config, data.load("digits", Path("data")), torch.device("cpu"))

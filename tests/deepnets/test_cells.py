@@ -4,19 +4,23 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from short_runs import short
 
-from deepnet_runs import cells, records
+from deepnet_runs import cells, options, records
 from deepnet_runs.conditions import CONDITIONS
 from deepnet_runs.recipes import PUBLISHED_CE, PUBLISHED_MSE
 
+EMPTY = MappingProxyType({})
 TWO = ("--network", "vgg7", "--loss", "mse", "--seed", "0")
 
 
-def of_digits(folder, *extra, **more):
-    return cells.cells([("digits", "vgg7")], ["mse"], [0], folder, extra=["--epochs", "2", *extra], **more)
+def of_digits(folder, extra=EMPTY, **more):
+    return cells.cells([("digits", "vgg7")], ["mse"], [0], folder, extra={"epochs": 2, **extra}, **more)
 
 
 def state_of(cell):
@@ -26,8 +30,8 @@ def state_of(cell):
 def test_the_default_grid_is_the_papers_fifteen_pairs_with_both_losses(tmp_path):
     found = cells.cells(cells.pairs(cells.PAPER, None), ["mse", "ce"], [0], tmp_path)
     assert len(found) == len({cell.folder for cell in found}) == 30
-    assert {(cell.dataset, cell.network) for cell in found} == set(PUBLISHED_MSE)
-    assert {cell.loss for cell in found} == {"mse", "ce"}
+    assert {(cell.config.dataset, cell.config.network) for cell in found} == set(PUBLISHED_MSE)
+    assert {cell.config.loss for cell in found} == {"mse", "ce"}
     assert found[0].name == "mnist-vgg11-mse-0"
     expected = ["--dataset", "mnist", "--network", "vgg11", "--loss", "mse", "--seed", "0"]
     assert found[0].command() == [*expected, "--output", str(tmp_path / "mnist-vgg11-mse-0")]
@@ -47,11 +51,32 @@ def test_conditions_name_their_cells_and_may_bring_a_loss(tmp_path):
         *("digits-vgg7-mse-0-base", "digits-vgg7-mse-1-base"),
         *("digits-vgg7-ce-0-ce", "digits-vgg7-ce-1-ce"),
     ]
-    assert found[2].loss == "ce"
+    assert found[2].config.loss == "ce"
     both = cells.cells([("digits", "vgg7")], ["mse", "ce"], [0], tmp_path, conditions=["ce"])
     assert [cell.name for cell in both] == ["digits-vgg7-ce-0-ce"]
     every = cells.cells([("digits", "resnet8")], ["mse"], [0], tmp_path, conditions=list(CONDITIONS))
     assert len({cell.folder for cell in every}) == len(CONDITIONS)
+
+
+def test_every_cell_has_the_configuration_that_it_had_as_options(tmp_path):
+    """The expected ones were written when conditions were lists of options."""
+    expected = json.loads((Path(__file__).parent / "configs_of_cells.json").read_text())
+    rescaled, every = [("digits", "vgg7"), ("cifar10", "resnet50")], list(CONDITIONS)
+    changed = {"weight_decay": 0.01, "amp": True, "full_batches": False, "whole": True}
+    of_last_layer = {"lam": 0.02, "full_batches": True, "weight_norm": True, "robustness": 7}
+    found = [
+        *cells.cells([("digits", "resnet8")], ["mse"], [0], tmp_path, conditions=every),
+        *cells.cells(cells.PAIRS, ["mse", "ce"], [0], tmp_path),
+        *cells.cells(rescaled, ["rescaled-mse"], [3], tmp_path, extra={"k": 5.0, "M": 10.0}),
+        *cells.cells([("mnist", "vgg11")], ["mse"], [1], tmp_path, extra=changed),
+        *cells.cells([("digits", "vgg7")], ["ce"], [2], tmp_path, extra=of_last_layer, sweep=True)[:3],
+    ]
+    assert {cell.name: cell.config.to_dict() for cell in found} == expected
+    assert list(found[0].config.to_dict()) == list(expected[found[0].name])
+    for cell in found:
+        assert options.parse(cell.command()) == (cell.config, cell.execution)
+        planted = replace(cell.config, momentum=0.5)
+        assert options.parse(options.arguments(planted, cell.execution)) != (cell.config, cell.execution)
 
 
 def test_the_sweep_is_the_published_one(tmp_path):
@@ -67,8 +92,7 @@ def test_the_sweep_is_the_published_one(tmp_path):
     assert len({cell.folder for cell in found}) == 50
     for cell in found:
         assert cell.rate is not None
-        lr = float(cell.options[cell.options.index("--lr") + 1])
-        assert lr == (cell.rate * 2 / 10 if cell.loss == "mse" else cell.rate)
+        assert cell.config.lr == (cell.rate * 2 / 10 if cell.config.loss == "mse" else cell.rate)
 
 
 def standing(error, state=cells.FINISHED):
@@ -107,7 +131,7 @@ def test_a_finished_cell(done):
 
 def test_a_cell_of_other_options_says_which(done):
     cell, _ = done
-    (other,) = of_digits(cell.folder.parent, "--lr", "0.01")
+    (other,) = of_digits(cell.folder.parent, {"lr": 0.01})
     found = cells.standing(other)
     assert found.state == cells.OTHER
     assert "lr = 0.1 for 0.01" in found.why
@@ -136,11 +160,11 @@ def test_a_cell_without_its_last_rows_is_interrupted_and_goes_on(done, tmp_path)
     (cell.folder / "checkpoint.pt").unlink()
     assert state_of(cell) == cells.NOT_BEGUN
     assert "--resume" not in cell.command()
-    assert cells.standing(of_digits(tmp_path, "--lr", "0.01")[0]).state == cells.NOT_BEGUN
+    assert cells.standing(of_digits(tmp_path, {"lr": 0.01})[0]).state == cells.NOT_BEGUN
 
 
 def test_a_diverged_cell_keeps_its_sentence_until_it_is_trained_anew(tmp_path, capsys):
-    (cell,) = of_digits(tmp_path, "--lr", "1e6")
+    (cell,) = of_digits(tmp_path, {"lr": 1e6})
     code, _ = short(cell.folder, *TWO, "--lr", "1e6")
     assert code == 1
     found = cells.standing(cell)
@@ -158,8 +182,8 @@ def test_a_diverged_cell_keeps_its_sentence_until_it_is_trained_anew(tmp_path, c
 
 
 def test_options_that_a_cell_cannot_have_are_refused_by_its_name(tmp_path):
-    with pytest.raises(ValueError, match=r"digits-vgg7-mse-0: .*need at least 1 epoch, got 0"):
-        of_digits(tmp_path, "--epochs", "0")
+    with pytest.raises(ValueError, match=r"digits-plain7-mse-0: --width needs vgg7, resnet8 or densenet10, got plain7"):
+        cells.cells([("digits", "plain7")], ["mse"], [0], tmp_path, extra={"width": 2.0})
     with pytest.raises(ValueError, match="need --k and --M"):
         cells.cells([("digits", "vgg7")], ["rescaled-mse"], [0], tmp_path)
 

@@ -9,8 +9,8 @@ from made_up_sets import MORE, draw, write
 from sklearn.datasets import load_digits
 
 from deepnet_runs import data, files
-from deepnet_runs.options import DATASETS
 from deepnet_runs.recipes import PER_CLASS
+from deepnet_runs.training.config import DATASETS
 
 SETS = tuple(data.STATISTICS)
 

@@ -176,7 +176,7 @@ def test_ended_in_four_ways_and_run_again_the_records_are_the_same(finished, tmp
 
 
 def test_cells_that_fail_are_named_and_the_others_finish(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(CONDITIONS, "hot", ("--lr", "1e6"))
+    monkeypatch.setitem(CONDITIONS, "hot", {"lr": 1e6})
     base = tmp_path / "digits-vgg7-mse-0-base"
     assert short(base, "--network", "vgg7", epochs=1)[0] == 0
     before = contents(base)

@@ -26,7 +26,7 @@ def test_a_dry_run_prints_commands_that_are_real(tmp_path, capsys):
     for line in lines:
         start, _, command = line.partition("-m deepnet_runs.train ")
         assert start == "python "
-        assert options.parse(shlex.split(command)).amp
+        assert options.parse(shlex.split(command))[0].amp
     assert not output.exists()
 
 
@@ -44,7 +44,7 @@ def test_a_dry_run_prints_commands_that_are_real(tmp_path, capsys):
         (["--executor", "local", "--slurm", "time=60"], "got the local executor"),
         (["--sweep", "--losses", "rescaled-mse"], "got rescaled-mse"),
         (["--losses", "rescaled-mse", "--datasets", "digits"], "digits-vgg7-rescaled-mse-0: need --k and --M"),
-        (["--", "--epochs", "0"], "mnist-vgg11-mse-0: argument --epochs: need at least 1 epoch, got 0"),
+        (["--", "--epochs", "0"], "after --: argument --epochs: need at least 1 epoch, got 0"),
         (["--", "--seed", "3"], "--seed after -- is set by the grid"),
         (["--", "--output=x"], "--output=x after -- is set by the grid"),
         (["--", "--resume"], "--resume after -- is set by the grid"),

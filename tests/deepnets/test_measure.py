@@ -10,8 +10,8 @@ from small_problem import COUNTS, LAM, C, problem_of, row_of
 from central_path.loss import least_squares
 from central_path.snr import Moments
 from deepnet_runs.data import DataSet, Images
-from deepnet_runs.recipes import Recipe
 from deepnet_runs.trainer import Trainer, data_loss
+from deepnet_runs.training.config import TrainConfig
 
 
 @pytest.mark.parametrize("sizes", COUNTS)
@@ -69,15 +69,8 @@ def test_the_gradient_of_the_trained_objective_vanishes_at_the_least_squares_cla
 
 
 def trainer_of(data, lam, weight_decay, lr=0.1):
-    recipe = Recipe(epochs=3, lr=lr, weight_decay=weight_decay, batch_size=10_000, momentum=0.9, warmup_steps=0)
-    config = dict.fromkeys(("amp", "channels_last", "stale_batchnorm", "weight_norm", "no_batchnorm"), False)
-    config |= {"robustness": None, "width": 1.0, "depth": 1}
-    return Trainer(
-        config | recipe._asdict() | {"network": "resnet8", "loss": "mse", "k": 1.0, "M": 1.0, "seed": 0, "lam": lam},
-        recipe,
-        data,
-        torch.device("cpu"),
-    )
+    given = {"epochs": 3, "lr": lr, "weight_decay": weight_decay, "lam": lam, "batch_size": 10_000, "warmup_steps": 0}
+    return Trainer(TrainConfig.from_recipe(**given, full_batches=False), data, torch.device("cpu"))
 
 
 def small_set():

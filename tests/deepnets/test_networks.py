@@ -11,9 +11,10 @@ from deepnet_runs import options
 from deepnet_runs.data import DataSet, Images
 from deepnet_runs.measure import measure
 from deepnet_runs.networks import BODIES, HOMOGENEOUS, SMALL, build
-from deepnet_runs.options import NETWORKS, SMALL_NETWORKS
 from deepnet_runs.records import line
 from deepnet_runs.trainer import data_loss
+from deepnet_runs.training import config
+from deepnet_runs.training.config import NETWORKS, SMALL_NETWORKS
 
 FULL_SIZE = [name for name in BODIES if name not in SMALL]
 PARAMETERS = {  # with biases and the last layer for ten classes; full-size: colour images of 32 x 32; small: digits
@@ -59,12 +60,12 @@ def first_convolution(network):
 @pytest.mark.parametrize("name", SMALL_NETWORKS)
 @pytest.mark.parametrize(("dataset", "channels", "size"), [("mnist", 1, 32), ("cifar10", 3, 32)])
 def test_small_networks_take_images_of_other_sets_and_full_size_ones_no_digits(name, dataset, channels, size):
-    assert options.parse(["--dataset", dataset, "--network", name]).network == name
+    assert options.parse(["--dataset", dataset, "--network", name])[0].network == name
     network = shape_of(name, channels=channels, size=size)
     features, outputs = network(torch.zeros(2, channels, size, size, device="meta"))
     assert features.shape == (2, PARAMETERS[name][1])
     assert outputs.shape == (2, 10)
-    assert not any(options.takes(full_size, "digits") for full_size in FULL_SIZE)
+    assert not any(config.takes(full_size, "digits") for full_size in FULL_SIZE)
 
 
 def two_images_a_class(classes, channels, size, seed=0):

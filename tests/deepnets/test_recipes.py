@@ -10,8 +10,9 @@ import torch
 from short_runs import CLASSES, new_trainer
 
 from central_path import loss, problem
-from deepnet_runs import options, recipes
+from deepnet_runs import recipes
 from deepnet_runs.recipes import Recipe, measured_epochs, rate_at, recipe
+from deepnet_runs.training.config import DATASETS, NETWORKS
 
 
 @pytest.mark.parametrize("lam", [0.005, 0.3])
@@ -71,10 +72,10 @@ def test_converted_recipes_follow_the_path_of_the_published_ones():
 
 def test_every_pair_of_the_paper_has_its_learning_rate():
     assert len(recipes.PUBLISHED_MSE) == 15
-    assert {dataset for dataset, _ in recipes.PUBLISHED_MSE} == set(options.DATASETS) - {"digits"}
+    assert {dataset for dataset, _ in recipes.PUBLISHED_MSE} == set(DATASETS) - {"digits"}
     for (dataset, network), lr in recipes.PUBLISHED_MSE.items():
         chosen = recipe(dataset, network, "mse")
-        assert network in options.NETWORKS
+        assert network in NETWORKS
         assert chosen.epochs == 350
         assert chosen.batch_size == 128
         assert math.isclose(chosen.lr * CLASSES / 2, lr)

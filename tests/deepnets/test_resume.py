@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from deepnet_runs import records, train
+from deepnet_runs.training import run as training
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 2
@@ -201,8 +202,8 @@ def test_reading_a_checkpoint_executes_nothing(tmp_path):
 
 
 def test_checkpoints_between_rows_hold_the_epochs_in_between(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(train, "measured_epochs", lambda epochs: (1, epochs))
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "measured_epochs", lambda epochs: (1, epochs))
     seen, write = [], records.write_checkpoint
     monkeypatch.setattr(
         records, "write_checkpoint", lambda folder, state: seen.append(state["epoch"]) or write(folder, state)
@@ -210,7 +211,7 @@ def test_checkpoints_between_rows_hold_the_epochs_in_between(tmp_path, monkeypat
     assert train.main(["--epochs", "3", *OPTIONS[2:-1], "--output", str(tmp_path / "often")]) == 0
     assert seen == [1, 2, 3]
     seen.clear()
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 1e9)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 1e9)
     assert train.main(["--epochs", "3", *OPTIONS[2:-1], "--output", str(tmp_path / "rarely")]) == 0
     assert seen == [1, 3]
     assert kill_and_resume.rows(tmp_path / "often") == kill_and_resume.rows(tmp_path / "rarely")

@@ -117,14 +117,14 @@ def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
 
 def test_the_table_has_eight_rows_at_most_and_the_last(run, capsys, monkeypatch):
     folder, rows = run
-    args = options.parse(["--epochs", "3", "--seed", "3", "--output", str(folder)])
-    train.say(args, rows * 7, 1.0)
+    asked = options.parse(["--epochs", "3", "--seed", "3", "--output", str(folder)])
+    train.say(*asked, rows * 7, 1.0)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 8 + 2
     assert lines[0].split()[:3] == ["epoch", "loss", "loss_nc1"]
     assert lines[8].split()[0] == "3"
     assert lines[-1] == f"resnet8 on digits, mse, seed 3: 1 s; results in {folder}"
-    train.say(args, rows[:1], 1.0)
+    train.say(*asked, rows[:1], 1.0)
     assert len(capsys.readouterr().out.splitlines()) == 1 + 1 + 2
 
 

@@ -19,6 +19,7 @@ from short_runs import new_trainer, short
 from deepnet_runs import records, train
 from deepnet_runs.recipes import DivergenceError, recipe
 from deepnet_runs.trainer import check_batches
+from deepnet_runs.training import run as training
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,14 +103,14 @@ def test_a_folder_to_which_another_run_writes_is_refused(tmp_path, capsys):
 
 def test_a_run_that_another_one_begins_while_it_reads_its_data_is_refused(tmp_path, monkeypatch, capsys):
     command = ["--output", str(tmp_path), "--network", "densenet10", "--epochs", "1", "--device", "cpu", "--quiet"]
-    load, codes = train.load_data, []
+    load, codes = training.load_data, []
 
-    def begin_another_and_load(args):
-        if args.seed == 0:
+    def begin_another_and_load(config, execution):
+        if config.seed == 0:
             codes.append(train.main([*command, "--seed", "1"]))
-        return load(args)
+        return load(config, execution)
 
-    monkeypatch.setattr(train, "load_data", begin_another_and_load)
+    monkeypatch.setattr(training, "load_data", begin_another_and_load)
     assert train.main(command) == 0
     assert codes == [2]
     assert "Need a folder to which no other run writes" in capsys.readouterr().err
