@@ -15,13 +15,16 @@ t_0 is the first epoch of the window. The first three come from the rows of a ru
 Source: Han, Papyan & Donoho (2022), (A1), (A2) of Section 3.1; Lemmas 3 and 5.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import subspace_angles
 from scipy.special import gammaln
+
+from deepnet_runs.storage.row import Row
 
 KEYS = (
     "loss_ls_perp_over_loss_ls",
@@ -80,13 +83,13 @@ def largest_angle(A: Float[np.ndarray, "m r"], B: Float[np.ndarray, "m r"]) -> f
     return float(np.degrees(np.max(subspace_angles(A, B))))
 
 
-def of_rows(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
+def of_rows(rows: Sequence[Row]) -> dict[str, list[float]]:
     """A1, A2, and how far V has turned, of every row of a window."""
-    Vs = [np.array(row["snr_right"]).T for row in rows]
+    Vs = [np.array(row.snr_right).T for row in rows]
     half = Vs[0].shape[1] // 2
     return {
-        "loss_ls_perp_over_loss_ls": [row["loss_ls_perp"] / (row["loss_nc1"] + row["loss_nc23"]) for row in rows],
-        "mean_output_gap": [row["mean_output_gap"] for row in rows],
+        "loss_ls_perp_over_loss_ls": [row.loss_ls_perp / (row.loss_nc1 + row.loss_nc23) for row in rows],
+        "mean_output_gap": [row.mean_output_gap for row in rows],
         "overlap_V": [float(np.mean(np.abs(np.sum(V * Vs[0], axis=0)))) for V in Vs],
         "chance_V": [chance_overlap(Vs[0].shape[1])] * len(Vs),
         "angle_V": [largest_angle(V[:, :half], Vs[0][:, :half]) for V in Vs],

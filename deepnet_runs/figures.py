@@ -71,7 +71,7 @@ def origin(cell: grid.Cell) -> list[dict[str, Any]]:
             **{name: run.config[name] for name in ("dataset", "network", "loss", "seed")},
             **dict(zip(runs.IMAGES, run.images, strict=True)),
             "epochs": run.config["epochs"],
-            "last_epoch": run.rows[-1]["epoch"],
+            "last_epoch": run.rows[-1].epoch,
             "first_zero_error": run.first_clean,
             "differs_from_recipe": grid.departures(run),
         }
@@ -89,7 +89,7 @@ def remarks(cells: Sequence[grid.Cell], others: Sequence[runs.Run]) -> list[str]
             lines.append(f"{name} is not trained by its recipe: {changes}.")
         for run in cell.runs:
             if not grid.finished(run):
-                lines.append(f"{run.folder} is not finished: epoch {run.rows[-1]['epoch']} of {run.config['epochs']}.")
+                lines.append(f"{run.folder} is not finished: epoch {run.rows[-1].epoch} of {run.config['epochs']}.")
     for run in others:
         lines.append(f"{run.folder} is left out: its loss is {run.config['loss']}, the figures are of mse and ce.")
     return lines

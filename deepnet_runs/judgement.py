@@ -15,8 +15,9 @@ import numpy as np
 from deepnet_runs import assumptions, clock, common_growth, forecast, law_of_run
 from deepnet_runs.law_of_run import LAWS
 from deepnet_runs.runs import Run, labels, repetitions
+from deepnet_runs.storage.row import Row
 
-Rows = list[dict[str, Any]]
+Rows = list[Row]
 AXES = {"lr_sum": "summed learning rate", "epoch": "epochs"}  # of time in training, counted from the window's first
 
 
@@ -29,19 +30,18 @@ def window(run: Run, first: int | None, last: int | None) -> Rows:
     first = run.first_clean if first is None else first
     if first is None:
         raise ValueError("No measured epoch has zero training error: choose the first epoch with --from.")
-    return [row for row in run.rows if row["epoch"] >= first and (last is None or row["epoch"] <= last)]
+    return [row for row in run.rows if row.epoch >= first and (last is None or row.epoch <= last)]
 
 
 def omega_of(rows: Rows) -> np.ndarray:
     """omega (T, C - 1) of a window."""
-    return np.array([row["omega"] for row in rows], dtype=np.float64)
+    return np.array([row.omega for row in rows], dtype=np.float64)
 
 
 def elapsed_on(axis: str, rows: Rows) -> np.ndarray | None:
     """Time (T,) since the window's first epoch, or None if the run has not recorded it."""
-    if any(axis not in row for row in rows):
-        return None
-    return np.array([row[axis] - rows[0][axis] for row in rows], dtype=np.float64)
+    times = np.array([getattr(row, axis) for row in rows], dtype=np.float64)
+    return None if np.isnan(times).any() else times - times[0]
 
 
 def clocks(windows: Sequence[Rows], k: float) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def forecasts(rows: Rows, k: float) -> dict[str, forecast.Forecast]:
         forecast.few(len(rows))
     except ValueError:
         return {}
-    epochs = np.array([row["epoch"] for row in rows], dtype=np.float64)
+    epochs = np.array([row.epoch for row in rows], dtype=np.float64)
     exponents = LAWS if np.isnan(k) else LAWS | {"own": k}
     made = {"constant": forecast.constant(omega), "log-log line": forecast.line(omega, epochs)}
     for axis, words in AXES.items():
@@ -80,11 +80,11 @@ def forecasts(rows: Rows, k: float) -> dict[str, forecast.Forecast]:
 
 def measured_assumptions(run: Run, rows: Rows) -> dict[str, list[float] | None]:
     """`assumptions.KEYS` at every epoch of a window."""
-    recorded = all(row.get("snr_right") is not None and "mean_output_gap" in row for row in rows)
+    recorded = all(row.snr_right is not None and not np.isnan(row.mean_output_gap) for row in rows)
     found: dict[str, list[float] | None] = dict.fromkeys(assumptions.KEYS)
     if recorded:
         found |= assumptions.of_rows(rows)
-    return found | assumptions.of_features(run.folder, [row["epoch"] for row in rows])
+    return found | assumptions.of_features(run.folder, [row.epoch for row in rows])
 
 
 def judge(
@@ -123,7 +123,7 @@ def entry(label: str, group: Sequence[Run], windows: Sequence[Rows], *, left_out
     nulls = common_growth.nulls(
         found,
         omegas,
-        [assumptions.saved_dimension(run.folder, rows[0]["epoch"]) for run, rows in zip(group, windows, strict=True)],
+        [assumptions.saved_dimension(run.folder, rows[0].epoch) for run, rows in zip(group, windows, strict=True)],
         [elapsed_on("lr_sum", rows) for rows in windows],
     )
     predicted = [forecasts(rows, found.k) for rows in windows]
@@ -131,7 +131,7 @@ def entry(label: str, group: Sequence[Run], windows: Sequence[Rows], *, left_out
         "label": label,
         "runs": [str(run.folder) for run in group],
         **{name: group[0].config[name] for name in ("dataset", "network", "loss")},
-        "epochs": [[row["epoch"] for row in rows] for rows in windows],
+        "epochs": [[row.epoch for row in rows] for rows in windows],
         **asdict(found),
         "left_out": left_out,
         "description": found.description,

@@ -81,7 +81,7 @@ def group(entry: dict[str, Any], run: Run) -> Figure:
         f"{entry['label']}: {entry['verdict']} (k = {entry['k']:.2f}, n = {len(entry['runs'])})", fontsize=10
     )
     axes = figure.subplots(2, 4)
-    epochs = np.array([row["epoch"] for row in rows])
+    epochs = np.array([row.epoch for row in rows])
     _omega(axes[0, 0], entry, rows, epochs)
     for axis, (name, k) in zip(axes[0, 1:], LAWS.items(), strict=True):
         _invariant(axis, name, k, judgement.omega_of(rows), epochs)
@@ -158,7 +158,9 @@ def _clocks(axis: Axes, rows: judgement.Rows) -> None:
         there = (tau > 0) & (x > 0)
         axis.loglog(x[there], tau[there] / tau[-1], STYLES[name], color=COLORS[name], label=label)
     axis.set_title("implied time, relative to its end", fontsize=8)
-    axis.set_xlabel("summed learning rate since the first epoch" if "lr_sum" in rows[0] else "epochs since the first")
+    axis.set_xlabel(
+        "summed learning rate since the first epoch" if not np.isnan(rows[0].lr_sum) else "epochs since the first"
+    )
     axis.legend(fontsize=6)
 
 

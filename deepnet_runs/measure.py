@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from deepnet_runs.data import DataSet, Images
 from deepnet_runs.moments import ClassStatistics
 from deepnet_runs.nearest import nearest_center
 from deepnet_runs.networks import Network
+from deepnet_runs.storage.row import Measurement
 
 
 def rank_and_size() -> tuple[int, int]:
@@ -134,8 +136,8 @@ def measure(
     fresh_batchnorm: bool,
     k: float = 1.0,
     M: float = 1.0,
-) -> tuple[dict, Pass]:
-    """The measured part of a row, and the pass over the training set; k and M are of the rescaled loss."""
+) -> tuple[Measurement, Pass]:
+    """What the network gives, and the pass over the training set; k and M are of the rescaled loss."""
     with evaluating(network):
         if fresh_batchnorm:
             batchnorm.estimate(network, (batch.x for batch in batches(data.train, batch_size)))
@@ -152,7 +154,7 @@ def measure(
     )
     snr, between = statistics.snr(of_train), of_train.between
     data_loss = 0.5 * train.squared_error / len(data.train.y)  # example by example, not the sum of the parts
-    row = {
+    found: dict[str, Any] = {
         "train_error": train.error,
         "test_error": test.error,
         "loss": data_loss + 0.5 * lam * float(np.sum(W**2) + np.sum(b**2)),
@@ -169,5 +171,5 @@ def measure(
     }
     for name, seen, of in (("train", train, of_train), ("test", test, of_test)):
         metrics = statistics.collapse_metrics(W, of) | {"ncc_mismatch": seen.ncc_mismatch(train.statistics)}
-        row |= {f"{key}_{name}": value for key, value in metrics.items()}
-    return row, train
+        found |= {f"{key}_{name}": value for key, value in metrics.items()}
+    return Measurement(**found), train

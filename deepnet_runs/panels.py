@@ -92,7 +92,7 @@ def _draw_zero_error(axis: Axes, cell: Cell) -> bool:
         return False
     middle = float(np.median(moments))
     if high > low:
-        high = min(high, float(max(row["epoch"] for run in cell.runs for row in run.rows)))
+        high = min(high, float(max(row.epoch for run in cell.runs for row in run.rows)))
         axis.axvspan(low, high, color=RED, alpha=0.1, linewidth=0)
     axis.axvline(middle, color=RED, linestyle=MOMENT[cell.loss], linewidth=0.9, gid=f"{cell.loss}:zero error")
     return True
@@ -169,7 +169,7 @@ def _draw_grid(figure: PaperFigure, cells: Sequence[Cell], log_epochs: bool) -> 
     axes = drawn.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
     drawn.subplots_adjust(LEFT / W, below / H, 1 - RIGHT / W, 1 - above / H, ACROSS / wide, DOWN / high)
     filled = {(cell.family, cell.dataset) for cell in cells}
-    last = max(row["epoch"] for cell in cells for run in cell.runs for row in run.rows)
+    last = max(row.epoch for cell in cells for run in cell.runs for row in run.rows)
     for i, family in enumerate(rows):
         box = axes[i, 0].get_position()
         drawn.text(0.34 / W, (box.y0 + box.y1) / 2, FAMILIES[family], rotation=90, va="center", weight="bold")

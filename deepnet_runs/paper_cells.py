@@ -46,13 +46,13 @@ class Cell(NamedTuple):
 
     def series(self, key: str) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, "S T"]]:
         """The measured epochs of all S runs, and a quantity there; NaN where a run does not have it."""
-        epochs = sorted({row["epoch"] for run in self.runs for row in run.rows})
+        epochs = sorted({row.epoch for run in self.runs for row in run.rows})
         values = np.full((len(self.runs), len(epochs)), np.nan)
         for one, run in zip(values, self.runs, strict=True):
             for row in run.rows:
-                value = row.get(key)
-                if value is not None and np.isfinite(value):
-                    one[epochs.index(row["epoch"])] = value
+                value: float = getattr(row, key)
+                if np.isfinite(value):
+                    one[epochs.index(row.epoch)] = value
         return np.array(epochs, dtype=float), values
 
     def zero_error(self) -> Float[np.ndarray, " S"]:
@@ -67,7 +67,7 @@ def family(network: str) -> str:
 
 def finished(run: Run) -> bool:
     """Whether the last epoch of a run is there."""
-    return run.rows[-1]["epoch"] == run.config["epochs"]
+    return run.rows[-1].epoch == run.config["epochs"]
 
 
 def departures(run: Run) -> dict[str, str]:
@@ -106,7 +106,7 @@ def cells(found: Sequence[Run]) -> tuple[list[Cell], list[Run]]:
 
 def _check(run: Run) -> None:
     missing = [name for name in FIELDS if name not in run.config]
-    missing += [key for key in KEYS if any(row.get(key) is None for row in run.rows)]
+    missing += [key for key in KEYS if any(np.isnan(getattr(row, key)) for row in run.rows)]
     if missing:
         raise ValueError(f"Need {missing[0]} in the records of {run.folder}, got none: train it anew.")
     for name, known in ((run.config["dataset"], DATASETS), (family(run.config["network"]), FAMILIES)):

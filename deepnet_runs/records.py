@@ -12,7 +12,7 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from central_path.records import UNFINISHED, check_destination, without_nan
+from deepnet_runs.storage.row import Row
 
 
 def check_output(folder: Path, *, resume: bool) -> None:
@@ -167,8 +168,8 @@ def write_whole(path: Path, write: Callable[[Any], object]) -> None:
             unfinished.unlink(missing_ok=True)
 
 
-def line(row: dict[str, Any]) -> bytes:
-    """A row as one line of JSON, null for what does not exist."""
+def line(row: Mapping[str, Any]) -> bytes:
+    """An object as one line of JSON, null for numbers that do not exist."""
     return (json.dumps(without_nan(row), allow_nan=False) + "\n").encode()
 
 
@@ -183,18 +184,18 @@ def write_failure(folder: Path, sentence: str) -> None:
     write_whole(folder / "failed.json", lambda file: file.write(line({"failed": sentence})))
 
 
-def append_row(folder: Path, row: dict[str, Any]) -> None:
+def append_row(folder: Path, row: Row) -> None:
     """Append to `measurements.jsonl`, on disk when this returns."""
     path = folder / "measurements.jsonl"
     with _naming(path), path.open("ab") as file:
-        file.write(line(row))
+        file.write(line(row.to_dict()))
         file.flush()
         os.fsync(file.fileno())
 
 
-def write_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
+def write_rows(folder: Path, rows: Sequence[Row]) -> None:
     """`measurements.jsonl` anew."""
-    write_whole(folder / "measurements.jsonl", lambda file: file.writelines(line(row) for row in rows))
+    write_whole(folder / "measurements.jsonl", lambda file: file.writelines(line(row.to_dict()) for row in rows))
 
 
 def write_features(folder: Path, epoch: int, features: np.ndarray, labels: np.ndarray) -> None:

@@ -11,7 +11,10 @@ the difference, as in the paper's Table 1; `relative` is the other reading.
 
 from typing import NamedTuple
 
+import numpy as np
+
 from deepnet_runs import runs
+from deepnet_runs.storage.row import Row
 
 
 class Gain(NamedTuple):
@@ -41,18 +44,19 @@ def gain(run: runs.Run) -> Gain:
     """
     if run.first_clean is None:
         raise ValueError(f"Need an epoch without a training error, got none in {run.folder}: train for longer.")
-    first, last = next(row for row in run.rows if row["epoch"] == run.first_clean), run.rows[-1]
-    for row in (first, last):
-        if "robustness" not in row:
-            raise ValueError(f"Need a run with robustness, got none in {run.folder}: train with --robustness.")
-        if row["robustness"] is None:
-            raise ValueError(
-                f"Need an image that was flipped, got none of {row['robustness_images']} in epoch {row['epoch']} "
-                f"of {run.folder}: train with more images for --robustness."
-            )
-    return Gain(
-        robustness=(first["robustness"], last["robustness"]),
-        epochs=(first["epoch"], last["epoch"]),
-        images=(first["robustness_images"], last["robustness_images"]),
-        unflipped=(first["robustness_unflipped"], last["robustness_unflipped"]),
-    )
+    at_first = next(row for row in run.rows if row.epoch == run.first_clean)
+    r0, epoch0, images0, unflipped0 = _robustness(run, at_first)
+    r1, epoch1, images1, unflipped1 = _robustness(run, run.rows[-1])
+    return Gain((r0, r1), (epoch0, epoch1), (images0, images1), (unflipped0, unflipped1))
+
+
+def _robustness(run: runs.Run, row: Row) -> tuple[float, int, int, int]:
+    """Robustness, epoch, images and those that were not flipped of a row."""
+    if row.robustness_images is None or row.robustness_unflipped is None:
+        raise ValueError(f"Need a run with robustness, got none in {run.folder}: train with --robustness.")
+    if np.isnan(row.robustness):
+        raise ValueError(
+            f"Need an image that was flipped, got none of {row.robustness_images} in epoch {row.epoch} "
+            f"of {run.folder}: train with more images for --robustness."
+        )
+    return row.robustness, row.epoch, row.robustness_images, row.robustness_unflipped

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deepnet_runs.storage.row import Row
+
 NAMED = ("dataset", "network", "loss")
 IMAGES = ("train_images", "test_images")  # how many were trained on, and measured on beside them
 APART = ("seed", "versions", "device", "robustness")  # in what the configurations of repetitions may differ
@@ -15,7 +17,7 @@ class Run(NamedTuple):
 
     folder: Path
     config: dict[str, Any]
-    rows: list[dict[str, Any]]
+    rows: list[Row]
 
     def key(self, *apart: str) -> str:
         """The configuration but for some fields: runs of one key are repetitions of one another."""
@@ -30,7 +32,7 @@ class Run(NamedTuple):
     @property
     def first_clean(self) -> int | None:
         """The first measured epoch without a training error."""
-        return next((row["epoch"] for row in self.rows if row["train_error"] == 0), None)
+        return next((row.epoch for row in self.rows if row.train_error == 0), None)
 
 
 def read(folder: Path) -> Run:
@@ -42,7 +44,7 @@ def read(folder: Path) -> Run:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         lines = (folder / "measurements.jsonl").read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines]
+        rows = [Row.from_dict(json.loads(line)) for line in lines]
     except (OSError, ValueError) as error:
         raise ValueError(f"Need a run of deepnet_runs.train, got {folder}: {error}.") from error
     if not rows:

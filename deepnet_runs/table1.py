@@ -18,6 +18,7 @@ from deepnet_runs import robustness_gain
 from deepnet_runs.paper_cells import DATASETS, LOSSES, Cell, finished
 from deepnet_runs.published import ACCURACY_GAIN, ROBUSTNESS_GAIN, TABLE1, Improvements
 from deepnet_runs.runs import Run
+from deepnet_runs.storage.row import Row
 
 HEADS: tuple[str, ...] = (
     "data set",
@@ -37,12 +38,12 @@ CSV_HEADS: tuple[str, ...] = (
 
 def at_zero_error(run: Run) -> float | None:
     """Test accuracy in percent at the first measured epoch without a training error, if there is one."""
-    return next((100 * (1 - row["test_error"]) for row in run.rows if row["epoch"] == run.first_clean), None)
+    return next((100 * (1 - row.test_error) for row in run.rows if row.epoch == run.first_clean), None)
 
 
 def at_end(run: Run) -> float | None:
     """Test accuracy in percent at the last epoch, if the run has come to it."""
-    return 100 * (1 - run.rows[-1]["test_error"]) if finished(run) else None
+    return 100 * (1 - run.rows[-1].test_error) if finished(run) else None
 
 
 def accuracy_gain(run: Run) -> float | None:
@@ -57,7 +58,7 @@ class Gain(NamedTuple):
     name: str
     of: Callable[[Run], float | None]
     published: Improvements
-    sample: str  # the key of a row that says of how many test images it speaks, if not of all
+    images: Callable[[Row], int | None]  # of how many test images a row speaks, if not of all
 
 
 def robustness_difference(run: Run) -> float | None:
@@ -69,8 +70,8 @@ def robustness_difference(run: Run) -> float | None:
 
 
 GAINS = (
-    Gain("test accuracy, percentage points", accuracy_gain, ACCURACY_GAIN, ""),
-    Gain("robustness, Ave ||r(x)||/||x||", robustness_difference, ROBUSTNESS_GAIN, "robustness_images"),
+    Gain("test accuracy, percentage points", accuracy_gain, ACCURACY_GAIN, lambda row: None),
+    Gain("robustness, Ave ||r(x)||/||x||", robustness_difference, ROBUSTNESS_GAIN, lambda row: row.robustness_images),
 )
 
 
@@ -136,13 +137,14 @@ def markdown(cells: Sequence[Cell]) -> str:
 def gains(cells: Sequence[Cell]) -> str:
     """A line for each gain: median and mean over the MSE cells, each the mean of its seeds."""
     lines = []
-    for name, of, published, sample in GAINS:
+    for name, of, published, images_of in GAINS:
         mse = [cell for cell in cells if cell.loss == "mse"]
         by_cell = [spread([of(run) for run in cell.runs]) for cell in mse]
         found = [one.mean for one in by_cell if one.mean is not None]
         runs = sum(one.n for one in by_cell)
         numbers = f"median {statistics.median(found):.4g}, mean {statistics.fmean(found):.4g}" if found else "none"
-        images = sorted({run.rows[-1][sample] for cell in mse for run in cell.runs if sample in run.rows[-1]})
+        counts = {images_of(run.rows[-1]) for cell in mse for run in cell.runs}
+        images = sorted(count for count in counts if count is not None)
         of_images = f", {' or '.join(map(str, images))} images each" if images else ""
         over = f"{len(found)} MSE cells, {runs} runs{of_images}" if found else "no MSE run has both epochs"
         paper = f"published: median {published.median:g}, mean {published.mean:g} over 15"

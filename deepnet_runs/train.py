@@ -13,10 +13,11 @@ Source: Han, Papyan & Donoho (2022), Eq. 2, Appendix A.3.
 import os
 import sys
 import time
-from typing import Any
+from collections.abc import Sequence
 
 from central_path.program import INTERRUPTED, run_program
 from deepnet_runs.options import PROGRAM, parse
+from deepnet_runs.storage.row import Row
 from deepnet_runs.training.config import Execution, TrainConfig
 from deepnet_runs.training.run import Outcome, attempt, is_primary
 
@@ -34,11 +35,11 @@ COLUMNS = {
 }
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(rows: Sequence[Row]) -> str:
     """The measured epochs, eight of them at most."""
     shown = [rows[i] for i in sorted({round(j * (len(rows) - 1) / 7) for j in range(8)})]
     heads = [key.removesuffix("_train") for key in COLUMNS]
-    cells = [heads, *([format(row[key], form) for key, form in COLUMNS.items()] for row in shown)]
+    cells = [heads, *([format(getattr(row, key), form) for key, form in COLUMNS.items()] for row in shown)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
 
@@ -65,7 +66,7 @@ def report(outcome: Outcome) -> None:
     print(f"{PROGRAM}: {error}{outcome.message}", file=sys.stderr)
 
 
-def say(config: TrainConfig, execution: Execution, rows: list[dict[str, Any]], seconds: float) -> None:
+def say(config: TrainConfig, execution: Execution, rows: Sequence[Row], seconds: float) -> None:
     """The table printed at the end of a run, on stdout."""
     done = "nothing written (dry run)" if execution.dry_run else f"{seconds:.0f} s; results in {execution.output}"
     text = f"{config.network} on {config.dataset}, {config.loss}, seed {config.seed}: {done}"

@@ -25,6 +25,7 @@ from deepnet_runs.data import DataSet, Images
 from deepnet_runs.measure import Pass, measure, rank_and_size, squared_error
 from deepnet_runs.networks import Variant, build, with_layout
 from deepnet_runs.recipes import DivergenceError, Recipe, rate_at, summed_rate
+from deepnet_runs.storage.row import Row
 from deepnet_runs.training.config import TrainConfig
 
 
@@ -85,7 +86,8 @@ class Trainer:
         self.network = with_layout(synchronise(network, device), layout)
         self.optimizer = torch.optim.SGD(self._groups(), lr=config.lr, momentum=config.momentum)
         self.order = torch.Generator().manual_seed(config.seed)
-        self.epoch, self.seconds, self.rows = 0, 0.0, []
+        self.epoch, self.seconds = 0, 0.0
+        self.rows: list[Row] = []
         if state is not None:
             self._restore(state)
         whole = DistributedDataParallel(self.network) if dist.is_initialized() else self.network
@@ -122,7 +124,7 @@ class Trainer:
             "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else None,
             "epoch": self.epoch,
             "seconds": self.seconds,
-            "rows": self.rows,
+            "rows": [row.to_dict() for row in self.rows],
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -139,7 +141,8 @@ class Trainer:
         torch.set_rng_state(state["torch_rng"])
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state_all(state["cuda_rng"])
-        self.epoch, self.seconds, self.rows = state["epoch"], state["seconds"], state["rows"]
+        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.rows = [Row.from_dict(row) for row in state["rows"]]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -191,7 +194,7 @@ class Trainer:
             lr = self.recipe.lr
             raise DivergenceError(f"the loss is {loss} in epoch {self.epoch}: give a lower --lr than {lr:g}")
 
-    def measure(self) -> tuple[dict[str, Any], Pass]:
+    def measure(self) -> tuple[Row, Pass]:
         """A row, kept, and the pass over the training set.
 
         Raises:
@@ -210,18 +213,26 @@ class Trainer:
         except np.linalg.LinAlgError:  # what NumPy says to NaN
             self._check_finite(float("nan"))
             raise
-        self._check_finite(measured["loss"])
+        self._check_finite(measured.loss)
+        extra: dict[str, Any] = {}
         if self.fooled is not None:
             found = robustness.measure(self.network, self.fooled, batch_size=self.recipe.batch_size)
-            measured |= {
+            extra = {
                 "robustness": found.average,
                 "robustness_images": found.images,
                 "robustness_unflipped": found.unflipped,
             }
         lr = self.optimizer.param_groups[0]["lr"]
         summed = summed_rate(self.recipe, self.epoch, self.steps_per_epoch)
-        clock = {"epoch": self.epoch, "seconds": self.seconds, "lr": lr, "lr_sum": summed}
-        row = clock | {"train_loss": self.train_loss} | measured
+        row = Row(
+            epoch=self.epoch,
+            seconds=self.seconds,
+            lr=lr,
+            lr_sum=summed,
+            train_loss=self.train_loss,
+            **vars(measured),
+            **extra,
+        )
         self.rows.append(row)
         return row, seen
 

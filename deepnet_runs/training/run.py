@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from central_path.program import INTERRUPTED, on_terminal, set_up_jax, shown
 from deepnet_runs.recipes import DivergenceError, measured_epochs
 from deepnet_runs.records import StoppedError, check_destination, check_output, held
+from deepnet_runs.storage.row import Row
 from deepnet_runs.training.config import Execution, TrainConfig
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Outcome:
     code: int
     message: str = ""
     diverged: bool = False
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
 
 def attempt(config: TrainConfig, execution: Execution) -> Outcome:
@@ -74,7 +75,7 @@ def _how_to_go_on(execution: Execution) -> str:
     return "--resume goes on from the last checkpoint" if left else "no checkpoint yet"
 
 
-def run(config: TrainConfig, execution: Execution) -> list[dict[str, Any]]:
+def run(config: TrainConfig, execution: Execution) -> list[Row]:
     """Train in a folder that is `reserved`; the rows.
 
     Raises:
@@ -235,12 +236,12 @@ def board_writer() -> Any:
     return SummaryWriter
 
 
-def write_board(board: Any, row: dict[str, Any]) -> None:
+def write_board(board: Any, row: Row) -> None:
     """The numbers of a row, by epoch."""
     if board is not None:
-        for key, value in row.items():
+        for key, value in row.to_dict().items():
             if isinstance(value, float) and value == value:
-                board.add_scalar(key, value, row["epoch"])
+                board.add_scalar(key, value, row.epoch)
         board.flush()
 
 

@@ -1,6 +1,7 @@
 """A small network on noisy images of two sizes of classes, its rows, and its moments by loops."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ def problem_of(seed, sizes="balanced", **where):
 
 def row_of(network, data, lam=LAM, batch_size=16, fresh_batchnorm=True):
     row, seen = measure(network, data, lam=lam, batch_size=batch_size, fresh_batchnorm=fresh_batchnorm)
-    return json.loads(line(row)), seen
+    return json.loads(line(asdict(row))), seen
 
 
 def features_of(network, images):

@@ -6,6 +6,7 @@ import pytest
 
 from central_path import problem
 from deepnet_runs import assumptions
+from deepnet_runs.storage.row import Row
 
 C, N, P = 5, 30, 12
 
@@ -57,13 +58,14 @@ def test_left_vectors_are_those_of_the_snr_matrix_and_turn_with_the_features(tmp
 
 
 def row(V, perp, gap):
-    return {"snr_right": V.T.tolist(), "loss_ls_perp": perp, "loss_nc1": 1.0, "loss_nc23": 3.0, "mean_output_gap": gap}
+    parts = {"loss_ls_perp": perp, "loss_nc1": 1.0, "loss_nc23": 3.0}
+    return Row(epoch=1, snr_right=V.T.tolist(), mean_output_gap=gap, **parts)
 
 
 def test_right_vectors_are_paired_by_rank_whatever_their_sign():
     V = np.linalg.qr(np.random.default_rng(0).standard_normal((C, C - 1)))[0]
     swapped = V[:, [1, 0, 2, 3]]
-    found = assumptions.of_rows([row(V, 0.4, 0.1), row(-V, 0.2, 0.3), row(swapped, 0, 0)])
+    found = assumptions.of_rows([row(V, 0.4, 0.1), row(-V, 0.2, 0.3), row(swapped, 0.0, 0.0)])
     np.testing.assert_allclose(found["overlap_V"], [1, 1, 0.5], atol=1e-12)
     np.testing.assert_allclose(found["angle_V"], [0, 0, 0], atol=1e-5)  # the span of the first two is the same
     assert found["loss_ls_perp_over_loss_ls"] == [0.1, 0.05, 0]

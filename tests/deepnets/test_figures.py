@@ -136,7 +136,7 @@ def test_a_swapped_key_and_a_later_epoch_are_caught(grid, drawn, tmp_path, monke
         test_every_panel_shows_the_records(grid, bad, 3)
 
     def second(run):
-        return [row["epoch"] for row in run.rows if row["train_error"] == 0][1]
+        return [row.epoch for row in run.rows if row.train_error == 0][1]
 
     monkeypatch.setattr(runs.Run, "first_clean", property(second))
     bad = drawn | {7: panels.draw(BY_NUMBER[7], made_up_runs.read(grid))}

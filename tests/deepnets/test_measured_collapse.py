@@ -141,7 +141,7 @@ def test_features_that_are_the_same_for_all_images_leave_null_and_no_nan(seed):
     assert {key for key, value in row.items() if value is None} == missing
     assert row["loss_nc1"] + row["loss_nc23"] + row["loss_ls_perp"] == pytest.approx(row["loss"], rel=1e-12)
     assert row["loss"] > 0
-    text = line(measure(network, data, lam=LAM, batch_size=16, fresh_batchnorm=True)[0])
+    text = line(vars(measure(network, data, lam=LAM, batch_size=16, fresh_batchnorm=True)[0]))
     assert b"NaN" not in text
     assert b"Infinity" not in text
 

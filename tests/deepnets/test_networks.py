@@ -145,7 +145,7 @@ def test_every_network_does_a_forward_a_backward_and_a_measuring_step_on_two_ima
     row, seen = measure(network, data, lam=5e-4, batch_size=2 * classes, fresh_batchnorm=True)
     assert network.training
     assert seen.features.shape == (2 * classes, network.head.in_features)
-    written = json.loads(line(row))
+    written = json.loads(line(vars(row)))
     parts = sum(written[key] for key in ("loss_nc1", "loss_nc23", "loss_ls_perp"))
     assert parts == pytest.approx(written["loss"], rel=1e-12)
     V = np.array(written.pop("snr_right"))

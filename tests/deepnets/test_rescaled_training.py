@@ -35,13 +35,13 @@ def test_the_parts_are_those_of_the_loss_trained_and_its_gradient_vanishes_at_th
     trainer = new_trainer(*RESCALED, "--lam", "0.02")
     trainer.train_epoch()
     row, seen = trainer.measure()
-    parts = row["loss_nc1"] + row["loss_nc23"] + row["loss_ls_perp"]
-    assert parts == pytest.approx(row["loss"], rel=1e-12)
+    parts = row.loss_nc1 + row.loss_nc23 + row.loss_ls_perp
+    assert parts == pytest.approx(row.loss, rel=1e-12)
     head = trainer.network.head
     features, labels = (jnp.asarray(a) for a in (seen.features.double().numpy(), seen.labels.numpy()))
     W, b = (jnp.asarray(p.detach().double().numpy()) for p in (head.weight, head.bias))
     assert float(rescaled.rescaled_loss(W, b, features, labels, k=K, M=M, lam=0.02)) == pytest.approx(
-        row["loss"], rel=1e-12
+        row.loss, rel=1e-12
     )
 
     def slope(lam):

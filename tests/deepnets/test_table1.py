@@ -62,9 +62,9 @@ def test_mean_and_spread_of_the_seeds_stand_beside_the_published_numbers(folder)
 def test_a_later_epoch_without_an_error_is_not_taken(folder):
     """Planted: the second clean epoch has another accuracy."""
     cell = read(folder)[0]
-    rows = [row for row in cell.runs[0].rows if row["train_error"] == 0]
-    assert table1.at_zero_error(cell.runs[0]) == 100 * (1 - rows[0]["test_error"]) == pytest.approx(80)
-    assert 100 * (1 - rows[1]["test_error"]) != pytest.approx(80, abs=1)
+    rows = [row for row in cell.runs[0].rows if row.train_error == 0]
+    assert table1.at_zero_error(cell.runs[0]) == 100 * (1 - rows[0].test_error) == pytest.approx(80)
+    assert 100 * (1 - rows[1].test_error) != pytest.approx(80, abs=1)
 
 
 def test_cells_say_what_they_lack(tmp_path):

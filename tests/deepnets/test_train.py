@@ -15,6 +15,7 @@ from short_runs import CLASSES, IDENTITY, check_row, new_trainer, rows_of, short
 from central_path import collapse, problem, samples, simulate
 from central_path.records import read_samples
 from deepnet_runs import options, records, train
+from deepnet_runs.storage.row import Row
 
 
 def test_a_run_leaves_its_files_and_every_key_of_the_contract(run):
@@ -118,6 +119,7 @@ def test_a_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
 def test_the_table_has_eight_rows_at_most_and_the_last(run, capsys, monkeypatch):
     folder, rows = run
     asked = options.parse(["--epochs", "3", "--seed", "3", "--output", str(folder)])
+    rows = [Row.from_dict(row) for row in rows]
     train.say(*asked, rows * 7, 1.0)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + 8 + 2

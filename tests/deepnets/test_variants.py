@@ -79,7 +79,7 @@ def test_the_summed_rate_is_the_sum_of_the_rates_of_all_steps_taken():
         )
     assert len(taken) == 12
     row, _ = trainer.measure()
-    assert row["lr_sum"] == pytest.approx(sum(taken), rel=1e-12)
+    assert row.lr_sum == pytest.approx(sum(taken), rel=1e-12)
 
 
 def test_a_constant_rate_stays_after_its_warm_up_and_the_recipes_drops():

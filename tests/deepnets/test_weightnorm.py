@@ -46,7 +46,7 @@ def test_with_fixed_norms_training_moves_directions_and_one_radius(network):
         assert (weight - old).norm() > 1e-3 * old.norm()
     assert abs(after[-1].norm() / before[-1].norm() - 1) > 1e-3
     torch.testing.assert_close(weightnorm.rho(trainer.network).squeeze(), after[-1].norm())
-    check_row(trainer.measure()[0])
+    check_row(trainer.measure()[0].to_dict())
 
 
 def test_weight_decay_shrinks_the_radius_and_nothing_else():
