@@ -26,10 +26,11 @@ import torch
 from torch.nn.functional import one_hot
 
 from central_path.program import set_up_jax
-from deepnet_runs import data, records
-from deepnet_runs.recipes import measured_epochs
-from deepnet_runs.trainer import Trainer
+from deepnet_runs.datasets import data
+from deepnet_runs.storage import records
 from deepnet_runs.training.config import SMALL_NETWORKS, TrainConfig
+from deepnet_runs.training.recipes import measured_epochs
+from deepnet_runs.training.trainer import Trainer
 
 GOALS = {"measured / loop": 1.3, "loop / bare": 1.05}
 

@@ -46,9 +46,9 @@ def draw(n: int, P: int, C: int):
 
 def ours(features, labels, W, b, decisions):
     """What a row says of the training set, from the features of a pass."""
-    from deepnet_runs import statistics
-    from deepnet_runs.measure import Pass
-    from deepnet_runs.moments import ClassStatistics
+    from deepnet_runs.measuring import statistics
+    from deepnet_runs.measuring.measure import Pass
+    from deepnet_runs.measuring.moments import ClassStatistics
 
     seen = Pass(features, decisions, labels, ClassStatistics.of(features, labels, len(W)), 0.0)
     m = statistics.moments(seen.statistics.arrays())

@@ -18,9 +18,9 @@ from typing import Any
 
 from readme_tables import between
 
-from deepnet_runs.conditions import CONDITIONS
-from deepnet_runs.judgement import AXES
-from deepnet_runs.law_of_run import LAWS
+from deepnet_runs.cells.conditions import CONDITIONS
+from deepnet_runs.dynamics.judgement import AXES
+from deepnet_runs.dynamics.law_of_run import LAWS
 from deepnet_runs.which_law import ASSUMPTIONS, at_end, interval, median, null_name, number, power
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "real_networks.md"

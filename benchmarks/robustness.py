@@ -24,10 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from central_path.program import set_up_jax
-from deepnet_runs import data, robustness
-from deepnet_runs.measure import evaluating
-from deepnet_runs.trainer import Trainer
+from deepnet_runs.datasets import data
+from deepnet_runs.measuring import robustness
+from deepnet_runs.measuring.measure import evaluating
 from deepnet_runs.training.config import SMALL_NETWORKS, TrainConfig
+from deepnet_runs.training.trainer import Trainer
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # what foolbox imports asks for git, which is not used here
 with warnings.catch_warnings():

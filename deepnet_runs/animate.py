@@ -19,7 +19,7 @@ from jaxtyping import Float
 from central_path import records
 from central_path.options import Parser, checked
 from central_path.program import answer, on_terminal, run_program, set_up_jax
-from deepnet_runs import runs
+from deepnet_runs.storage import runs
 
 if TYPE_CHECKING:
     from deepnet_runs.plane import Plane

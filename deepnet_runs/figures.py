@@ -15,9 +15,9 @@ from typing import Any
 from central_path import __version__, records
 from central_path.options import Parser
 from central_path.program import answer, on_terminal, run_program
-from deepnet_runs import paper_cells as grid
-from deepnet_runs import runs
-from deepnet_runs.paper_figures import FIGURES, PaperFigure
+from deepnet_runs.paper import experiments as grid
+from deepnet_runs.paper.definitions import FIGURES, PaperFigure
+from deepnet_runs.storage import runs
 
 PROGRAM = "python -m deepnet_runs.figures"
 FORMATS = ("png", "pdf", "svg")
@@ -52,7 +52,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def left_out(figure: PaperFigure, cells: Sequence[grid.Cell]) -> str | None:
     """Why a figure cannot be drawn, in a sentence, or None."""
-    from deepnet_runs.panels import measured
+    from deepnet_runs.paper.panels import measured
 
     there = measured(figure, cells)
     missing = [grid.LOSSES[loss] for loss in figure.losses if loss not in there]
@@ -135,7 +135,7 @@ def write_all(
     """The figures and the table, which is returned."""
     from tqdm import tqdm
 
-    from deepnet_runs import panels, table1
+    from deepnet_runs.paper import panels, table1
 
     for figure in tqdm(drawn, "figures", file=sys.stderr, leave=False, disable=not on_terminal()):
         panels.save(panels.draw(figure, cells, log_epochs=args.log_epochs), stage / names[figure.number], dpi=DPI)

@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 from central_path.options import SEED, Parser, checked
 from central_path.program import INTERRUPTED, on_terminal, run_program, say
 from central_path.records import check_destination
-from deepnet_runs import cells as grids
-from deepnet_runs import options, records
-from deepnet_runs.cells import Cell, Standing
-from deepnet_runs.conditions import CONDITIONS, USUAL, VARIED
+from deepnet_runs.cells import plan as grids
+from deepnet_runs.cells.conditions import CONDITIONS, USUAL, VARIED
+from deepnet_runs.cells.plan import Cell, Standing
+from deepnet_runs.storage import records
+from deepnet_runs.training import options
 from deepnet_runs.training.config import DATASETS, LOSSES, NETWORKS
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def standings(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
     found = [(cell, grids.standing(cell, as_recorded=args.as_recorded)) for cell in args.cells]
     if not (args.output / "submitted.json").is_file():
         return found
-    from deepnet_runs import launch
+    from deepnet_runs.cells import launch
 
     jobs = launch.under_way(launch.submitted_jobs(args.output)) if launch.has_slurm() else {}
     states = {name: grids.RUNNING if job == "running" else grids.QUEUED for name, job in jobs.items()}
@@ -154,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
         ValueError: for unusable options, before anything is written.
         RuntimeError: if Slurm or a process fails.
     """
-    from deepnet_runs import launch
+    from deepnet_runs.cells import launch
 
     slurm = args.executor == "slurm" or (args.executor == "auto" and launch.has_slurm())
     if slurm and not launch.has_slurm():
@@ -196,7 +197,7 @@ def report(args: argparse.Namespace, jobs: Path) -> int:
 
 def why(cell: Cell, here: Standing, jobs: Path) -> str:
     """Why a cell is not finished, in a sentence."""
-    from deepnet_runs.worker import read_outcome
+    from deepnet_runs.cells.worker import read_outcome
 
     outcome: Outcome | None = read_outcome(jobs, cell)
     if outcome is not None and outcome.code:
@@ -226,7 +227,7 @@ class Progress:
 
     def look(self) -> None:
         """Look how many have ended."""
-        from deepnet_runs.worker import read_outcome
+        from deepnet_runs.cells.worker import read_outcome
 
         self.bar.n = sum(read_outcome(self.jobs, cell) is not None for cell in self.cells)
         self.bar.refresh()

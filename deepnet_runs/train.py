@@ -16,9 +16,9 @@ import time
 from collections.abc import Sequence
 
 from central_path.program import INTERRUPTED, run_program
-from deepnet_runs.options import PROGRAM, parse
 from deepnet_runs.storage.row import Row
 from deepnet_runs.training.config import Execution, TrainConfig
+from deepnet_runs.training.options import PROGRAM, parse
 from deepnet_runs.training.run import Outcome, attempt, is_primary
 
 COLUMNS = {

@@ -20,7 +20,8 @@ from central_path import records
 from central_path.options import Parser, checked
 from central_path.program import answer, on_terminal, run_program
 from central_path.tables import aligned
-from deepnet_runs import common_growth, judgement, law_of_run, runs
+from deepnet_runs.dynamics import common_growth, judgement, law_of_run
+from deepnet_runs.storage import runs
 
 PROGRAM = "python -m deepnet_runs.which_law"
 DRAWS, FREQUENT, RATE_SD = common_growth.DRAWS, common_growth.FREQUENT, common_growth.RATE_SD
@@ -207,7 +208,7 @@ def analysed(args: argparse.Namespace) -> list[dict[str, Any]]:
     if args.output:
         with records.staging(args.output, last="which_law.json") as stage:
             if not args.no_plots:
-                from deepnet_runs import law_figures
+                from deepnet_runs.dynamics import law_figures
 
                 law_figures.draw(entries, found, stage)
             records.write_json(stage / "which_law.json", {"groups": entries, "note": OPEN})

@@ -9,8 +9,8 @@ import shlex
 from pathlib import Path
 
 from central_path import simulate
-from deepnet_runs.conditions import CONDITIONS
-from deepnet_runs.recipes import PER_CLASS
+from deepnet_runs.cells.conditions import CONDITIONS
+from deepnet_runs.training.recipes import PER_CLASS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from deepnet_runs.recipes import Recipe, recipe
+from deepnet_runs.training.recipes import Recipe, recipe
 
 DATASETS = ("digits", "mnist", "fashionmnist", "svhn", "cifar10", "stl10")
 SMALL_NETWORKS = ("vgg7", "resnet8", "densenet10", "plain7")

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from central_path.program import INTERRUPTED, on_terminal, set_up_jax, shown
-from deepnet_runs.recipes import DivergenceError, measured_epochs
-from deepnet_runs.records import StoppedError, check_destination, check_output, held
+from deepnet_runs.storage.records import StoppedError, check_destination, check_output, held
 from deepnet_runs.storage.row import Row
 from deepnet_runs.training.config import Execution, TrainConfig
+from deepnet_runs.training.recipes import DivergenceError, measured_epochs
 
 if TYPE_CHECKING:
-    from deepnet_runs.data import DataSet
-    from deepnet_runs.trainer import Trainer
+    from deepnet_runs.datasets.data import DataSet
+    from deepnet_runs.training.trainer import Trainer
 
 CHECKPOINT_SECONDS = 30.0  # at most between two of them, beside one for each row
 TRAINED, FAILED, REFUSED = 0, 1, 2  # exit codes, beside INTERRUPTED
@@ -87,8 +87,8 @@ def run(config: TrainConfig, execution: Execution) -> list[Row]:
         set_up_jax()
         import torch
 
-        from deepnet_runs import records
-        from deepnet_runs.trainer import Trainer
+        from deepnet_runs.storage import records
+        from deepnet_runs.training.trainer import Trainer
 
     if config.dataset == "digits" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # more only wait for each other
@@ -140,7 +140,7 @@ def load_data(config: TrainConfig, execution: Execution) -> "DataSet":
     """The data set of the configuration; of several processes the first downloads it, before the others read."""
     from torch import distributed as dist
 
-    from deepnet_runs import data
+    from deepnet_runs.datasets import data
 
     if execution.download and not is_primary():
         dist.barrier()
@@ -156,7 +156,7 @@ def train(trainer: "Trainer", execution: Execution, board: Any) -> None:
     """The epochs that are left; each measured one leaves a row, and each checkpoint what a resumed run needs."""
     from tqdm import tqdm
 
-    from deepnet_runs import records
+    from deepnet_runs.storage import records
 
     epochs, primary = trainer.recipe.epochs, is_primary()
     measured, saved = measured_epochs(epochs), time.monotonic()

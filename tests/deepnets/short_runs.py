@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from deepnet_runs import data, options, train
-from deepnet_runs.trainer import Trainer
+from deepnet_runs import train
+from deepnet_runs.datasets import data
+from deepnet_runs.training import options
+from deepnet_runs.training.trainer import Trainer
 
 CLASSES = 10
 COMMON = """epoch seconds lr lr_sum train_loss train_error test_error loss loss_nc1 loss_nc23 loss_ls_perp lam omega

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from deepnet_runs.data import DataSet, Images
-from deepnet_runs.measure import measure
+from deepnet_runs.datasets.data import DataSet, Images
+from deepnet_runs.measuring.measure import measure
 from deepnet_runs.networks import Network
-from deepnet_runs.records import line
+from deepnet_runs.storage.records import line
 
 C, P, LAM = 4, 6, 0.03
 COUNTS = {"balanced": [15, 15, 15, 15], "unbalanced": [31, 14, 10, 5]}

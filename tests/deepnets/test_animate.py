@@ -14,7 +14,8 @@ from PIL import Image
 from refusal import refused
 
 from central_path import flows, laws, samples
-from deepnet_runs import animate, moving_picture, plane, records
+from deepnet_runs import animate, moving_picture, plane
+from deepnet_runs.storage import records
 
 N = 30
 

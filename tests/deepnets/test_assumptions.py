@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from central_path import problem
-from deepnet_runs import assumptions
+from deepnet_runs.dynamics import assumptions
 from deepnet_runs.storage.row import Row
 
 C, N, P = 5, 30, 12

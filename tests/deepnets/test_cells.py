@@ -11,9 +11,11 @@ from types import MappingProxyType
 import pytest
 from short_runs import short
 
-from deepnet_runs import cells, options, records
-from deepnet_runs.conditions import CONDITIONS
-from deepnet_runs.recipes import PUBLISHED_CE, PUBLISHED_MSE
+from deepnet_runs.cells import plan as cells
+from deepnet_runs.cells.conditions import CONDITIONS
+from deepnet_runs.storage import records
+from deepnet_runs.training import options
+from deepnet_runs.training.recipes import PUBLISHED_CE, PUBLISHED_MSE
 
 EMPTY = MappingProxyType({})
 TWO = ("--network", "vgg7", "--loss", "mse", "--seed", "0")
@@ -189,5 +191,5 @@ def test_options_that_a_cell_cannot_have_are_refused_by_its_name(tmp_path):
 
 
 def test_states_are_read_without_torch():
-    code = "import sys, deepnet_runs.cells, deepnet_runs.grid; print('torch' in sys.modules)"
+    code = "import sys, deepnet_runs.cells.plan, deepnet_runs.grid; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -5,7 +5,7 @@ import pytest
 from planted_laws import C, N
 
 from central_path.laws import Law
-from deepnet_runs import clock
+from deepnet_runs.dynamics import clock
 
 TIMES = np.geomspace(1, 2000, 12) - 1
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planted_laws import EPOCHS, C, planted
 
-from deepnet_runs import assumptions, common_growth, law_of_run
+from deepnet_runs.dynamics import assumptions, common_growth, law_of_run
 
 K = C - 1
 GROWTH = np.exp(np.linspace(0, 2, EPOCHS))[:, None]

@@ -8,9 +8,9 @@ import torch
 from made_up_sets import MORE, draw, write
 from sklearn.datasets import load_digits
 
-from deepnet_runs import data, files
-from deepnet_runs.recipes import PER_CLASS
+from deepnet_runs.datasets import data, files
 from deepnet_runs.training.config import DATASETS
+from deepnet_runs.training.recipes import PER_CLASS
 
 SETS = tuple(data.STATISTICS)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_up_sets import draw, write
 
-from deepnet_runs import data, files
+from deepnet_runs.datasets import data, files
 
 SETS = tuple(data.STATISTICS)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from deepnet_runs import panels, runs
-from deepnet_runs.paper_figures import FIGURES
+from deepnet_runs.paper import panels
+from deepnet_runs.paper.definitions import FIGURES
+from deepnet_runs.storage import runs
 
 BY_NUMBER = {figure.number: figure for figure in FIGURES}
 # From the paper's captions, not from the module: the keys of each figure, its scale, and the losses.

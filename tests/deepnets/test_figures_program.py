@@ -12,8 +12,9 @@ import made_up_runs
 import pytest
 from refusal import refused
 
-from deepnet_runs import figures, panels
-from deepnet_runs.paper_figures import FIGURES
+from deepnet_runs import figures
+from deepnet_runs.paper import panels
+from deepnet_runs.paper.definitions import FIGURES
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -5,8 +5,8 @@ import pytest
 from planted_laws import C, N
 
 from central_path.laws import Law
-from deepnet_runs import forecast
-from deepnet_runs.law_of_run import advance
+from deepnet_runs.dynamics import forecast
+from deepnet_runs.dynamics.law_of_run import advance
 
 X = np.concatenate([[0.0], np.geomspace(0.5, 200, 20)])
 

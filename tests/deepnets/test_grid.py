@@ -15,8 +15,10 @@ import pytest
 from short_runs import short
 from test_distributed import ROUNDING, distance
 
-from deepnet_runs import cells, grid, records
-from deepnet_runs.conditions import CONDITIONS
+from deepnet_runs import grid
+from deepnet_runs.cells import plan as cells
+from deepnet_runs.cells.conditions import CONDITIONS
+from deepnet_runs.storage import records
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 10
@@ -218,7 +220,7 @@ def test_two_processes_that_train_a_cell_together_have_the_rows_of_one(tmp_path)
 
 
 def test_processes_that_cannot_begin_end_the_grid_with_their_log(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("deepnet_runs.launch.Worker", lambda *_, **__: "not to be called")
+    monkeypatch.setattr("deepnet_runs.cells.launch.Worker", lambda *_, **__: "not to be called")
     assert grid.main(of_grid(tmp_path, "--parallel", "1")) == 1
     said = capsys.readouterr().err
     assert said.startswith(f"{grid.PROGRAM}: error: A process of the grid ended before it began: see {tmp_path}")

@@ -5,8 +5,11 @@ import shlex
 import pytest
 from refusal import refused
 
-from deepnet_runs import cells, grid, launch, options
-from deepnet_runs.conditions import USUAL, VARIED
+from deepnet_runs import grid
+from deepnet_runs.cells import launch
+from deepnet_runs.cells import plan as cells
+from deepnet_runs.cells.conditions import USUAL, VARIED
+from deepnet_runs.training import options
 
 
 def test_the_status_of_a_grid_that_is_not_begun(tmp_path, capsys):

@@ -6,7 +6,7 @@ import pytest
 from planted_laws import EPOCHS, C, N, planted
 
 from central_path.laws import Law
-from deepnet_runs import law_of_run
+from deepnet_runs.dynamics import law_of_run
 
 NAMES = {k: name for name, k in law_of_run.LAWS.items()}
 

@@ -9,9 +9,9 @@ from small_problem import COUNTS, LAM, C, problem_of, row_of
 
 from central_path.loss import least_squares
 from central_path.snr import Moments
-from deepnet_runs.data import DataSet, Images
-from deepnet_runs.trainer import Trainer, data_loss
+from deepnet_runs.datasets.data import DataSet, Images
 from deepnet_runs.training.config import TrainConfig
+from deepnet_runs.training.trainer import Trainer, data_loss
 
 
 @pytest.mark.parametrize("sizes", COUNTS)

@@ -9,11 +9,11 @@ from small_problem import COUNTS, LAM, C, P, features_of, moments_by_loops, prob
 from torch import nn
 
 import central_path as cp
-from deepnet_runs import statistics
-from deepnet_runs.data import DataSet, Images
-from deepnet_runs.measure import measure
+from deepnet_runs.datasets.data import DataSet, Images
+from deepnet_runs.measuring import statistics
+from deepnet_runs.measuring.measure import measure
 from deepnet_runs.networks import Network
-from deepnet_runs.records import line
+from deepnet_runs.storage.records import line
 
 
 def expected_metrics(M, Sigma_W, pi, W):

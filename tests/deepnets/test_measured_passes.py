@@ -8,9 +8,9 @@ import pytest
 import torch
 from small_problem import C, problem_of, row_of
 
-from deepnet_runs import batchnorm
-from deepnet_runs.data import Images
-from deepnet_runs.measure import batches, evaluating, forward_pass
+from deepnet_runs.datasets.data import Images
+from deepnet_runs.measuring.measure import batches, evaluating, forward_pass
+from deepnet_runs.networks import batchnorm
 
 
 def normalization_inputs(network, images):

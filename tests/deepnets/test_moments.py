@@ -6,7 +6,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from central_path.problem import moments_of_samples
-from deepnet_runs.moments import ClassStatistics
+from deepnet_runs.measuring.moments import ClassStatistics
 
 C, P = 5, 12
 

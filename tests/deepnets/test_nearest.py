@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from deepnet_runs import nearest
+from deepnet_runs.measuring import nearest
 
 
 def exactly(h, means):

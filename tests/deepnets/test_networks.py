@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from deepnet_runs import options
-from deepnet_runs.data import DataSet, Images
-from deepnet_runs.measure import measure
+from deepnet_runs.datasets.data import DataSet, Images
+from deepnet_runs.measuring.measure import measure
 from deepnet_runs.networks import BODIES, HOMOGENEOUS, SMALL, build
-from deepnet_runs.records import line
-from deepnet_runs.trainer import data_loss
-from deepnet_runs.training import config
+from deepnet_runs.storage.records import line
+from deepnet_runs.training import config, options
 from deepnet_runs.training.config import NETWORKS, SMALL_NETWORKS
+from deepnet_runs.training.trainer import data_loss
 
 FULL_SIZE = [name for name in BODIES if name not in SMALL]
 PARAMETERS = {  # with biases and the last layer for ten classes; full-size: colour images of 32 x 32; small: digits

@@ -6,8 +6,8 @@ import re
 import pytest
 import real_networks_tables as tables
 
-from deepnet_runs.conditions import USUAL
-from deepnet_runs.law_of_run import LAWS
+from deepnet_runs.cells.conditions import USUAL
+from deepnet_runs.dynamics.law_of_run import LAWS
 from deepnet_runs.which_law import ASSUMPTIONS
 
 PAGE = tables.PAGE.read_text(encoding="utf-8")

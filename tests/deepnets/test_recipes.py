@@ -10,9 +10,9 @@ import torch
 from short_runs import CLASSES, new_trainer
 
 from central_path import loss, problem
-from deepnet_runs import recipes
-from deepnet_runs.recipes import Recipe, measured_epochs, rate_at, recipe
+from deepnet_runs.training import recipes
 from deepnet_runs.training.config import DATASETS, NETWORKS
+from deepnet_runs.training.recipes import Recipe, measured_epochs, rate_at, recipe
 
 
 @pytest.mark.parametrize("lam", [0.005, 0.3])

@@ -8,8 +8,8 @@ import torch
 from short_runs import CLASSES, new_trainer
 
 from central_path import rescaled
-from deepnet_runs.measure import squared_error
-from deepnet_runs.trainer import data_loss
+from deepnet_runs.measuring.measure import squared_error
+from deepnet_runs.training.trainer import data_loss
 
 K, M = 3.0, 2.0
 RESCALED = ("--loss", "rescaled-mse", "--k", str(K), "--M", str(M), "--network", "densenet10")

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from deepnet_runs import records, train
+from deepnet_runs import train
+from deepnet_runs.storage import records
 from deepnet_runs.training import run as training
 
 ROOT = Path(__file__).parents[2]

@@ -14,10 +14,12 @@ from refusal import refused
 from short_runs import rows_of, short
 from torch import nn
 
-from deepnet_runs import data, robustness, train
-from deepnet_runs.data import Images
+from deepnet_runs import train
+from deepnet_runs.datasets import data
+from deepnet_runs.datasets.data import Images
+from deepnet_runs.measuring import robustness
 from deepnet_runs.networks import Network, build
-from deepnet_runs.trainer import Trainer
+from deepnet_runs.training.trainer import Trainer
 
 OPTIONS = ["--network", "vgg7", "--robustness", "20"]
 KEYS = {"robustness", "robustness_images", "robustness_unflipped"}

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from deepnet_runs import robustness_gain, runs
+from deepnet_runs.paper import robustness_gain
+from deepnet_runs.storage import runs
 
 
 def run_of(folder, robustness, errors, images=100):
@@ -49,5 +50,5 @@ def test_what_has_no_gain_is_refused(tmp_path, robustness, errors, match):
 
 
 def test_it_needs_no_torch():
-    code = "import sys, deepnet_runs.robustness_gain; print(sorted({'torch', 'jax'} & set(sys.modules)))"
+    code = "import sys, deepnet_runs.paper.robustness_gain; print(sorted({'torch', 'jax'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

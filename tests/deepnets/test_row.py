@@ -6,7 +6,7 @@ import math
 import pytest
 from short_runs import KEYS as EXPECTED
 
-from deepnet_runs import runs
+from deepnet_runs.storage import runs
 from deepnet_runs.storage.row import KEYS, OF_ROBUSTNESS, Measurement, Row
 
 

@@ -6,10 +6,11 @@ import statistics
 import made_up_runs
 import pytest
 
-from deepnet_runs import runs, table1
-from deepnet_runs.paper_cells import cells
-from deepnet_runs.published import ACCURACY_GAIN, TABLE1
-from deepnet_runs.recipes import PUBLISHED_MSE
+from deepnet_runs.paper import table1
+from deepnet_runs.paper.experiments import cells
+from deepnet_runs.paper.published import ACCURACY_GAIN, TABLE1
+from deepnet_runs.storage import runs
+from deepnet_runs.training.recipes import PUBLISHED_MSE
 
 
 def read(*folders):

@@ -14,8 +14,10 @@ from short_runs import CLASSES, IDENTITY, check_row, new_trainer, rows_of, short
 
 from central_path import collapse, problem, samples, simulate
 from central_path.records import read_samples
-from deepnet_runs import options, records, train
+from deepnet_runs import train
+from deepnet_runs.storage import records
 from deepnet_runs.storage.row import Row
+from deepnet_runs.training import options
 
 
 def test_a_run_leaves_its_files_and_every_key_of_the_contract(run):

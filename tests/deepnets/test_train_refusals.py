@@ -16,10 +16,11 @@ import torch
 from refusal import refused
 from short_runs import new_trainer, short
 
-from deepnet_runs import records, train
-from deepnet_runs.recipes import DivergenceError, recipe
-from deepnet_runs.trainer import check_batches
+from deepnet_runs import train
+from deepnet_runs.storage import records
 from deepnet_runs.training import run as training
+from deepnet_runs.training.recipes import DivergenceError, recipe
+from deepnet_runs.training.trainer import check_batches
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,9 +7,9 @@ import two_ranks
 from small_problem import C, images_of, network_of
 from two_ranks import in_two
 
-from deepnet_runs.data import DataSet
-from deepnet_runs.measure import measure
-from deepnet_runs.moments import ClassStatistics, counted_once
+from deepnet_runs.datasets.data import DataSet
+from deepnet_runs.measuring.measure import measure
+from deepnet_runs.measuring.moments import ClassStatistics, counted_once
 
 PARAMETERS = dict(network_of(0).named_parameters())
 

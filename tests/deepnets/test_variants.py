@@ -6,9 +6,9 @@ import torch
 from short_runs import check_row, new_trainer, short
 from torch import nn
 
-from deepnet_runs import recipes
 from deepnet_runs.networks import Variant, build
 from deepnet_runs.networks.variant import Shift
+from deepnet_runs.training import recipes
 
 
 def network(name, **variant):

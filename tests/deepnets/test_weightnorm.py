@@ -7,7 +7,8 @@ import torch
 from short_runs import check_row, new_trainer
 from torch import nn
 
-from deepnet_runs import networks, weightnorm
+from deepnet_runs import networks
+from deepnet_runs.networks import weightnorm
 
 LAYERS = (nn.Conv2d, nn.Linear)
 

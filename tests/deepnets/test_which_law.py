@@ -12,7 +12,9 @@ from planted_laws import planted
 from planted_records import write
 from refusal import refused
 
-from deepnet_runs import clock, forecast, judgement, law_figures, law_of_run, runs, which_law
+from deepnet_runs import which_law
+from deepnet_runs.dynamics import clock, forecast, judgement, law_figures, law_of_run
+from deepnet_runs.storage import runs
 
 
 def with_a_start_of_its_own(omega):

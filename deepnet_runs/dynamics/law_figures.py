@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from central_path.plots import DPI, STYLE
-from deepnet_runs import clock, judgement
-from deepnet_runs.common_growth import INDISTINCT
-from deepnet_runs.law_of_run import GRID, LAWS, LIMIT, distance, increments
-from deepnet_runs.runs import Run
+from deepnet_runs.dynamics import clock, judgement
+from deepnet_runs.dynamics.common_growth import INDISTINCT
+from deepnet_runs.dynamics.law_of_run import GRID, LAWS, LIMIT, distance, increments
+from deepnet_runs.storage.runs import Run
 
 COLORS = {"riemannian": "#0072B2", "renormalized": "#D55E00", "unnormalized": "#009E73", "own": "#000000"}
 STYLES = {"riemannian": "-", "renormalized": "--", "unnormalized": "-.", "own": ":"}

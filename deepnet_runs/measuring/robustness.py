@@ -28,8 +28,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch import distributed as dist
 
-from deepnet_runs.data import SPLIT_SEED, Images
-from deepnet_runs.measure import evaluating, rank_and_size
+from deepnet_runs.datasets.data import SPLIT_SEED, Images
+from deepnet_runs.measuring.measure import evaluating, rank_and_size
 from deepnet_runs.networks import Network
 
 STEPS = 50

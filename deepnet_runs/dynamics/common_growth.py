@@ -27,8 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from deepnet_runs import clock, law_of_run
-from deepnet_runs.law_of_run import LAWS, Finding
+from deepnet_runs.dynamics import clock, law_of_run
+from deepnet_runs.dynamics.law_of_run import LAWS, Finding
 
 DRAWS = 100
 FREQUENT = 0.05  # share of a null's draws above which a description says nothing against it

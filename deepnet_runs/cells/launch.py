@@ -23,9 +23,9 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import SlurmExecutor
 
-from deepnet_runs import records
-from deepnet_runs.cells import Cell
-from deepnet_runs.worker import GRACE, Worker, is_taken
+from deepnet_runs.cells.plan import Cell
+from deepnet_runs.cells.worker import GRACE, Worker, is_taken
+from deepnet_runs.storage import records
 
 FOREVER = 60 * 24 * 365  # minutes: submitit's limit for a local job
 DAY = 60 * 24  # minutes: of a Slurm job, unless --slurm time=MINUTES says otherwise

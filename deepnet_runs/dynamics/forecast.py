@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import least_squares
 
-from deepnet_runs.law_of_run import advance
+from deepnet_runs.dynamics.law_of_run import advance
 
 FEW = 1 / 3  # of the window's epochs, to which the clock is fitted; at least 3
 

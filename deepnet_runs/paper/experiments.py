@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from deepnet_runs.recipes import CLASSES, PER_CLASS, recipe
-from deepnet_runs.runs import APART, Run, repetitions
+from deepnet_runs.storage.runs import APART, Run, repetitions
+from deepnet_runs.training.recipes import CLASSES, PER_CLASS, recipe
 
 DATASETS = {
     "mnist": "MNIST",

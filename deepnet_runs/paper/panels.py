@@ -21,8 +21,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from central_path.plots import STYLE, decades_only
-from deepnet_runs.paper_cells import DATASETS, FAMILIES, LOSSES, Cell
-from deepnet_runs.paper_figures import Curve, PaperFigure
+from deepnet_runs.paper.definitions import Curve, PaperFigure
+from deepnet_runs.paper.experiments import DATASETS, FAMILIES, LOSSES, Cell
 
 RED = "#CC0000"
 MOMENT = {"mse": (0, (5, 4)), "ce": (0, (1, 2))}  # how the red line is dashed; two on one another show both

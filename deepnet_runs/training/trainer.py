@@ -19,14 +19,14 @@ from torch import distributed as dist
 from torch.nn.functional import cross_entropy, one_hot
 from torch.nn.parallel import DistributedDataParallel
 
-from deepnet_runs import robustness, weightnorm
-from deepnet_runs.batchnorm import synchronise
-from deepnet_runs.data import DataSet, Images
-from deepnet_runs.measure import Pass, measure, rank_and_size, squared_error
-from deepnet_runs.networks import Variant, build, with_layout
-from deepnet_runs.recipes import DivergenceError, Recipe, rate_at, summed_rate
+from deepnet_runs.datasets.data import DataSet, Images
+from deepnet_runs.measuring import robustness
+from deepnet_runs.measuring.measure import Pass, measure, rank_and_size, squared_error
+from deepnet_runs.networks import Variant, build, weightnorm, with_layout
+from deepnet_runs.networks.batchnorm import synchronise
 from deepnet_runs.storage.row import Row
 from deepnet_runs.training.config import TrainConfig
+from deepnet_runs.training.recipes import DivergenceError, Recipe, rate_at, summed_rate
 
 
 def data_loss(outputs: Tensor, labels: Tensor, loss: str, *, k: float = 1.0, M: float = 1.0) -> Tensor:

@@ -18,8 +18,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from deepnet_runs import files
-from deepnet_runs.recipes import CLASSES, PER_CLASS
+from deepnet_runs.datasets import files
+from deepnet_runs.training.recipes import CLASSES, PER_CLASS
 
 SPLIT_SEED = 0  # the subsample of a set is the same in every run
 STATISTICS = {  # mean and standard deviation a channel, of pixels from 0 to 1, by which images are standardised

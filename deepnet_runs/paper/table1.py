@@ -14,11 +14,11 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from deepnet_runs import robustness_gain
-from deepnet_runs.paper_cells import DATASETS, LOSSES, Cell, finished
-from deepnet_runs.published import ACCURACY_GAIN, ROBUSTNESS_GAIN, TABLE1, Improvements
-from deepnet_runs.runs import Run
+from deepnet_runs.paper import robustness_gain
+from deepnet_runs.paper.experiments import DATASETS, LOSSES, Cell, finished
+from deepnet_runs.paper.published import ACCURACY_GAIN, ROBUSTNESS_GAIN, TABLE1, Improvements
 from deepnet_runs.storage.row import Row
+from deepnet_runs.storage.runs import Run
 
 HEADS: tuple[str, ...] = (
     "data set",

@@ -23,8 +23,9 @@ from typing import Any
 from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
 
 from central_path.program import INTERRUPTED
-from deepnet_runs import records, train
-from deepnet_runs.cells import Cell
+from deepnet_runs import train
+from deepnet_runs.cells.plan import Cell
+from deepnet_runs.storage import records
 from deepnet_runs.training.run import Outcome, attempt, is_primary
 
 GRACE = 1.5  # seconds in which a process that is asked to end does; then it is killed, and its last checkpoint stays

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from central_path.tables import aligned
-from deepnet_runs import options, records
-from deepnet_runs.conditions import CONDITIONS
-from deepnet_runs.recipes import CLASSES, PUBLISHED_MSE
+from deepnet_runs.cells.conditions import CONDITIONS
+from deepnet_runs.storage import records
+from deepnet_runs.training import options
 from deepnet_runs.training.config import NAMED, SMALL_NETWORKS, Execution, TrainConfig, takes
+from deepnet_runs.training.recipes import CLASSES, PUBLISHED_MSE
 
 DIGITS = (("digits", "vgg7"), ("digits", "resnet8"), ("digits", "densenet10"))
 PAIRS = (*PUBLISHED_MSE, *DIGITS)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from deepnet_runs.law_of_run import increments
+from deepnet_runs.dynamics.law_of_run import increments
 
 
 class Power(NamedTuple):

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from deepnet_runs import assumptions, clock, common_growth, forecast, law_of_run
-from deepnet_runs.law_of_run import LAWS
-from deepnet_runs.runs import Run, labels, repetitions
+from deepnet_runs.dynamics import assumptions, clock, common_growth, forecast, law_of_run
+from deepnet_runs.dynamics.law_of_run import LAWS
 from deepnet_runs.storage.row import Row
+from deepnet_runs.storage.runs import Run, labels, repetitions
 
 Rows = list[Row]
 AXES = {"lr_sum": "summed learning rate", "epoch": "epochs"}  # of time in training, counted from the window's first
