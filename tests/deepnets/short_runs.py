@@ -22,6 +22,11 @@ KEYS = {*COMMON.split(), *(f"{key}_{split}" for key in TWICE.split() for split i
 IDENTITY = 1e-12  # relative, of L = L_NC1 + L_NC2/3 + L_LS_perp in float64
 
 
+EXACT = ("epoch", "lr", "lam", "rank_between", "batchnorm_reestimated", "robustness_images", "robustness_unflipped")
+SHARES = ("train_error", "test_error", "ncc_mismatch_train", "ncc_mismatch_test")
+ROUNDING = 2e-5  # two processes move a row by 9e-7 of itself, one float32 ulp on every pixel moves it by 4e-7
+
+
 def short(folder, *more, epochs=2):
     code = train.main(["--epochs", str(epochs), "--device", "cpu", "--output", str(folder), "--quiet", *more])
     return code, rows_of(folder)
@@ -47,3 +52,13 @@ def check_row(row):
 def new_trainer(*arguments):
     config, _ = options.parse(list(arguments))
     return Trainer(config, data.load("digits", Path("data")), torch.device("cpu"))
+
+
+def distance(rows, others):
+    """Largest relative difference of a number of the rows."""
+    worst = 0.0
+    for row, other in zip(rows, others, strict=True):
+        for key in row.keys() - {"seconds", "snr_right", *EXACT, *SHARES}:
+            a, b = np.atleast_1d(row[key]).astype(float), np.atleast_1d(other[key]).astype(float)
+            worst = max(worst, float(np.max(np.abs(a - b) / np.maximum(np.abs(a), np.abs(b)))))
+    return worst

@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from short_runs import EXACT, ROUNDING, SHARES, distance
 
 from central_path.records import read_samples
 from deepnet_runs import train
 
-ROOT = Path(__file__).parents[2]
-EXACT = ("epoch", "lr", "lam", "rank_between", "batchnorm_reestimated", "robustness_images", "robustness_unflipped")
-SHARES = ("train_error", "test_error", "ncc_mismatch_train", "ncc_mismatch_test")
+ROOT = Path(__file__).parents[3]
 N_TEST = 397
-ROUNDING = 2e-5  # two processes move a row by 9e-7 of itself, one float32 ulp on every pixel moves it by 4e-7
 
 
 def options(folder, *more):
@@ -42,16 +40,6 @@ def torchrun(*arguments, processes=2):
 
 def rows_of(folder):
     return [json.loads(line) for line in (folder / "measurements.jsonl").read_text().splitlines()]
-
-
-def distance(rows, others):
-    """Largest relative difference of a number of the rows."""
-    worst = 0.0
-    for row, other in zip(rows, others, strict=True):
-        for key in row.keys() - {"seconds", "snr_right", *EXACT, *SHARES}:
-            a, b = np.atleast_1d(row[key]).astype(float), np.atleast_1d(other[key]).astype(float)
-            worst = max(worst, float(np.max(np.abs(a - b) / np.maximum(np.abs(a), np.abs(b)))))
-    return worst
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from deepnet_runs import figures
 from deepnet_runs.paper import panels
 from deepnet_runs.paper.definitions import FIGURES
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[3] / "README.md"
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from pathlib import Path
 import kill_and_resume
 import pytest
 import real_slurm
-from test_distributed import ROUNDING, distance
+from short_runs import ROUNDING, distance
 
 from deepnet_runs import grid
 
 pytestmark = pytest.mark.skipif(bool(real_slurm.missing()), reason=real_slurm.missing() or "Slurm is there")
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EPOCHS = 12
 PATIENCE = 180.0  # seconds
 

@@ -12,15 +12,14 @@ from pathlib import Path
 
 import kill_and_resume
 import pytest
-from short_runs import short
-from test_distributed import ROUNDING, distance
+from short_runs import ROUNDING, distance, short
 
 from deepnet_runs import grid
 from deepnet_runs.cells import plan as cells
 from deepnet_runs.cells.conditions import CONDITIONS
 from deepnet_runs.storage import records
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EPOCHS = 10
 TRAINED = ["--network", "vgg7", "--epochs", str(EPOCHS), "--device", "cpu"]
 GRID = ("--datasets", "digits", "--networks", "vgg7", "--losses", "mse", "--executor", "local")

@@ -18,7 +18,7 @@ from deepnet_runs import train
 from deepnet_runs.storage import records
 from deepnet_runs.training import run as training
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EPOCHS = 2
 OPTIONS = ["--epochs", str(EPOCHS), "--network", "vgg7", "--device", "cpu", "--quiet", "--save-features"]
 

@@ -22,7 +22,7 @@ from deepnet_runs.training import run as training
 from deepnet_runs.training.recipes import DivergenceError, recipe
 from deepnet_runs.training.trainer import check_batches
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def training_refused(capsys, arguments, match):
