@@ -2,9 +2,9 @@
 
     python -m deepnet_runs.animate runs/resnet8 --classes 3 8 9 --output collapse.gif
 
-Three classes of a run's saved features, C = 3 by themselves, renormalized and seen in the plane of their class means
-(`deepnet_runs.plane`). Left the flow from the first saved epoch in closed form, right the network at its saved epochs,
-one a frame, nothing interpolated. Both begin as the same picture. Without PyTorch.
+Three classes of a run's saved features, as a problem with C = 3: renormalized, and seen in the plane of their class
+means (`deepnet_runs.animation.plane`). Left the flow from the first saved epoch in closed form, right the network at
+its saved epochs, a frame each, without interpolation. Both begin with the same picture. Needs no PyTorch.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from central_path.program import answer, on_terminal, run_program, set_up_jax
 from deepnet_runs.storage import runs
 
 if TYPE_CHECKING:
-    from deepnet_runs.plane import Plane
+    from deepnet_runs.animation.plane import Plane
 
 PROGRAM = "python -m deepnet_runs.animate"
 FLOWS = ("renormalized", "riemannian")  # the flows that collapse
@@ -96,7 +96,7 @@ def network(epochs: Sequence[tuple[int, Path]], classes: Sequence[int], *, balan
     """
     from tqdm import tqdm
 
-    from deepnet_runs.plane import choose, project
+    from deepnet_runs.animation.plane import choose, project
 
     planes = []
     for _, path in tqdm(epochs, "epochs", file=sys.stderr, leave=False, disable=not on_terminal()):
@@ -134,7 +134,7 @@ def animate(args: argparse.Namespace) -> str:
     seen = network(epochs, args.classes, balance=args.balance)
     times, flow = theory(seen[0], args.flow, len(epochs))
 
-    from deepnet_runs.moving_picture import Picture, write
+    from deepnet_runs.animation.moving_picture import Picture, write
 
     names = [str(c) for c in sorted(args.classes)]
     captions = [(f"t = {t:.2g}", f"epoch {epoch}") for t, (epoch, _) in zip(times, epochs, strict=True)]

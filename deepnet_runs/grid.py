@@ -23,7 +23,7 @@ from central_path.program import INTERRUPTED, on_terminal, run_program, say
 from central_path.records import check_destination
 from deepnet_runs.cells import plan as grids
 from deepnet_runs.cells.conditions import CONDITIONS, USUAL, VARIED
-from deepnet_runs.cells.plan import Cell, Standing
+from deepnet_runs.cells.plan import Cell, CellState
 from deepnet_runs.storage import records
 from deepnet_runs.training import options
 from deepnet_runs.training.config import DATASETS, LOSSES, NETWORKS
@@ -125,9 +125,9 @@ def _given(train: list[str]) -> dict[str, Any]:
         raise ValueError(f"after --: {error}") from error
 
 
-def standings(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
+def cell_states(args: argparse.Namespace) -> list[tuple[Cell, CellState]]:
     """Each cell with how far it is, by its records, and by Slurm where it was submitted to it."""
-    found = [(cell, grids.standing(cell, as_recorded=args.as_recorded)) for cell in args.cells]
+    found = [(cell, grids.state_of(cell, as_recorded=args.as_recorded)) for cell in args.cells]
     if not (args.output / "submitted.json").is_file():
         return found
     from deepnet_runs.cells import launch
@@ -137,11 +137,11 @@ def standings(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
     return [(cell, here._replace(state=states.get(cell.name, here.state))) for cell, here in found]
 
 
-def settled(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
+def states_after_release(args: argparse.Namespace) -> list[tuple[Cell, CellState]]:
     """The same, once processes that were killed just now have let go of their folders; others keep theirs."""
     deadline = time.monotonic() + SETTLING
     while True:
-        found = standings(args)
+        found = cell_states(args)
         held = any(here.state == grids.RUNNING and records.is_held(cell.folder) for cell, here in found)
         if not held or time.monotonic() > deadline:
             return found
@@ -166,7 +166,7 @@ def run(args: argparse.Namespace) -> int:
     check_destination(args.output, ("submitted.json",))
     jobs = args.output / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     with records.held(args.output, patience=PATIENCE):
-        left = [cell for cell, here in settled(args) if here.state in grids.BEGINS]
+        left = [cell for cell, here in states_after_release(args) if here.state in grids.BEGINS]
         if slurm:
             parallel = args.parallel or ON_SLURM
             launch.submit(left, args.output, jobs, parallel=parallel, processes=args.processes, chosen=chosen)
@@ -181,12 +181,12 @@ def run(args: argparse.Namespace) -> int:
         known, names = launch.submitted_jobs(args.output), [cell.name for cell in args.cells]
         with Progress(left, jobs, silent=args.quiet) as progress:
             launch.wait({name: job for name, job in known.items() if name in names}, progress.look)
-    return report(args, jobs)
+    return print_states(args, jobs)
 
 
-def report(args: argparse.Namespace, jobs: Path) -> int:
+def print_states(args: argparse.Namespace, jobs: Path) -> int:
     """The closing table, and a line on stderr for each cell that is not finished; the exit code."""
-    after = standings(args)
+    after = cell_states(args)
     unfinished = [(cell, here) for cell, here in after if here.state != grids.FINISHED]
     if not args.quiet:
         say(grids.table(after))
@@ -195,7 +195,7 @@ def report(args: argparse.Namespace, jobs: Path) -> int:
     return 1 if unfinished else 0
 
 
-def why(cell: Cell, here: Standing, jobs: Path) -> str:
+def why(cell: Cell, here: CellState, jobs: Path) -> str:
     """Why a cell is not finished, in a sentence."""
     from deepnet_runs.cells.worker import read_outcome
 
@@ -233,7 +233,7 @@ class Progress:
         self.bar.refresh()
 
 
-def commands(found: Sequence[tuple[Cell, Standing]]) -> str:
+def commands(found: Sequence[tuple[Cell, CellState]]) -> str:
     """A line for each cell: what would be run, or why it would not."""
     lines = []
     for cell, here in found:
@@ -248,7 +248,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     try:
         if args.status or args.dry_run:
-            say((grids.table if args.status else commands)(standings(args)))
+            say((grids.table if args.status else commands)(cell_states(args)))
             return 0
         return run(args)
     except ImportError as error:

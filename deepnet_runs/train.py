@@ -49,13 +49,13 @@ def main(argv: list[str] | None = None) -> int:
     started = time.perf_counter()
     config, execution = parse(argv)
     outcome = attempt(config, execution)
-    report(outcome)
+    print_failure(outcome)
     if outcome.code == 0 and is_primary() and not execution.quiet:
         say(config, execution, outcome.rows, time.perf_counter() - started)
     return outcome.code
 
 
-def report(outcome: Outcome) -> None:
+def print_failure(outcome: Outcome) -> None:
     """A line on stderr if the training has not reached its end; of a divergence, which all processes see, one says it.
 
     An error of one process alone is said by that process.

@@ -66,7 +66,7 @@ class Cell(NamedTuple):
         return options.arguments(self.config, self.continued())
 
 
-class Standing(NamedTuple):
+class CellState(NamedTuple):
     """How far a cell is: its last measured epoch of how many, the test error there, and why where it is stuck."""
 
     state: str
@@ -154,7 +154,7 @@ def _joined(*words: object) -> str:
     return "-".join(str(word) for word in words if word != "")
 
 
-def standing(cell: Cell, *, as_recorded: bool = False) -> Standing:
+def state_of(cell: Cell, *, as_recorded: bool = False) -> CellState:
     """The state of a cell by its records alone.
 
     A run of other options is nothing to go on from once it has a checkpoint; before, it is begun anew. As it is
@@ -164,7 +164,7 @@ def standing(cell: Cell, *, as_recorded: bool = False) -> Standing:
     last, before = _last_row(cell.folder / "measurements.jsonl"), _json(cell.folder / "config.json")
     if as_recorded and before:
         config = {key: config[key] if key in NAMED else before.get(key, config[key]) for key in config}
-    here = Standing(NOT_BEGUN, last.get("epoch", 0), config["epochs"], last.get("test_error"), "")
+    here = CellState(NOT_BEGUN, last.get("epoch", 0), config["epochs"], last.get("test_error"), "")
     if records.is_held(cell.folder):
         return here._replace(state=RUNNING)
     different = [key for key in config if before.get(key, config[key] if as_recorded else None) != config[key]]
@@ -210,7 +210,7 @@ class Best(NamedTuple):
     rates: int
 
 
-def best_rates(found: Sequence[tuple[Cell, Standing]]) -> dict[tuple[str, str, str], Best]:
+def best_rates(found: Sequence[tuple[Cell, CellState]]) -> dict[tuple[str, str, str], Best]:
     """Of each data set, network and loss of a sweep the rate of the least test error at the last epoch, mean of seeds.
 
     Rates whose seeds have all finished count; of several that are equally good the lowest is given, and their number.
@@ -231,7 +231,7 @@ def best_rates(found: Sequence[tuple[Cell, Standing]]) -> dict[tuple[str, str, s
     return best
 
 
-def table(found: Sequence[tuple[Cell, Standing]]) -> str:
+def table(found: Sequence[tuple[Cell, CellState]]) -> str:
     """A line for each cell, the best learning rates of a sweep, and how many cells are in which state."""
     rows = [["cell", "state", "epoch", "test error", ""]]
     for cell, here in found:

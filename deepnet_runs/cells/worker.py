@@ -87,7 +87,7 @@ class Worker:
     def _train(self, cell: Cell) -> int:
         print(f"{cell.name}: python -m deepnet_runs.train {shlex.join(cell.command())}", flush=True)
         outcome = attempt(cell.config, replace(cell.continued(), quiet=True))
-        train.report(outcome)
+        train.print_failure(outcome)
         if outcome.code == INTERRUPTED:
             sys.exit(outcome.code)
         if is_primary():

@@ -4,8 +4,8 @@ Colours are colour-blind-safe; line styles and markers differ, so that the figur
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from central_path.plots import DPI, STYLE
 from deepnet_runs.dynamics import clock, judgement
-from deepnet_runs.dynamics.common_growth import INDISTINCT
+from deepnet_runs.dynamics.common_growth import INDISTINCT, Null
+from deepnet_runs.dynamics.judgement import Group
 from deepnet_runs.dynamics.law_of_run import GRID, LAWS, LIMIT, distance, increments
 from deepnet_runs.storage.runs import Run
 
@@ -25,22 +26,22 @@ MARKS = {"riemannian": "o", "renormalized": "s", "unnormalized": "^"}
 NULLS = ("0.45", "0.65", "#CC79A7", "#56B4E9")  # colours of the null models
 
 
-def draw(entries: list[dict[str, Any]], found: list[Run], folder: Path) -> None:
+def draw(entries: Sequence[Group], found: list[Run], folder: Path) -> None:
     """laws.png, and law_LABEL.png for each group."""
     by_folder = {str(run.folder): run for run in found}
     with matplotlib.rc_context(STYLE):
         laws(entries).savefig(folder / "laws.png", dpi=DPI)
         for entry in entries:
-            name = re.sub(r"[^a-z0-9.=_-]+", "-", entry["label"].lower())
-            group(entry, by_folder[entry["runs"][0]]).savefig(folder / f"law_{name}.png", dpi=DPI)
+            name = re.sub(r"[^a-z0-9.=_-]+", "-", entry.label.lower())
+            group(entry, by_folder[entry.runs[0]]).savefig(folder / f"law_{name}.png", dpi=DPI)
 
 
-def coloured(nulls: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+def coloured(nulls: Sequence[Null]) -> list[tuple[str, Null]]:
     """Null models with their colours: the first is absent where no features are saved."""
     return list(zip(NULLS[-len(nulls) :], nulls, strict=True))
 
 
-def laws(entries: list[dict[str, Any]]) -> Figure:
+def laws(entries: Sequence[Group]) -> Figure:
     """The exponent of each group with its interval, and D, both beside those of the null models."""
     high = 1.7 + 0.4 * len(entries)
     figure = Figure(figsize=(7.2, high), layout="constrained")
@@ -49,21 +50,21 @@ def laws(entries: list[dict[str, Any]]) -> Figure:
     for name, k in LAWS.items():
         left.axvline(k, color=COLORS[name], linestyle=STYLES[name], linewidth=1, zorder=0)
         left.annotate(name, (k, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=7)
-        D = [entry["distances"][name] for entry in entries]
+        D = [entry.finding.distances[name] for entry in entries]
         right.plot(D, y, MARKS[name], color=COLORS[name], markersize=4, fillstyle="none", label=f"at {name}")
     for at, entry in zip(y, entries, strict=True):
-        known = not entry["verdict"].startswith(INDISTINCT) and entry["distance"] <= LIMIT
-        if entry["interval"] is not None:
-            left.plot(entry["interval"], [at, at], color="black", linewidth=1.2)
-        left.plot(entry["k_by_run"], [at] * len(entry["k_by_run"]), "|", color="black", markersize=5)
-        for i, (color, null) in enumerate(coloured(entry["nulls"])):
-            below, label = at - 0.14 * (i + 1), f"null: {null['name']}" if at == y[0] else None
-            left.plot(null["k_interval"], [below, below], color=color, linewidth=2, label=label)
-            right.plot(null["distance"], below, "*", color=color, markersize=4)
-        left.plot(entry["k"], at, "o", color="black", markersize=4, markerfacecolor="black" if known else "white")
-        right.plot(entry["distance"], at, "k*", markersize=6, label="at k" if at == y[0] else None)
+        known = not entry.verdict.startswith(INDISTINCT) and entry.finding.distance <= LIMIT
+        if entry.finding.interval is not None:
+            left.plot(entry.finding.interval, [at, at], color="black", linewidth=1.2)
+        left.plot(entry.finding.k_by_run, [at] * len(entry.finding.k_by_run), "|", color="black", markersize=5)
+        for i, (color, null) in enumerate(coloured(entry.nulls)):
+            below, label = at - 0.14 * (i + 1), f"null: {null.name}" if at == y[0] else None
+            left.plot(null.k_interval, [below, below], color=color, linewidth=2, label=label)
+            right.plot(null.distance, below, "*", color=color, markersize=4)
+        left.plot(entry.finding.k, at, "o", color="black", markersize=4, markerfacecolor="black" if known else "white")
+        right.plot(entry.finding.distance, at, "k*", markersize=6, label="at k" if at == y[0] else None)
     right.axvline(LIMIT, color="0.4", linewidth=1, linestyle=(0, (1, 1)))
-    left.set_yticks(y, [f"{entry['label']} (n = {len(entry['runs'])})" for entry in entries], fontsize=7)
+    left.set_yticks(y, [f"{entry.label} (n = {len(entry.runs)})" for entry in entries], fontsize=7)
     left.set_ylim(-0.7, len(entries) - 0.5)
     left.set_xlabel("exponent k, 95 %, runs\n(filled: no null model gives its description)", fontsize=8)
     right.set_xlabel("D, largest deviation\n(dotted: limit)", fontsize=8)
@@ -72,14 +73,12 @@ def laws(entries: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def group(entry: dict[str, Any], run: Run) -> Figure:
+def group(entry: Group, run: Run) -> Figure:
     """The first run of a group: omega and predictions, the three invariants, D(k), implied time, assumptions."""
-    rows = judgement.window(run, entry["epochs"][0][0], entry["epochs"][0][-1])
+    rows = judgement.window(run, entry.epochs[0][0], entry.epochs[0][-1])
     figure = Figure(figsize=(11, 5.4))
     figure.subplots_adjust(0.05, 0.09, 0.99, 0.9, wspace=0.24, hspace=0.36)  # a layout engine draws everything twice
-    figure.suptitle(
-        f"{entry['label']}: {entry['verdict']} (k = {entry['k']:.2f}, n = {len(entry['runs'])})", fontsize=10
-    )
+    figure.suptitle(f"{entry.label}: {entry.verdict} (k = {entry.finding.k:.2f}, n = {len(entry.runs)})", fontsize=10)
     axes = figure.subplots(2, 4)
     epochs = np.array([row.epoch for row in rows])
     _omega(axes[0, 0], entry, rows, epochs)
@@ -90,8 +89,8 @@ def group(entry: dict[str, Any], run: Run) -> Figure:
         axis.set_ylim(-top, top)
     _distances(axes[1, 0], entry, judgement.omega_of(rows))
     _clocks(axes[1, 1], rows)
-    _assumptions(axes[1, 2], entry["assumptions"][0], epochs)
-    _turning(axes[1, 3], entry["assumptions"][0], epochs)
+    _assumptions(axes[1, 2], entry.assumptions[0], epochs)
+    _turning(axes[1, 3], entry.assumptions[0], epochs)
     for axis in (*axes[0], *axes[1, 1:]):
         _plain_ticks(axis, y=axis is axes[0, 0])
     return figure
@@ -105,11 +104,11 @@ def _plain_ticks(axis: Axes, *, y: bool) -> None:
         scale.set_minor_locator(NullLocator())
 
 
-def _omega(axis: Axes, entry: dict[str, Any], rows: judgement.Rows, epochs: np.ndarray) -> None:
+def _omega(axis: Axes, entry: Group, rows: judgement.Rows, epochs: np.ndarray) -> None:
     omega = judgement.omega_of(rows)
     axis.loglog(epochs, omega, color="0.6", linewidth=1)
     axis.plot([], [], color="0.6", linewidth=1, label="measured")
-    made = judgement.forecasts(rows, entry["k"])
+    made = judgement.forecasts(rows, entry.finding.k)
     for name in LAWS:
         ahead = made.get(f"{name}, {judgement.AXES['lr_sum']}")
         if ahead:
@@ -133,14 +132,14 @@ def _invariant(axis: Axes, name: str, k: float, omega: np.ndarray, epochs: np.nd
     axis.set_xlabel("epoch (grey: within the limit)")
 
 
-def _distances(axis: Axes, entry: dict[str, Any], omega: np.ndarray) -> None:
+def _distances(axis: Axes, entry: Group, omega: np.ndarray) -> None:
     D = distance(increments(omega, GRID))
     axis.semilogy(GRID, D, color="black")
     axis.axhline(LIMIT, color="0.4", linewidth=1, linestyle=(0, (1, 1)))
     for name, k in LAWS.items():
         axis.axvline(k, color=COLORS[name], linestyle=STYLES[name], linewidth=1)
-    for color, null in coloured(entry["nulls"]):
-        axis.plot(list(LAWS.values()), list(null["distances"].values()), "*", color=color)
+    for color, null in coloured(entry.nulls):
+        axis.plot(list(LAWS.values()), list(null.distances.values()), "*", color=color)
     axis.set_title("D(k), largest deviation", fontsize=8)
     axis.set_xlabel("exponent k (stars: null models)")
 
@@ -164,17 +163,19 @@ def _clocks(axis: Axes, rows: judgement.Rows) -> None:
     axis.legend(fontsize=6)
 
 
-def _lines(axis: Axes, measured: dict[str, Any], epochs: np.ndarray, keys: dict[str, tuple[str, str, str]]) -> None:
+def _lines(
+    axis: Axes, measured: dict[str, list[float] | None], epochs: np.ndarray, keys: dict[str, tuple[str, str, str]]
+) -> None:
     for key, (label, color, style) in keys.items():
-        if measured[key]:
-            axis.plot(epochs, measured[key], style, color=color, label=label)
+        if values := measured[key]:
+            axis.plot(epochs, values, style, color=color, label=label)
     axis.set_xscale("log")
     axis.set_xlabel("epoch")
     if axis.lines:
         axis.legend(fontsize=6)
 
 
-def _assumptions(axis: Axes, measured: dict[str, Any], epochs: np.ndarray) -> None:
+def _assumptions(axis: Axes, measured: dict[str, list[float] | None], epochs: np.ndarray) -> None:
     keys = {
         "loss_ls_perp_over_loss_ls": ("A1: L_LS_perp / L_LS", "#0072B2", "-"),
         "mean_output_gap": ("A2: |W mu_G + b - pi| / |pi|", "#D55E00", "--"),
@@ -184,7 +185,7 @@ def _assumptions(axis: Axes, measured: dict[str, Any], epochs: np.ndarray) -> No
     axis.set_title("deviation from the assumptions", fontsize=8)
 
 
-def _turning(axis: Axes, measured: dict[str, Any], epochs: np.ndarray) -> None:
+def _turning(axis: Axes, measured: dict[str, list[float] | None], epochs: np.ndarray) -> None:
     keys = {
         "overlap_V": ("right singular vectors, by rank", "#000000", "-"),
         "chance_V": ("the same by chance", "0.6", ":"),

@@ -1,7 +1,6 @@
-"""The grid of the paper's experiments: one cell is a data set, a network family and a loss, and holds its seeds.
+"""The paper's experiments: each is a data set, a network family and a loss, and holds the runs of several seeds.
 
-Runs of a cell differ in the seed alone (and in versions and device, which are not theirs to choose): whatever is said
-of a cell is said of one configuration.
+Runs of an experiment have one configuration: they differ in the seed alone, and in versions and device.
 
 Source: Han, Papyan & Donoho (2022), Appendices A.1, A.2.
 """
@@ -30,7 +29,7 @@ FIELDS = ("dataset", "network", "loss", "seed", "epochs")
 KEYS = ("epoch", "train_error", "test_error")
 
 
-class Cell(NamedTuple):
+class Experiment(NamedTuple):
     """The runs of one data set, network and loss, in the order of their seeds."""
 
     dataset: str
@@ -80,11 +79,11 @@ def departures(run: Run) -> dict[str, str]:
     return {name: f"{config[name]} for {value}" for name, value in standard.items() if config.get(name, value) != value}
 
 
-def cells(found: Sequence[Run]) -> tuple[list[Cell], list[Run]]:
-    """The cells in the paper's order, and the runs of other losses, which belong to none.
+def grouped(found: Sequence[Run]) -> tuple[list[Experiment], list[Run]]:
+    """The experiments in the paper's order, and the runs of other losses, which belong to none.
 
     Raises:
-        ValueError: if a run lacks a field, or those of a cell are of two configurations or repeat a seed.
+        ValueError: if a run lacks a field, or those of an experiment are of two configurations or repeat a seed.
     """
     for run in found:
         _check(run)
@@ -99,7 +98,7 @@ def cells(found: Sequence[Run]) -> tuple[list[Cell], list[Run]]:
     order = [list(names) for names in (DATASETS, FAMILIES, LOSSES)]
     rank = {key: [names.index(name) for names, name in zip(order, key, strict=True)] for key in places}
     return [
-        Cell(*key, sorted(places[key], key=lambda run: run.config["seed"]))
+        Experiment(*key, sorted(places[key], key=lambda run: run.config["seed"]))
         for key in sorted(places, key=rank.__getitem__)
     ], others
 

@@ -22,7 +22,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from central_path.plots import STYLE, decades_only
 from deepnet_runs.paper.definitions import Curve, PaperFigure
-from deepnet_runs.paper.experiments import DATASETS, FAMILIES, LOSSES, Cell
+from deepnet_runs.paper.experiments import DATASETS, FAMILIES, LOSSES, Experiment
 
 RED = "#CC0000"
 MOMENT = {"mse": (0, (5, 4)), "ce": (0, (1, 2))}  # how the red line is dashed; two on one another show both
@@ -55,24 +55,26 @@ def middle_and_range(values: Float[np.ndarray, "S T"]) -> Float[np.ndarray, "3 T
     return found
 
 
-def measured(figure: PaperFigure, cells: Iterable[Cell]) -> set[str]:
+def measured(figure: PaperFigure, experiments: Iterable[Experiment]) -> set[str]:
     """The losses of a figure of which some run has something to show."""
     of_loss = {curve.loss: [] for curve in figure.curves}
-    for cell in cells:
+    for experiment in experiments:
         for curve in figure.curves:
-            if cell.loss == curve.loss:
-                of_loss[curve.loss].append(_visible(cell, curve, figure.scale)[1])
+            if experiment.loss == curve.loss:
+                of_loss[curve.loss].append(_visible(experiment, curve, figure.scale)[1])
     return {loss for loss, shown in of_loss.items() if any(np.isfinite(values).any() for values in shown)}
 
 
-def _visible(cell: Cell, curve: Curve, scale: str) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, "S T"]]:
-    epochs, values = cell.series(curve.line.key)
+def _visible(
+    experiment: Experiment, curve: Curve, scale: str
+) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, "S T"]]:
+    epochs, values = experiment.series(curve.line.key)
     return epochs, np.where(values > 0, values, np.nan) if scale == "log" else values
 
 
-def _draw_curve(axis: Axes, cell: Cell, curve: Curve, scale: str) -> bool:
+def _draw_curve(axis: Axes, experiment: Experiment, curve: Curve, scale: str) -> bool:
     """Median and range of a quantity, and whether there is anything to see; points that stand alone as dots."""
-    epochs, values = _visible(cell, curve, scale)
+    epochs, values = _visible(experiment, curve, scale)
     middle, low, high = middle_and_range(values)
     key, _, color, style = curve.line
     if len(values) > 1:
@@ -84,36 +86,42 @@ def _draw_curve(axis: Axes, cell: Cell, curve: Curve, scale: str) -> bool:
     return bool(there.any())
 
 
-def _draw_zero_error(axis: Axes, cell: Cell) -> bool:
+def _draw_zero_error(axis: Axes, experiment: Experiment) -> bool:
     """The red line and its shade, and whether there is one."""
-    moments = cell.zero_error()
+    moments = experiment.zero_error()
     low, middle, high = float(moments.min()), float(np.sort(moments)[len(moments) // 2]), float(moments.max())
     if np.isinf(middle):
         return False
     middle = float(np.median(moments))
     if high > low:
-        high = min(high, float(max(row.epoch for run in cell.runs for row in run.rows)))
+        high = min(high, float(max(row.epoch for run in experiment.runs for row in run.rows)))
         axis.axvspan(low, high, color=RED, alpha=0.1, linewidth=0)
-    axis.axvline(middle, color=RED, linestyle=MOMENT[cell.loss], linewidth=0.9, gid=f"{cell.loss}:zero error")
+    axis.axvline(
+        middle, color=RED, linestyle=MOMENT[experiment.loss], linewidth=0.9, gid=f"{experiment.loss}:zero error"
+    )
     return True
 
 
-def _seeds(cells: Sequence[Cell], losses: Sequence[str]) -> str:
+def _seeds(experiments: Sequence[Experiment], losses: Sequence[str]) -> str:
     """`n = 3`, or `n = 3+2` of the two losses of a figure."""
-    counts = {cell.loss: len(cell.runs) for cell in cells}
+    counts = {experiment.loss: len(experiment.runs) for experiment in experiments}
     return "n = " + "+".join(str(counts.get(loss, 0)) for loss in losses)
 
 
-def _draw_panel(axis: Axes, figure: PaperFigure, cells: Sequence[Cell]) -> None:
-    """Every curve of the cells at one place, one for each loss."""
+def _draw_panel(axis: Axes, figure: PaperFigure, experiments: Sequence[Experiment]) -> None:
+    """Every curve of the experiments at one place, one for each loss."""
     shown, without = False, []
-    for cell in cells:
-        of_cell = [_draw_curve(axis, cell, curve, figure.scale) for curve in figure.curves if curve.loss == cell.loss]
+    for experiment in experiments:
+        of_cell = [
+            _draw_curve(axis, experiment, curve, figure.scale)
+            for curve in figure.curves
+            if curve.loss == experiment.loss
+        ]
         shown |= any(of_cell)
-        if not _draw_zero_error(axis, cell):
-            without.append(LOSSES[cell.loss])
-    networks = " / ".join(dict.fromkeys(cell.network for cell in cells))
-    axis.set_title(f"{networks}, {_seeds(cells, figure.losses)}")
+        if not _draw_zero_error(axis, experiment):
+            without.append(LOSSES[experiment.loss])
+    networks = " / ".join(dict.fromkeys(experiment.network for experiment in experiments))
+    axis.set_title(f"{networks}, {_seeds(experiments, figure.losses)}")
     if not shown:
         axis.text(0.5, 0.5, "not measured", transform=axis.transAxes, ha="center", va="center")
     elif without:
@@ -133,17 +141,17 @@ def _legend(figure: PaperFigure) -> list[Line2D]:
     return entries
 
 
-def draw(figure: PaperFigure, cells: Sequence[Cell], *, log_epochs: bool = False) -> Figure:
-    """The panels that the cells fill; the data sets and families without a cell get no column and no row.
+def draw(figure: PaperFigure, experiments: Sequence[Experiment], *, log_epochs: bool = False) -> Figure:
+    """The panels that the experiments fill; the data sets and families without one get no column and no row.
 
     Raises:
-        ValueError: if no cell is of a loss of the figure.
+        ValueError: if no experiment is of a loss of the figure.
     """
-    cells = [cell for cell in cells if cell.loss in figure.losses]
-    if not cells:
+    experiments = [experiment for experiment in experiments if experiment.loss in figure.losses]
+    if not experiments:
         raise ValueError(f"Need runs with loss {' or '.join(figure.losses)} for Figure {figure.number}, got none.")
     with matplotlib.rc_context(PRINT):
-        return _draw_grid(figure, cells, log_epochs)
+        return _draw_grid(figure, experiments, log_epochs)
 
 
 def save(drawn: Figure, path: Path, *, dpi: int) -> None:
@@ -153,14 +161,17 @@ def save(drawn: Figure, path: Path, *, dpi: int) -> None:
         drawn.savefig(path, dpi=dpi, metadata={moment: None} if moment else None)
 
 
-def _draw_grid(figure: PaperFigure, cells: Sequence[Cell], log_epochs: bool) -> Figure:
-    columns = [name for name in DATASETS if any(cell.dataset == name for cell in cells)]
-    rows = [name for name in FAMILIES if any(cell.family == name for cell in cells)]
+def _draw_grid(figure: PaperFigure, experiments: Sequence[Experiment], log_epochs: bool) -> Figure:
+    columns = [name for name in DATASETS if any(experiment.dataset == name for experiment in experiments)]
+    rows = [name for name in FAMILIES if any(experiment.family == name for experiment in experiments)]
     wide = min(WIDEST, (PAGE - LEFT - RIGHT - (len(columns) - 1) * ACROSS) / len(columns))
     high = min(1.6, max(1.0, 0.7 * wide))
     W = LEFT + len(columns) * wide + (len(columns) - 1) * ACROSS + RIGHT
     title = textwrap.wrap(f"Figure {figure.number}. {figure.title}", int(13.5 * W))
-    entries, noted = _legend(figure), len(figure.losses) > 1 or any(len(cell.runs) > 1 for cell in cells)
+    entries, noted = (
+        _legend(figure),
+        len(figure.losses) > 1 or any(len(one.runs) > 1 for one in experiments),
+    )
     across = min(len(entries), max(2, int(W / 1.25)))
     below = BOTTOM + LINE * (-(-len(entries) // across) + noted)
     above = 0.47 + LINE * (len(title) - 1) + 0.06
@@ -168,8 +179,8 @@ def _draw_grid(figure: PaperFigure, cells: Sequence[Cell], log_epochs: bool) -> 
     drawn = Figure(figsize=(W, H))
     axes = drawn.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
     drawn.subplots_adjust(LEFT / W, below / H, 1 - RIGHT / W, 1 - above / H, ACROSS / wide, DOWN / high)
-    filled = {(cell.family, cell.dataset) for cell in cells}
-    last = max(row.epoch for cell in cells for run in cell.runs for row in run.rows)
+    filled = {(experiment.family, experiment.dataset) for experiment in experiments}
+    last = max(row.epoch for experiment in experiments for run in experiment.runs for row in run.rows)
     for i, family in enumerate(rows):
         box = axes[i, 0].get_position()
         drawn.text(0.34 / W, (box.y0 + box.y1) / 2, FAMILIES[family], rotation=90, va="center", weight="bold")
@@ -178,7 +189,15 @@ def _draw_grid(figure: PaperFigure, cells: Sequence[Cell], log_epochs: bool) -> 
             if (family, dataset) not in filled:
                 axis.set_axis_off()
                 continue
-            _draw_panel(axis, figure, [cell for cell in cells if (cell.family, cell.dataset) == (family, dataset)])
+            _draw_panel(
+                axis,
+                figure,
+                [
+                    experiment
+                    for experiment in experiments
+                    if (experiment.family, experiment.dataset) == (family, dataset)
+                ],
+            )
             first = dataset == next(name for name in columns if (family, name) in filled)
             lowest = family == [name for name in rows if (name, dataset) in filled][-1]
             axis.tick_params(labelleft=first, labelbottom=lowest, pad=2)

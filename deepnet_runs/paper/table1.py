@@ -2,8 +2,8 @@
 
 For each data set, network and loss the mean over the seeds and their sample standard deviation, in percent. A seed
 without an epoch of zero training error, or without its last epoch, is left out of the column that it lacks, and the
-cell says of how many of its seeds it speaks. Below the table stands what training beyond zero error gains, the last
-epoch minus the first without an error: median and mean over the MSE cells, as the paper gives it.
+entry states the number of seeds. Below the table stands what training beyond zero error gains, the last epoch minus the
+first without an error: median and mean over the MSE experiments, as the paper gives it.
 
 Source: Han, Papyan & Donoho (2022), Table 1.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from deepnet_runs.paper import robustness_gain
-from deepnet_runs.paper.experiments import DATASETS, LOSSES, Cell, finished
+from deepnet_runs.paper.experiments import DATASETS, LOSSES, Experiment, finished
 from deepnet_runs.paper.published import ACCURACY_GAIN, ROBUSTNESS_GAIN, TABLE1, Improvements
 from deepnet_runs.storage.row import Row
 from deepnet_runs.storage.runs import Run
@@ -93,19 +93,21 @@ def spread(values: Sequence[float | None]) -> Spread:
 class Entry(NamedTuple):
     """A line of the table."""
 
-    cell: Cell
+    experiment: Experiment
     before: Spread
     after: Spread
     published: tuple[float | None, float | None]
 
 
-def entries(cells: Sequence[Cell]) -> list[Entry]:
-    """A line for each cell; published numbers for the paper's own pairs trained with MSE loss."""
+def entries(experiments: Sequence[Experiment]) -> list[Entry]:
+    """A line for each experiment; published numbers for the paper's own pairs trained with MSE loss."""
     made = []
-    for cell in cells:
-        known = TABLE1.get((cell.dataset, cell.runs[0].config["network"])) if cell.loss == "mse" else None
-        before, after = (spread([of(run) for run in cell.runs]) for of in (at_zero_error, at_end))
-        made.append(Entry(cell, before, after, known or (None, None)))
+    for experiment in experiments:
+        known = (
+            TABLE1.get((experiment.dataset, experiment.runs[0].config["network"])) if experiment.loss == "mse" else None
+        )
+        before, after = (spread([of(run) for run in experiment.runs]) for of in (at_zero_error, at_end))
+        made.append(Entry(experiment, before, after, known or (None, None)))
     return made
 
 
@@ -116,34 +118,34 @@ def _percent(found: Spread, seeds: int, missing: str) -> str:
     return f"{found.mean:.2f}{deviation}" + ("" if found.n == seeds else f" ({found.n} of {seeds} seeds)")
 
 
-def markdown(cells: Sequence[Cell]) -> str:
+def markdown(experiments: Sequence[Experiment]) -> str:
     """The table, and under it the gains."""
     lines: list[list[str]] = [list(HEADS)]
-    for cell, before, after, published in entries(cells):
-        n = len(cell.runs)
+    for experiment, before, after, published in entries(experiments):
+        n = len(experiment.runs)
         first, last = ("-" if number is None else f"{number:.2f}" for number in published)
-        name = [DATASETS[cell.dataset], cell.network, LOSSES[cell.loss], str(n)]
+        name = [DATASETS[experiment.dataset], experiment.network, LOSSES[experiment.loss], str(n)]
         reached = _percent(before, n, "no zero-error epoch")
         lines.append([*name, reached, first, _percent(after, n, "not finished"), last])
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEADS))]
     lines.insert(1, ["-" * width for width in widths])
-    rows = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    rows = [" | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines]
     title = (
         "Table 1. Test accuracy in percent: mean ± sample standard deviation over the seeds; published: the paper's."
     )
-    return "\n".join([title, "", *(f"| {row} |" for row in rows), "", gains(cells)])
+    return "\n".join([title, "", *(f"| {row} |" for row in rows), "", gains(experiments)])
 
 
-def gains(cells: Sequence[Cell]) -> str:
+def gains(experiments: Sequence[Experiment]) -> str:
     """A line for each gain: median and mean over the MSE cells, each the mean of its seeds."""
     lines = []
     for name, of, published, images_of in GAINS:
-        mse = [cell for cell in cells if cell.loss == "mse"]
-        by_cell = [spread([of(run) for run in cell.runs]) for cell in mse]
+        mse = [experiment for experiment in experiments if experiment.loss == "mse"]
+        by_cell = [spread([of(run) for run in experiment.runs]) for experiment in mse]
         found = [one.mean for one in by_cell if one.mean is not None]
         runs = sum(one.n for one in by_cell)
         numbers = f"median {statistics.median(found):.4g}, mean {statistics.fmean(found):.4g}" if found else "none"
-        counts = {images_of(run.rows[-1]) for cell in mse for run in cell.runs}
+        counts = {images_of(run.rows[-1]) for experiment in mse for run in experiment.runs}
         images = sorted(count for count in counts if count is not None)
         of_images = f", {' or '.join(map(str, images))} images each" if images else ""
         over = f"{len(found)} MSE cells, {runs} runs{of_images}" if found else "no MSE run has both epochs"
@@ -152,12 +154,12 @@ def gains(cells: Sequence[Cell]) -> str:
     return "\n".join(lines)
 
 
-def comma_separated(cells: Sequence[Cell]) -> str:
+def comma_separated(experiments: Sequence[Experiment]) -> str:
     """The same numbers in full, empty where there is none."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADS)
-    for cell, before, after, (first, last) in entries(cells):
-        name = [cell.dataset, cell.runs[0].config["network"], cell.loss, len(cell.runs)]
+    for experiment, before, after, (first, last) in entries(experiments):
+        name = [experiment.dataset, experiment.runs[0].config["network"], experiment.loss, len(experiment.runs)]
         writer.writerow([*name, *before, first, *after, last])
     return text.getvalue()

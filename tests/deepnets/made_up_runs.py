@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from deepnet_runs.paper.experiments import cells
+from deepnet_runs.paper.experiments import grouped
 from deepnet_runs.storage import runs
 from deepnet_runs.training.recipes import PUBLISHED_MSE, measured_epochs, recipe
 
@@ -65,4 +65,4 @@ def paper_grid(folder, *, seeds=2, epochs=EPOCHS):
 
 def read(*folders):
     """The cells of runs in and below folders, as the figures take them."""
-    return cells([runs.read(folder) for folder in runs.within(folders)])[0]
+    return grouped([runs.read(folder) for folder in runs.within(folders)])[0]

@@ -26,7 +26,7 @@ def of_digits(folder, extra=EMPTY, **more):
 
 
 def state_of(cell):
-    return cells.standing(cell).state
+    return cells.state_of(cell).state
 
 
 def test_the_default_grid_is_the_papers_fifteen_pairs_with_both_losses(tmp_path):
@@ -98,7 +98,7 @@ def test_the_sweep_is_the_published_one(tmp_path):
 
 
 def standing(error, state=cells.FINISHED):
-    return cells.Standing(state, 3, 3, error, "")
+    return cells.CellState(state, 3, 3, error, "")
 
 
 def test_the_best_rate_has_the_least_mean_error_of_those_whose_seeds_have_finished(tmp_path):
@@ -128,13 +128,13 @@ def done(tmp_path_factory):
 
 def test_a_finished_cell(done):
     cell, rows = done
-    assert cells.standing(cell) == cells.Standing(cells.FINISHED, 2, 2, rows[-1]["test_error"], "")
+    assert cells.state_of(cell) == cells.CellState(cells.FINISHED, 2, 2, rows[-1]["test_error"], "")
 
 
 def test_a_cell_of_other_options_says_which(done):
     cell, _ = done
     (other,) = of_digits(cell.folder.parent, {"lr": 0.01})
-    found = cells.standing(other)
+    found = cells.state_of(other)
     assert found.state == cells.OTHER
     assert "lr = 0.1 for 0.01" in found.why
     assert "seed" not in found.why
@@ -162,14 +162,14 @@ def test_a_cell_without_its_last_rows_is_interrupted_and_goes_on(done, tmp_path)
     (cell.folder / "checkpoint.pt").unlink()
     assert state_of(cell) == cells.NOT_BEGUN
     assert "--resume" not in cell.command()
-    assert cells.standing(of_digits(tmp_path, {"lr": 0.01})[0]).state == cells.NOT_BEGUN
+    assert cells.state_of(of_digits(tmp_path, {"lr": 0.01})[0]).state == cells.NOT_BEGUN
 
 
 def test_a_diverged_cell_keeps_its_sentence_until_it_is_trained_anew(tmp_path, capsys):
     (cell,) = of_digits(tmp_path, {"lr": 1e6})
     code, _ = short(cell.folder, *TWO, "--lr", "1e6")
     assert code == 1
-    found = cells.standing(cell)
+    found = cells.state_of(cell)
     assert found.state == cells.DIVERGED
     assert found.why.endswith("give a lower --lr than 1e+06")
     assert found.why in capsys.readouterr().err

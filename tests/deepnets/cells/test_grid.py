@@ -166,7 +166,7 @@ def test_ended_in_four_ways_and_run_again_the_records_are_the_same(finished, tmp
         have = sum(map(len, rows(tmp_path).values()))
         assert 0 < have < 2 * EPOCHS  # the kill has met the grid at work
     left = kill_a_worker(tmp_path)
-    begun = {cells.standing(cell).state for cell in grid.parse(of_grid(tmp_path)).cells}
+    begun = {cells.state_of(cell).state for cell in grid.parse(of_grid(tmp_path)).cells}
     assert begun == {cells.INTERRUPTED, cells.FINISHED}
     assert left == ["digits-vgg7-mse-0"]
     assert grid.main(of_grid(tmp_path, "--parallel", "1", "--quiet")) == 0

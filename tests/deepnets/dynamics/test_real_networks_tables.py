@@ -7,6 +7,7 @@ import pytest
 import real_networks_tables as tables
 
 from deepnet_runs.cells.conditions import USUAL
+from deepnet_runs.dynamics.judgement import Group
 from deepnet_runs.dynamics.law_of_run import LAWS
 from deepnet_runs.which_law import ASSUMPTIONS
 
@@ -18,6 +19,7 @@ def made_up(name, k=1.5):
     power = {"exponent": k, "R2": 0.5}
     null = {
         "name": "random matrices, P of the run",
+        "against": "a common growth factor",
         "P": [64, 64],
         "k": 2.0,
         "k_interval": [1.9, 2.1],
@@ -30,6 +32,14 @@ def made_up(name, k=1.5):
     return {
         "label": f"digits resnet8 mse, {name}",
         "runs": ["a", "b"],
+        "dataset": "digits",
+        "network": "resnet8",
+        "loss": "mse",
+        "epochs": [[1, 2, 3]] * 2,
+        "left_out": 0,
+        "largest": 2.0,
+        "distance_by_run": [0.1, None],
+        "forecast_from": [2, None],
         "k": k,
         "interval": [1.4, 1.6],
         "k_by_run": [1.45, 1.25],
@@ -44,7 +54,8 @@ def made_up(name, k=1.5):
     }
 
 
-GROUPS = [made_up(name) for name in reversed(USUAL)]
+READ = [made_up(name) for name in reversed(USUAL)]  # as which_law.json has them
+GROUPS = [Group.from_dict(group) for group in READ]
 
 
 def test_the_page_has_its_tables_with_a_null_model_below_every_condition():
@@ -72,7 +83,7 @@ def test_numbers_stand_in_their_columns():
     ):
         assert line in page
     assert tables.updated(page, GROUPS) == page
-    assert tables.updated(page, [made_up(name, 1.7) for name in USUAL]) != page
+    assert tables.updated(page, [Group.from_dict(made_up(name, 1.7)) for name in USUAL]) != page
 
 
 @pytest.mark.parametrize(("groups", "match"), [([], "got none"), ([made_up("weekday")], "got weekday")])
@@ -85,7 +96,7 @@ def test_groups_of_no_condition_are_refused_and_the_page_stays(tmp_path, capsys,
     assert tables.main([str(path)]) == 2
     assert match in capsys.readouterr().err
     assert copy.read_text(encoding="utf-8") == PAGE
-    path.write_text(json.dumps({"groups": GROUPS}))
+    path.write_text(json.dumps({"groups": READ}))
     assert tables.main([str(path)]) == 0
     assert copy.read_text(encoding="utf-8") == tables.updated(PAGE, GROUPS)
 

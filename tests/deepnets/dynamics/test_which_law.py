@@ -131,14 +131,20 @@ def test_the_figures_show_the_records(tmp_path):
     run = runs.read(Path(write(tmp_path / "a", omega, clean_from=1)))
     (entry,), refusals = judgement.judge([run])
     assert refusals == []
+    written = json.loads(json.dumps(entry.to_dict()))
+    assert judgement.Group.from_dict(written).to_dict() == entry.to_dict()
+    planted_k = judgement.Group.from_dict(written | {"k": 5.0})
+    assert planted_k.to_dict() != entry.to_dict()
     axes = law_figures.group(entry, run).axes
     np.testing.assert_array_equal(np.stack([line.get_ydata() for line in axes[0].lines[:9]], axis=1), omega)
     spreads = [np.max(np.abs(np.stack([line.get_ydata() for line in axis.lines]))) for axis in axes[1:4]]
-    np.testing.assert_allclose(spreads, [entry["distances"][name] for name in law_of_run.LAWS], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        spreads, [entry.finding.distances[name] for name in law_of_run.LAWS], rtol=1e-9, atol=1e-12
+    )
     assert spreads[1] < 1e-6 < 0.1 < min(spreads[0], spreads[2])  # that of the planted law alone stays flat
     left, right = law_figures.laws([entry]).axes
-    assert left.lines[-1].get_xdata() == [entry["k"]]
-    assert entry["distances"]["riemannian"] in [line.get_xdata()[0] for line in right.lines]
+    assert left.lines[-1].get_xdata() == [entry.finding.k]
+    assert entry.finding.distances["riemannian"] in [line.get_xdata()[0] for line in right.lines]
 
 
 def test_it_needs_no_torch():

@@ -7,14 +7,14 @@ import made_up_runs
 import pytest
 
 from deepnet_runs.paper import table1
-from deepnet_runs.paper.experiments import cells
+from deepnet_runs.paper.experiments import grouped
 from deepnet_runs.paper.published import ACCURACY_GAIN, TABLE1
 from deepnet_runs.storage import runs
 from deepnet_runs.training.recipes import PUBLISHED_MSE
 
 
 def read(*folders):
-    return cells([runs.read(folder) for folder in runs.within(folders)])[0]
+    return grouped([runs.read(folder) for folder in runs.within(folders)])[0]
 
 
 def accuracies(before, after, *, clean_from=5):

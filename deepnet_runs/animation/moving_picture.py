@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from central_path.plots import STYLE
 from central_path.program import on_terminal
-from deepnet_runs.plane import TRIANGLE, Plane
+from deepnet_runs.animation.plane import TRIANGLE, Plane
 
 LOOKS = (("#004488", "o"), ("#BB5566", "^"), ("#DDAA33", "s"))
 MOST_POINTS = 140  # of a class
