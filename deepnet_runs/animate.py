@@ -1,4 +1,4 @@
-"""Class means and features in a plane turning into a Simplex ETF: the flow and a real network side by side, as a GIF.
+"""Class means and features that converge to a Simplex ETF in a plane: the flow and a real network, as a GIF.
 
     python -m deepnet_runs.animate runs/resnet8 --classes 3 8 9 --output collapse.gif
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
+from tqdm import tqdm
 
 from central_path import records
 from central_path.options import Parser, checked
@@ -82,7 +83,7 @@ def saved_epochs(run: Path) -> list[tuple[int, Path]]:
 
 
 def spread(epochs: Sequence[tuple[int, Path]], frames: int) -> list[tuple[int, Path]]:
-    """At most so many of them, evenly, with the first and the last."""
+    """At most `frames` of the epochs, evenly spaced, with the first and the last."""
     if len(epochs) <= frames:
         return list(epochs)
     return [epochs[i] for i in np.round(np.linspace(0, len(epochs) - 1, frames)).astype(int)]
@@ -94,9 +95,7 @@ def network(epochs: Sequence[tuple[int, Path]], classes: Sequence[int], *, balan
     Raises:
         ValueError: for features that cannot be read or have no such plane, with the file.
     """
-    from tqdm import tqdm
-
-    from deepnet_runs.animation.plane import choose, project
+    from deepnet_runs.animation.plane import choose, project  # imports JAX
 
     planes = []
     for _, path in tqdm(epochs, "epochs", file=sys.stderr, leave=False, disable=not on_terminal()):
@@ -109,8 +108,8 @@ def network(epochs: Sequence[tuple[int, Path]], classes: Sequence[int], *, balan
 
 
 def theory(begin: "Plane", flow: str, frames: int) -> "tuple[Float[np.ndarray, ' T'], list[Plane]]":
-    """Times of the flow, from 0 to its horizon, and the three classes then."""
-    from central_path.flows import FLOWS
+    """Times of the flow, from 0 to its horizon, and the three classes at each."""
+    from central_path.flows import FLOWS  # these import JAX
     from central_path.horizon import horizon
     from central_path.laws import Law
 
@@ -121,7 +120,7 @@ def theory(begin: "Plane", flow: str, frames: int) -> "tuple[Float[np.ndarray, '
 
 
 def animate(args: argparse.Namespace) -> str:
-    """Read, draw and write; the closing line.
+    """Read, draw and write; the line printed at the end.
 
     Raises:
         ValueError: for records that cannot be used.
@@ -134,7 +133,7 @@ def animate(args: argparse.Namespace) -> str:
     seen = network(epochs, args.classes, balance=args.balance)
     times, flow = theory(seen[0], args.flow, len(epochs))
 
-    from deepnet_runs.animation.moving_picture import Picture, write
+    from deepnet_runs.animation.moving_picture import Picture, write  # imports matplotlib
 
     names = [str(c) for c in sorted(args.classes)]
     captions = [(f"t = {t:.2g}", f"epoch {epoch}") for t, (epoch, _) in zip(times, epochs, strict=True)]

@@ -12,9 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from central_path import __version__, records
 from central_path.options import Parser
 from central_path.program import answer, on_terminal, run_program
+from deepnet_runs.paper import table1
 from deepnet_runs.paper.definitions import FIGURES, PaperFigure
 from deepnet_runs.paper.experiments import DATASETS, LOSSES, Experiment, departures, finished, grouped
 from deepnet_runs.storage import runs
@@ -52,7 +55,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def left_out(figure: PaperFigure, experiments: Sequence[Experiment]) -> str | None:
     """Why a figure cannot be drawn, in a sentence, or None."""
-    from deepnet_runs.paper.panels import measured
+    from deepnet_runs.paper.panels import measured  # imports matplotlib
 
     there = measured(figure, experiments)
     missing = [LOSSES[loss] for loss in figure.losses if loss not in there]
@@ -96,7 +99,7 @@ def remarks(experiments: Sequence[Experiment], others: Sequence[runs.Run]) -> li
 
 
 def write(args: argparse.Namespace) -> str:
-    """Read, draw and write; the closing text.
+    """Read, draw and write; the text printed at the end.
 
     Raises:
         ValueError: for records that cannot be used.
@@ -133,9 +136,7 @@ def write_all(
     names: dict[int, str],
 ) -> str:
     """The figures and the table, which is returned."""
-    from tqdm import tqdm
-
-    from deepnet_runs.paper import panels, table1
+    from deepnet_runs.paper import panels  # imports matplotlib
 
     for figure in tqdm(drawn, "figures", file=sys.stderr, leave=False, disable=not on_terminal()):
         panels.save(panels.draw(figure, experiments, log_epochs=args.log_epochs), stage / names[figure.number], dpi=DPI)

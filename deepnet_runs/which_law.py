@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from central_path import records
 from central_path.options import Parser, checked
@@ -194,8 +195,6 @@ def analysed(args: argparse.Namespace) -> list[Group]:
     Raises:
         ValueError: for unusable records or an output that cannot be.
     """
-    from tqdm import tqdm
-
     if args.output:
         records.check_destination(args.output, ("which_law.json",))
     found = [runs.read(folder) for folder in runs.within(args.runs)]
@@ -211,7 +210,7 @@ def analysed(args: argparse.Namespace) -> list[Group]:
     if args.output:
         with records.staging(args.output, last="which_law.json") as stage:
             if not args.no_plots:
-                from deepnet_runs.dynamics import law_figures
+                from deepnet_runs.dynamics import law_figures  # imports matplotlib
 
                 law_figures.draw(entries, found, stage)
             records.write_json(

@@ -31,7 +31,7 @@ FOREVER = 60 * 24 * 365  # minutes: submitit's limit for a local job
 DAY = 60 * 24  # minutes: of a Slurm job, unless --slurm time=MINUTES says otherwise
 WARNING = 90  # seconds before the end of a job's time: it is told, and queued again
 REQUEUES = 1000  # as often as a cell may run out of time: it goes on from its checkpoint each time
-POLL, LONGEST_POLL = 0.2, 20.0  # seconds between two looks at jobs: here; at those of a cluster after a while
+POLL, LONGEST_POLL = 0.2, 20.0  # seconds between two checks of local jobs; at most, of jobs of a cluster
 PATIENCE = 10  # failures of squeue in a row
 OWN = {"array_parallelism": "--parallel", "ntasks_per_node": "--processes"}
 
@@ -42,11 +42,11 @@ def has_slurm() -> bool:
 
 
 def local(
-    cells: Sequence[Cell], grid: Path, jobs: Path, *, parallel: int, processes: int, look: Callable[[], None]
+    cells: Sequence[Cell], grid: Path, jobs: Path, *, parallel: int, processes: int, update: Callable[[], None]
 ) -> None:
     """Train the cells in so many processes at once, or in so many groups of processes that train a cell together.
 
-    A process that dies (of a lack of memory, say) is followed by another one for the cells that are left. `look` is
+    A process that dies (of a lack of memory, say) is followed by another one for the cells that are left. `update` is
     called now and then.
 
     Raises:
@@ -71,7 +71,7 @@ def local(
                 with _deaf_to_interrupts():
                     running[number] = executor.submit(worker, waiting.pop(0), number), taken()
             time.sleep(POLL)
-            look()
+            update()
             for number, (job, before) in list(running.items()):
                 if job.done():
                     del running[number]
@@ -193,8 +193,8 @@ def under_way(known: dict[str, str]) -> dict[str, str]:
     return {name: states[job].lower() for name, job in known.items() if job in states}
 
 
-def wait(known: dict[str, str], look: Callable[[], None]) -> None:
-    """Until Slurm has ended these jobs; `look` is called now and then.
+def wait(known: dict[str, str], update: Callable[[], None]) -> None:
+    """Until Slurm has ended these jobs; `update` is called now and then.
 
     Raises:
         RuntimeError: if squeue fails many times in a row.
@@ -209,6 +209,6 @@ def wait(known: dict[str, str], look: Callable[[], None]) -> None:
             failures += 1
             if failures == PATIENCE:
                 raise
-        look()
+        update()
         time.sleep(pause)
         pause = min(1.2 * pause, LONGEST_POLL)

@@ -1,4 +1,4 @@
-"""The grids of trainings as data: which cells there are, and how far each is, read from its records without PyTorch.
+"""The cells of a grid and their states, read from the records without PyTorch.
 
 A cell is one run of `deepnet_runs.train`: data set, network, loss, seed, perhaps a condition or a learning rate, and
 the folder that these name. The paper's grid is its fifteen pairs of data set and network; its sweep is 25 learning
@@ -67,7 +67,7 @@ class Cell(NamedTuple):
 
 
 class CellState(NamedTuple):
-    """How far a cell is: its last measured epoch of how many, the test error there, and why where it is stuck."""
+    """The state of a cell: its last measured epoch and the number of epochs, the test error there, and a reason."""
 
     state: str
     epoch: int
@@ -232,7 +232,7 @@ def best_rates(found: Sequence[tuple[Cell, CellState]]) -> dict[tuple[str, str, 
 
 
 def table(found: Sequence[tuple[Cell, CellState]]) -> str:
-    """A line for each cell, the best learning rates of a sweep, and how many cells are in which state."""
+    """A table with a line for each cell, the best learning rates of a sweep, and the number of cells in each state."""
     rows = [["cell", "state", "epoch", "test error", ""]]
     for cell, here in found:
         error = "-" if here.test_error is None else f"{here.test_error:.2%}"

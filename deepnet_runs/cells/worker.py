@@ -1,4 +1,4 @@
-"""What a process of a grid does: cells, one after another, each by `deepnet_runs.train` as if it ran alone.
+"""A process of a grid: it trains one cell after another, each as `deepnet_runs.train` does.
 
 Importing the libraries and compiling take longer than the training of a small cell, so that a process goes on with the
 next cell once it has ended one. Nothing passes from one to the next: a training draws from generators of its own, set
@@ -72,7 +72,7 @@ class Worker:
         os.environ.pop("CUDA_VISIBLE_DEVICES", None)
         if self.devices is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.devices
-        import torch
+        import torch  # once the visible devices are set
 
         if self.processes == 1 and torch.cuda.device_count() > 1:
             os.environ["LOCAL_RANK"] = str(number % torch.cuda.device_count())
@@ -135,7 +135,7 @@ def write_outcome(jobs: Path, cell: Cell, outcome: Outcome) -> None:
 
 
 def read_outcome(jobs: Path, cell: Cell) -> Outcome | None:
-    """How the cell's training ended, without its rows; None if it has not, or without a word."""
+    """How the cell's training ended, without its rows; None if it has not ended, or left no outcome."""
     path = jobs / f"{cell.name}.json"
     if not path.is_file():
         return None

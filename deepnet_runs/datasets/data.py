@@ -53,7 +53,7 @@ class DataSet(NamedTuple):
 def _digits(root: Path, download: bool) -> tuple[Images, Images]:
     """scikit-learn's 1797 images of 8 x 8, split at random once: 140 a class to train, the rest to test."""
     del root, download
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # takes a second, for one of the sets
 
     pixels, labels = (np.asarray(array) for array in load_digits(return_X_y=True))
     images, labels = pixels.reshape(-1, 8, 8).astype(np.float32) / 16, labels.astype(np.int64)
@@ -71,7 +71,7 @@ def _digits(root: Path, download: bool) -> tuple[Images, Images]:
 
 def _arrays(name: str, train: bool, root: Path, download: bool) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, channels, h, w), uint8, and labels, by torchvision's reader."""
-    from torchvision import datasets
+    from torchvision import datasets  # not for the digits
 
     split = "train" if train else "test"
     if name in files.IDX:

@@ -1,4 +1,4 @@
-"""The assumptions of the laws, measured epoch by epoch, with what unrelated epochs would give.
+"""The assumptions of the laws, measured at every epoch, beside the values for unrelated epochs.
 
     A1          L_LS_perp / L_LS: 0 on the central path
     A2          |W mu_G + b - pi| / |pi|: 0 where the bias is that of least squares and lambda = 0
@@ -68,7 +68,7 @@ class Frame(NamedTuple):
 
 
 def frame(features: Float[np.ndarray, "n P"], labels: Int[np.ndarray, " n"]) -> Frame:
-    """Both of one decomposition of E, on the range of Sigma_W."""
+    """U and Q from one decomposition of E, on the range of Sigma_W."""
     E = within_class(features, labels)
     M = np.stack([features[labels == c].astype(np.float64).mean(axis=0) for c in np.unique(labels)], axis=1)
     Q, s, Vt = np.linalg.svd(E, full_matrices=False)

@@ -1,4 +1,4 @@
-"""The time that a law implies: along the law k the increments of F_k are its time.
+"""The time that a law implies: along the law k it is the increment of F_k.
 
     tau_k(t) = mean over j of F_k(omega_j(t)) - F_k(omega_j(t_0))
 

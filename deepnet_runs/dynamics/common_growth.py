@@ -38,7 +38,7 @@ Omega = Float[np.ndarray, "T K"]
 
 
 def with_mean_growth_of(omega: Omega, log_spectra: Omega) -> Omega:
-    """Spectra (sorted, descending) moved to the geometric means of omega at every epoch."""
+    """Spectra (sorted, descending) rescaled to the geometric means of omega at every epoch."""
     log = np.log(omega).mean(axis=1, keepdims=True) + log_spectra - log_spectra.mean(axis=1, keepdims=True)
     return np.exp(-np.sort(-log, axis=1))
 
@@ -72,7 +72,7 @@ def matching_dimension(omega: Omega) -> int:
 
 @dataclass(frozen=True)
 class Null:
-    """What a null model gives: medians over the draws, and shares of them."""
+    """Results of a null model: medians over the draws, and shares of the draws."""
 
     name: str
     against: str  # what a run is not distinguishable from, if this model gives its description

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from deepnet_runs.dynamics import assumptions, clock, common_growth, forecast, law_of_run
 from deepnet_runs.dynamics.clock import Power
@@ -112,12 +113,12 @@ def window(run: Run, first: int | None, last: int | None) -> Rows:
     return [row for row in run.rows if row.epoch >= first and (last is None or row.epoch <= last)]
 
 
-def omega_of(rows: Rows) -> np.ndarray:
+def omega_of(rows: Rows) -> Float[np.ndarray, "T K"]:
     """omega (T, C - 1) of a window."""
     return np.array([row.omega for row in rows], dtype=np.float64)
 
 
-def elapsed_on(axis: str, rows: Rows) -> np.ndarray | None:
+def elapsed_on(axis: str, rows: Rows) -> Float[np.ndarray, " T"] | None:
     """Time (T,) since the window's first epoch, or None if the run has not recorded it."""
     times = np.array([getattr(row, axis) for row in rows], dtype=np.float64)
     return None if np.isnan(times).any() else times - times[0]

@@ -81,7 +81,7 @@ def distance(dF: Float[np.ndarray, "G T K"]) -> Float[np.ndarray, " G"]:
 
 
 def check(omega: np.ndarray) -> None:
-    """Refuse a window that says nothing.
+    """Refuse a window that is too short to determine an exponent.
 
     Raises:
         ValueError: without 3 epochs and 3 directions, all omega positive.

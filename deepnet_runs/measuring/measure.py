@@ -27,12 +27,12 @@ from deepnet_runs.storage.row import Measurement
 
 
 def rank_and_size() -> tuple[int, int]:
-    """Number of the own process, and of all processes of a run."""
+    """Rank of this process, and the number of processes of the run."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 def batches(images: Images, size: int) -> Iterator[Images]:
-    """The own rank's shares of the set cut, in order, into as many batches as `size` asks for, of sizes one apart."""
+    """Shares of the set for this rank, in order, in batches of at most `size` whose sizes differ by at most one."""
     rank, world = rank_and_size()
     n = len(images.y)
     parts = -(-n // size)
@@ -42,7 +42,7 @@ def batches(images: Images, size: int) -> Iterator[Images]:
 
 @dataclass
 class Pass:
-    """What a forward pass over a set saw, on this rank; the statistics are of all ranks."""
+    """Features and decisions of a forward pass on this rank, with the statistics of all ranks."""
 
     features: Float[Tensor, "n P"]
     decisions: Int[Tensor, " n"]
@@ -86,7 +86,7 @@ def squared_error(outputs: Float[Tensor, "n C"], labels: Int[Tensor, " n"], k: f
 
 @contextmanager
 def evaluating(network: Network) -> Iterator[None]:
-    """The network in full float32, as its layers are fastest in forward passes; afterwards as it was.
+    """The network in full float32 and in the memory format that is fastest in forward passes; restored afterwards.
 
     On CUDA convolutions otherwise round their inputs to 10 bits (TF32), which bounds NC1 from below. On the CPU their
     weights are in channels_last meanwhile.

@@ -85,13 +85,13 @@ class ClassStatistics:
 
     @classmethod
     def zeros(cls, classes: int, width: int, device: torch.device) -> "ClassStatistics":
-        """Of no examples."""
+        """Statistics of no examples."""
         like = {"dtype": torch.float64, "device": device}
         return cls(torch.zeros(classes, **like), torch.zeros(classes, width, **like), torch.zeros(width, width, **like))
 
     @classmethod
     def of(cls, features: Float[Tensor, "n P"], labels: Int[Tensor, " n"], classes: int) -> "ClassStatistics":
-        """Of the examples of one pass, some rows at a time."""
+        """Statistics of the examples of one pass, computed in chunks of rows."""
         seen = cls.zeros(classes, features.shape[1], features.device)
         if len(labels):
             add = _on_cpu if features.device.type == "cpu" else _on_gpu
@@ -101,7 +101,7 @@ class ClassStatistics:
         return seen
 
     def merge(self, other: "ClassStatistics") -> None:
-        """Take another's examples in."""
+        """Merge the statistics of other examples."""
         total = self.counts + other.counts
         share = other.counts / total.clamp(min=1)
         difference = other.means - self.means
@@ -127,7 +127,7 @@ class ClassStatistics:
             merged.merge(ClassStatistics(*others))
         return merged
 
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def arrays(self) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P P"], Float[np.ndarray, " C"]]:
         """Class means (P, C), Sigma_W (P, P), priors (C,), for `central_path.problem.Moments`.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Adversarial robustness: how far an image must move, relative to its norm, before the network decides otherwise.
+"""Adversarial robustness: the norm of DeepFool's perturbation that changes the decision, relative to the image's.
 
     robustness = Ave ||r(x)|| / ||x||
 
@@ -72,7 +72,7 @@ def sample(images: Images, count: int) -> Images:
 def step(
     outputs_of: Callable[[Tensor], Tensor], x: Float[Tensor, "n channels height width"], own: Int[Tensor, " n"]
 ) -> Float[Tensor, "n channels height width"]:
-    """The way to the nearest hyperplane at which a class other than `own` would win, were the outputs linear."""
+    """The step to the nearest decision boundary of the class `own`, for linearised outputs."""
     x = x.detach().requires_grad_()
     outputs = outputs_of(x)
     C = outputs.shape[1]

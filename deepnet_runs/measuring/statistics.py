@@ -1,4 +1,4 @@
-"""From class statistics to what a row says: everything by `central_path`, in float64, as `central_path.measure` does.
+"""The quantities of a row from class statistics, by the functions of `central_path`, in float64.
 
     decomposition   `central_path.decomposition` of the network's own last layer, with the optimiser's own lambda
     NC1 to NC3      `central_path.collapse`, of the training and of the test features
@@ -38,7 +38,9 @@ class Seen(NamedTuple):
         return resolved.between(self.m, self.rounding)
 
 
-def seen(arrays: tuple[np.ndarray, np.ndarray, np.ndarray], *, n: int, eps: float) -> Seen:
+def seen(
+    arrays: tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P P"], Float[np.ndarray, " C"]], *, n: int, eps: float
+) -> Seen:
     """`ClassStatistics.arrays` of n features that came with the precision eps."""
     M, Sigma_W, pi = arrays
     present = np.flatnonzero(pi)
@@ -67,7 +69,7 @@ def decomposition(
 def _rescaled(W, b, m: Moments, covariances: Iterable[np.ndarray], *, k: float, M: float, lam: float) -> Decomposition:
     import jax.numpy as jnp  # for this loss alone
 
-    from central_path import rescaled
+    from central_path import rescaled  # imports JAX too
     from central_path.problem import require_float64
 
     require_float64()

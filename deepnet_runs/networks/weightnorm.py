@@ -1,4 +1,4 @@
-"""Weight normalization as Poggio & Liao have it: layers of fixed Frobenius norm, and one free norm, rho.
+"""Weight normalization of Poggio & Liao: layers of fixed Frobenius norm, and one trained norm, rho.
 
 With ||V_k||_F fixed in every layer a homogeneous network is f(x) = rho f_V(x): gradient descent moves the directions of
 the layers on their spheres and, in the last layer W = rho V, the one radius. The fixed norms are those at the start,
@@ -18,7 +18,7 @@ WHOLE = -1  # the "dimension" for one norm of all weights
 
 
 def fix_norms(network: Network) -> None:
-    """Replace each layer's weights by a norm and a direction; the norm moves in the last layer alone."""
+    """Replace each layer's weights by a norm and a direction; only the last layer's norm is trained."""
     for module in network.modules():
         if isinstance(module, LAYERS):
             weight_norm(module, dim=WHOLE)
@@ -26,5 +26,5 @@ def fix_norms(network: Network) -> None:
 
 
 def rho(network: Network) -> nn.Parameter:
-    """The free norm, of a network whose norms are fixed."""
+    """The trained norm rho of a network with fixed norms."""
     return network.head.get_parameter(NORM)

@@ -22,7 +22,7 @@ class Curve(NamedTuple):
 
 
 class PaperFigure(NamedTuple):
-    """One figure of the paper; `remedy` says what to do where a quantity is in no run."""
+    """One figure of the paper; `remedy` states how to train runs that have its quantity."""
 
     number: int
     subject: str  # of the file's name

@@ -65,12 +65,12 @@ def family(network: str) -> str:
 
 
 def finished(run: Run) -> bool:
-    """Whether the last epoch of a run is there."""
+    """Whether the last epoch of a run is measured."""
     return run.rows[-1].epoch == run.config["epochs"]
 
 
 def departures(run: Run) -> dict[str, str]:
-    """What a run of mse or ce has changed of its recipe: `60 for 120`, by field."""
+    """The fields in which a run of mse or ce departs from its recipe: `60 for 120`, by field."""
     config = run.config
     standard: dict[str, Any] = recipe(config["dataset"], config["network"], config["loss"])._asdict()
     if not config.get("whole", False):

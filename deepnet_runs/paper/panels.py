@@ -56,7 +56,7 @@ def middle_and_range(values: Float[np.ndarray, "S T"]) -> Float[np.ndarray, "3 T
 
 
 def measured(figure: PaperFigure, experiments: Iterable[Experiment]) -> set[str]:
-    """The losses of a figure of which some run has something to show."""
+    """The losses of a figure for which some run has a value to draw."""
     of_loss = {curve.loss: [] for curve in figure.curves}
     for experiment in experiments:
         for curve in figure.curves:
@@ -73,7 +73,7 @@ def _visible(
 
 
 def _draw_curve(axis: Axes, experiment: Experiment, curve: Curve, scale: str) -> bool:
-    """Median and range of a quantity, and whether there is anything to see; points that stand alone as dots."""
+    """Draw median and range of a quantity, isolated points as dots; whether anything was drawn."""
     epochs, values = _visible(experiment, curve, scale)
     middle, low, high = middle_and_range(values)
     key, _, color, style = curve.line
@@ -87,7 +87,7 @@ def _draw_curve(axis: Axes, experiment: Experiment, curve: Curve, scale: str) ->
 
 
 def _draw_zero_error(axis: Axes, experiment: Experiment) -> bool:
-    """The red line and its shade, and whether there is one."""
+    """Draw the red line at zero training error and its range; whether there is one."""
     moments = experiment.zero_error()
     low, middle, high = float(moments.min()), float(np.sort(moments)[len(moments) // 2]), float(moments.max())
     if np.isinf(middle):
@@ -155,7 +155,7 @@ def draw(figure: PaperFigure, experiments: Sequence[Experiment], *, log_epochs: 
 
 
 def save(drawn: Figure, path: Path, *, dpi: int) -> None:
-    """Write a figure in the format that the path ends in, without the time of day in it."""
+    """Write a figure in the format of the path's suffix, without a time stamp."""
     moment = {".png": None, ".pdf": "CreationDate", ".svg": "Date"}[path.suffix]
     with matplotlib.rc_context(PRINT):
         drawn.savefig(path, dpi=dpi, metadata={moment: None} if moment else None)
@@ -228,7 +228,7 @@ def _draw_grid(figure: PaperFigure, experiments: Sequence[Experiment], log_epoch
 
 
 def _scales(axis: Axes, figure: PaperFigure, last: int, log_epochs: bool) -> None:
-    """Both axes of all panels, which they share."""
+    """Format the axes that all panels share."""
     axis.set_yscale(figure.scale)
     if log_epochs:
         axis.set_xscale("log")

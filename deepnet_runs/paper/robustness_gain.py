@@ -1,4 +1,4 @@
-"""How much more robust a network is at the end than when it first made no training error, from its records alone.
+"""Gain in robustness from the first epoch with zero training error to the last epoch, from the records alone.
 
     gain = robustness(last epoch) - robustness(first measured epoch without a training error)
 

@@ -42,7 +42,7 @@ def at_zero_error(run: Run) -> float | None:
 
 
 def at_end(run: Run) -> float | None:
-    """Test accuracy in percent at the last epoch, if the run has come to it."""
+    """Test accuracy in percent at the last epoch; None if the run is not finished."""
     return 100 * (1 - run.rows[-1].test_error) if finished(run) else None
 
 
@@ -53,7 +53,7 @@ def accuracy_gain(run: Run) -> float | None:
 
 
 class Gain(NamedTuple):
-    """Something that grows from the first epoch without a training error to the last, and what the paper found."""
+    """A quantity whose gain since the first epoch with zero training error is reported, and the paper's numbers."""
 
     name: str
     of: Callable[[Run], float | None]
@@ -62,7 +62,7 @@ class Gain(NamedTuple):
 
 
 def robustness_difference(run: Run) -> float | None:
-    """Of Ave ||r(x)||/||x||, from the first epoch without a training error to the last, where both were measured."""
+    """Gain of Ave ||r(x)||/||x|| from the first epoch with zero training error to the last; None if not measured."""
     try:
         return robustness_gain.gain(run).difference if finished(run) else None
     except ValueError:
@@ -76,7 +76,7 @@ GAINS = (
 
 
 class Spread(NamedTuple):
-    """Mean and sample standard deviation of what some of the seeds have; None where too few have it."""
+    """Mean and sample standard deviation over the n seeds with a value; None for too few seeds."""
 
     n: int
     mean: float | None
@@ -84,7 +84,7 @@ class Spread(NamedTuple):
 
 
 def spread(values: Sequence[float | None]) -> Spread:
-    """Of the values that exist."""
+    """Mean and standard deviation of the values that are not None."""
     there = [value for value in values if value is not None]
     mean = statistics.fmean(there) if there else None
     return Spread(len(there), mean, statistics.stdev(there) if len(there) > 1 else None)
@@ -155,7 +155,7 @@ def gains(experiments: Sequence[Experiment]) -> str:
 
 
 def comma_separated(experiments: Sequence[Experiment]) -> str:
-    """The same numbers in full, empty where there is none."""
+    """The same numbers with all digits as CSV; empty fields where there is no number."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_HEADS)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from central_path.records import UNFINISHED, check_destination, without_nan
 from deepnet_runs.storage.row import Row
@@ -40,7 +41,7 @@ def check_output(folder: Path, *, resume: bool) -> None:
 
 
 class StoppedError(Exception):
-    """A training that had begun could not go on: no room on the disk or in memory, or an error of a library."""
+    """A training that had begun had to stop: no room on the disk or in memory, or an error of a library."""
 
 
 @contextmanager
@@ -126,7 +127,7 @@ class _Remembering:
         return getattr(self.file, name)
 
     def write(self, data: Any) -> int:
-        """As of the file."""
+        """Write, and keep the error of a failed write."""
         try:
             return self.file.write(data)
         except OSError as error:
@@ -136,7 +137,7 @@ class _Remembering:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Say in an error of the disk which file could not be written, and what to do."""
+    """Name the file that could not be written, and the remedy, in an error of the disk."""
     try:
         yield
     except OSError as error:
@@ -194,11 +195,11 @@ def append_row(folder: Path, row: Row) -> None:
 
 
 def write_rows(folder: Path, rows: Sequence[Row]) -> None:
-    """`measurements.jsonl` anew."""
+    """Replace `measurements.jsonl`."""
     write_whole(folder / "measurements.jsonl", lambda file: file.writelines(line(row.to_dict()) for row in rows))
 
 
-def write_features(folder: Path, epoch: int, features: np.ndarray, labels: np.ndarray) -> None:
+def write_features(folder: Path, epoch: int, features: Float[np.ndarray, "n P"], labels: Int[np.ndarray, " n"]) -> None:
     """`features/epoch_0001.npz`: the input of `central_path.simulate --features`."""
     path = folder / "features" / f"epoch_{epoch:04d}.npz"
     write_whole(path, lambda file: np.savez(file, features=features, labels=labels))
@@ -206,7 +207,7 @@ def write_features(folder: Path, epoch: int, features: np.ndarray, labels: np.nd
 
 def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """`checkpoint.pt`."""
-    import torch
+    import torch  # heavy: the records of runs are read without it
 
     write_whole(folder / "checkpoint.pt", lambda file: torch.save(state, file))
 
@@ -217,7 +218,7 @@ def read_checkpoint(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: if it cannot be read, or is of a run with another config, naming the fields.
     """
-    import torch
+    import torch  # heavy: the records of runs are read without it
 
     path = folder / "checkpoint.pt"
     try:

@@ -105,7 +105,7 @@ class Row(Measurement):
 
     @classmethod
     def from_dict(cls, line: Mapping[str, Any]) -> "Row":
-        """The row of a line: keys of newer versions are left out, those that an older one did not have are as above.
+        """The row of a line; keys that newer versions add are ignored, missing keys become NaN or None (`Measurement`).
 
         Raises:
             ValueError: without an epoch, or for what is not a number where one belongs.

@@ -96,13 +96,13 @@ def labels(groups: Sequence[Sequence[Run]]) -> list[str]:
 
 
 def _variant(run: Run) -> str:
-    """What `deepnet_runs.grid` adds to the name of a folder, or nothing."""
+    """The condition or learning rate that `deepnet_runs.grid` adds to the name of a folder, or nothing."""
     start = "-".join(str(run.config[name]) for name in (*NAMED, "seed")) + "-"
     return run.folder.name.removeprefix(start) if run.folder.name.startswith(start) else ""
 
 
 def _follows(field: str, config: dict[str, Any]) -> bool:
-    """Whether a field says again what another one says: by default lambda is the weight decay."""
+    """Whether a field follows from another one: by default lambda is the weight decay."""
     return field == "lam" and config["lam"] == config.get("weight_decay")
 
 

@@ -25,23 +25,24 @@ Train a network on an image data set, and measure NC1 to NC4, the decomposition 
 of the SNR matrix while it trains."""
 
 EPILOG = """\
-loss        mse is L = 1/2 Ave ||W h + b - y||^2 + lambda/2 (||W||^2 + ||b||^2): a sum over classes, so that the weight
-            decay of the last layer is the lambda of the decomposition. rescaled-mse gives the true class the weight k
-            and the target M (Hui & Belkin 2020), and is decomposed as such; of ce the decomposition is that of mse.
-networks    plain7 is vgg7 without batch normalization and without any bias: homogeneous. With --weight-norm every layer
-            keeps the Frobenius norm of its weights, except that the last has a free one, rho (Poggio & Liao 2020); the
-            weight decay is then of rho alone.
+loss        mse is L = 1/2 Ave ||W h + b - y||^2 + lambda/2 (||W||^2 + ||b||^2), a sum over classes; lambda is the
+            weight decay of the last layer. rescaled-mse gives the true class the weight k and the target M (Hui &
+            Belkin 2020), and the decomposition is of this loss. With ce the decomposition is that of mse.
+networks    plain7 is vgg7 without batch normalization and without any bias, hence homogeneous. With --weight-norm the
+            Frobenius norm of every layer's weights is fixed, except that of the last layer, rho, which is trained
+            (Poggio & Liao 2020); the weight decay then applies to rho alone.
 defaults    epochs, learning rate, weight decay and batch size come from the recipe of the data set and network; the
             paper's learning rates, which were tuned for a loss averaged over classes, are converted to this one.
-data        digits is part of scikit-learn. The others are read from --data-dir, where --download puts them.
-training    balanced classes: 140 a class of digits, 5000 of mnist, 4600 of svhn; --whole trains on all.
-records     config.json, measurements.jsonl (a line a measured epoch: 1 to 14, then ever fewer), checkpoint.pt, which
-            --resume goes on from as if nothing had happened, whatever moment the run was ended at, with the same
-            options: other --epochs would move the drops of the rate.
+data        digits is part of scikit-learn. The others are read from --data-dir, where --download saves them.
+training    on balanced classes: 140 images per class of digits, 5000 of mnist, 4600 of svhn; --whole trains
+            on all images.
+records     config.json; measurements.jsonl, a line for each measured epoch (1 to 14, then fewer and fewer);
+            checkpoint.pt, from which --resume continues to the same rows, whenever the run was stopped. The options
+            must be the same: another number of epochs would move the drops of the learning rate.
 robustness  Ave ||r(x)||/||x|| of DeepFool's perturbations r of standardised test images, the same in every run; images
-            not flipped in 50 steps are left out of the average and counted.
-exit codes  0: trained; 1: the training diverged, or could not go on (a full disk, say); 2: unusable arguments or data,
-            and nothing is written; 130: ended by Ctrl-C or SIGTERM.
+            whose decision does not change in 50 steps are counted and omitted from the average.
+exit codes  0: trained; 1: the training diverged or had to stop (because of a full disk, for example); 2: unusable
+            arguments or data, and nothing is written; 130: interrupted by Ctrl-C or SIGTERM.
 
 example     python -m deepnet_runs.train --dataset digits --network resnet8 --loss mse
             torchrun --nproc-per-node 4 -m deepnet_runs.train --dataset cifar10 --network resnet18 --download"""
@@ -56,7 +57,7 @@ DECAY = checked(float, lambda x: 0 <= x < math.inf, "a finite number >= 0")
 
 
 class TrainParser(Parser):
-    """A parser whose errors the caller words: a command and a grid have different names."""
+    """A parser that raises its errors, so that `train` and `grid` can print them under their own names."""
 
     def error(self, message: str) -> NoReturn:
         """Raise a ValueError with the message."""
@@ -74,30 +75,30 @@ def parser() -> TrainParser:
     what.add_argument("--loss", choices=LOSSES, help=f"default: {TrainConfig.loss}")
     what.add_argument("--k", type=POSITIVE, metavar="X", help="weight of the true class, for rescaled-mse")
     what.add_argument("--M", type=POSITIVE, metavar="X", help="target of the true class, for rescaled-mse")
-    what.add_argument("--width", type=POSITIVE, metavar="X", help="of a small network, times its own")
-    what.add_argument("--depth", type=DEPTH, metavar="INT", help="of a small network, times its own")
+    what.add_argument("--width", type=POSITIVE, metavar="X", help="factor of the width of a small network (default 1)")
+    what.add_argument("--depth", type=DEPTH, metavar="INT", help="factor of the depth of a small network (default 1)")
     what.add_argument(
-        "--no-batchnorm", action="store_true", help="vgg7 or resnet8 with shifts in the place of BatchNorm"
+        "--no-batchnorm", action="store_true", help="vgg7 or resnet8 with a shift instead of each BatchNorm"
     )
-    what.add_argument("--weight-norm", action="store_true", help="train with the norm of each layer's weights fixed")
+    what.add_argument("--weight-norm", action="store_true", help="train with a fixed norm of each layer's weights")
     what.add_argument("--whole", action="store_true", help="train on all examples, balanced or not")
     what.add_argument("--random-labels", action="store_true", help="shuffle the training labels")
-    what.add_argument("--data-dir", type=Path, metavar="DIR", help="of the data (default: data)")
-    what.add_argument("--download", action="store_true", help="fetch the data set if it is not there")
+    what.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the data sets (default: data)")
+    what.add_argument("--download", action="store_true", help="download the data set if it is missing")
     how = p.add_argument_group("recipe")
-    how.add_argument("--epochs", type=EPOCHS, metavar="INT", help="measured ones and drops of the rate are scaled")
-    how.add_argument("--lr", type=RATE, metavar="X", help="peak learning rate, for the loss as it is defined below")
+    how.add_argument("--epochs", type=EPOCHS, metavar="INT", help="also scales measured epochs and drops of the rate")
+    how.add_argument("--lr", type=RATE, metavar="X", help="peak learning rate, for the loss as defined below")
     how.add_argument("--weight-decay", type=DECAY, metavar="X", help="of every parameter")
     how.add_argument("--lam", type=DECAY, metavar="X", help="of the last layer [W, b] (default: the weight decay)")
     how.add_argument("--momentum", type=MOMENTUM, metavar="X", help="default: 0.9")
-    how.add_argument("--constant-rate", action="store_true", help="no drops of the rate")
-    how.add_argument("--batch-size", type=BATCH, metavar="INT", help="of all processes together")
+    how.add_argument("--constant-rate", action="store_true", help="no drops of the learning rate")
+    how.add_argument("--batch-size", type=BATCH, metavar="INT", help="images in a batch, of all processes together")
     how.add_argument(
         "--full-batches",
         action=argparse.BooleanOptionalAction,
-        help="leave out an epoch's last batch if it is smaller (default: for the digits alone)",
+        help="omit an epoch's last batch if it is smaller (default: for the digits only)",
     )
-    how.add_argument("--seed", type=SEED, metavar="INT", help="of weights, order and labels (default 0)")
+    how.add_argument("--seed", type=SEED, metavar="INT", help="random seed of weights, order and labels (default 0)")
     where = p.add_argument_group("machine")
     where.add_argument("--device", choices=("auto", "cpu", "cuda"), help=f"default: {Execution.device}")
     where.add_argument("--amp", action="store_true", help="forward passes of the training in bfloat16")
@@ -105,14 +106,14 @@ def parser() -> TrainParser:
     where.add_argument("--compile", action="store_true", help="compile the network by torch.compile")
     out = p.add_argument_group("output")
     out.add_argument("--output", type=Path, metavar="DIR", help="default: runs/DATASET-NETWORK-LOSS-SEED")
-    out.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
-    out.add_argument("--save-features", action="store_true", help="write features/epoch_0001.npz, ... as measured")
-    out.add_argument("--stale-batchnorm", action="store_true", help="measure without estimating BatchNorm's statistics")
-    fooled = "measure adversarial robustness on so many test images (the paper: 100)"
+    out.add_argument("--resume", action="store_true", help="continue from the checkpoint in the output folder")
+    out.add_argument("--save-features", action="store_true", help="write features/epoch_0001.npz, ... when measured")
+    out.add_argument("--stale-batchnorm", action="store_true", help="measure with BatchNorm's running statistics")
+    fooled = "measure adversarial robustness on this number of test images (the paper: 100)"
     out.add_argument("--robustness", type=IMAGES, metavar="INT", help=fooled)
-    out.add_argument("--tensorboard", action="store_true", help="write the rows for TensorBoard too")
-    out.add_argument("--dry-run", action="store_true", help="one step and one small measurement, and write nothing")
-    out.add_argument("--quiet", action="store_true", help="no table, no progress bar")
+    out.add_argument("--tensorboard", action="store_true", help="also write the rows for TensorBoard")
+    out.add_argument("--dry-run", action="store_true", help="one step and one small measurement; writes nothing")
+    out.add_argument("--quiet", action="store_true", help="no table and no progress bar")
     return p
 
 
@@ -148,7 +149,7 @@ def parse(argv: list[str] | None) -> tuple[TrainConfig, Execution]:
 
 
 def arguments(config: TrainConfig, execution: Execution) -> list[str]:
-    """The options that `parse` makes this configuration of, for the commands that are shown."""
+    """The options from which `parse` makes this configuration: the command that a grid prints for a cell."""
     words: list[str] = []
     for name, value in (config.differences() | execution.differences()).items():
         flag = name.replace("_", "-")

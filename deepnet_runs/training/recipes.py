@@ -61,12 +61,12 @@ class Recipe(NamedTuple):
     constant_rate: bool = False  # no drops
 
     def steps_per_epoch(self, n: int) -> int:
-        """Batches of an epoch over n examples; a set smaller than a batch is one of its own."""
+        """Batches of an epoch over n examples; a set smaller than a batch is one batch."""
         return max(1, n // self.batch_size) if self.full_batches else -(-n // self.batch_size)
 
 
 def recipe(dataset: str, network: str, loss: str, *, k: float = 1.0, M: float = 1.0) -> Recipe:
-    """The recipe of a pair; the rescaled loss takes the learning rate of `mse` over the growth of its gradient."""
+    """The recipe of a pair; for the rescaled loss the rate of `mse` is divided by the growth of the gradient."""
     if loss == "rescaled-mse":
         plain = recipe(dataset, network, "mse")
         return plain._replace(lr=plain.lr / (M * (1 + (k - 1) / CLASSES)))

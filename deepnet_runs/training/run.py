@@ -10,9 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
+from central_path import report
 from central_path.program import INTERRUPTED, on_terminal, set_up_jax, shown
+from deepnet_runs.storage import records
 from deepnet_runs.storage.records import StoppedError, check_destination, check_output, held
 from deepnet_runs.storage.row import Row
 from deepnet_runs.training.config import Execution, TrainConfig
@@ -72,7 +77,7 @@ def _sentence(error: BaseException) -> str:
 
 def _how_to_go_on(execution: Execution) -> str:
     left = (execution.output / "checkpoint.pt").is_file() and not execution.dry_run
-    return "--resume goes on from the last checkpoint" if left else "no checkpoint yet"
+    return "--resume continues from the last checkpoint" if left else "no checkpoint yet"
 
 
 def run(config: TrainConfig, execution: Execution) -> list[Row]:
@@ -85,10 +90,9 @@ def run(config: TrainConfig, execution: Execution) -> list[Row]:
     """
     with shown("loading the libraries", silent=execution.quiet or not is_primary()):
         set_up_jax()
-        import torch
+        import torch  # heavy: options are checked before
 
-        from deepnet_runs.storage import records
-        from deepnet_runs.training.trainer import Trainer
+        from deepnet_runs.training.trainer import Trainer  # imports torch
 
     if config.dataset == "digits" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # more only wait for each other
@@ -122,7 +126,7 @@ def run(config: TrainConfig, execution: Execution) -> list[Row]:
 
 @contextmanager
 def reserved(execution: Execution) -> Iterator[None]:
-    """The output folder for this run alone, from before anything in it is judged until the run has ended.
+    """Hold the output folder for this run, from before it is checked until the run has ended.
 
     Raises:
         ValueError: for a folder that cannot be used, that another run writes to, or that holds another run.
@@ -137,10 +141,10 @@ def reserved(execution: Execution) -> Iterator[None]:
 
 
 def load_data(config: TrainConfig, execution: Execution) -> "DataSet":
-    """The data set of the configuration; of several processes the first downloads it, before the others read."""
+    """The data set of the configuration; the first of several processes downloads it before the others read it."""
     from torch import distributed as dist
 
-    from deepnet_runs.datasets import data
+    from deepnet_runs.datasets import data  # imports torch
 
     if execution.download and not is_primary():
         dist.barrier()
@@ -153,11 +157,7 @@ def load_data(config: TrainConfig, execution: Execution) -> "DataSet":
 
 
 def train(trainer: "Trainer", execution: Execution, board: Any) -> None:
-    """The epochs that are left; each measured one leaves a row, and each checkpoint what a resumed run needs."""
-    from tqdm import tqdm
-
-    from deepnet_runs.storage import records
-
+    """Train the remaining epochs; write a row for each measured epoch, and checkpoints from which a run is resumed."""
     epochs, primary = trainer.recipe.epochs, is_primary()
     measured, saved = measured_epochs(epochs), time.monotonic()
     silent = execution.quiet or not primary or not on_terminal()
@@ -182,7 +182,7 @@ def train(trainer: "Trainer", execution: Execution, board: Any) -> None:
 
 
 def is_primary() -> bool:
-    """Whether this is the process that writes: the only one, or torchrun's first."""
+    """Whether this process writes the files: it is the only one, or torchrun's first."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -213,12 +213,8 @@ def choose_device(name: str) -> Any:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, this package and the libraries that make the numbers."""
-    from importlib.metadata import version
-
-    from central_path.report import versions as core
-
-    return core() | {name: version(name) for name in ("torch", "torchvision", "scikit-learn")}
+    """Versions of Python, this package and the libraries that the numbers depend on."""
+    return report.versions() | {name: version(name) for name in ("torch", "torchvision", "scikit-learn")}
 
 
 def board_writer() -> Any:
@@ -246,7 +242,7 @@ def write_board(board: Any, row: Row) -> None:
 
 
 def leave_group() -> None:
-    """Leave the process group after everybody is done; a backend may abort in a process that ends while in it."""
+    """Leave the process group when all are done; a backend may abort a process that ends within the group."""
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         distributed.barrier()

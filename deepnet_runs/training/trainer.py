@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch import distributed as dist
 from torch.nn.functional import cross_entropy, one_hot
@@ -29,7 +30,9 @@ from deepnet_runs.training.config import TrainConfig
 from deepnet_runs.training.recipes import DivergenceError, Recipe, rate_at, summed_rate
 
 
-def data_loss(outputs: Tensor, labels: Tensor, loss: str, *, k: float = 1.0, M: float = 1.0) -> Tensor:
+def data_loss(
+    outputs: Float[Tensor, "n C"], labels: Int[Tensor, " n"], loss: str, *, k: float = 1.0, M: float = 1.0
+) -> Float[Tensor, ""]:
     """Sum over the examples of half the (rescaled) square loss, or of the cross-entropy."""
     if loss == "ce":
         return cross_entropy(outputs, labels, reduction="sum")
@@ -37,7 +40,7 @@ def data_loss(outputs: Tensor, labels: Tensor, loss: str, *, k: float = 1.0, M: 
 
 
 def check_batches(n: int, recipe: Recipe) -> None:
-    """Refuse a last batch of one image, of which batch normalization has no variance.
+    """Refuse a last batch of one image, which has no variance for batch normalization.
 
     Raises:
         ValueError: with the sizes.
@@ -50,7 +53,7 @@ def check_batches(n: int, recipe: Recipe) -> None:
 
 
 class Trainer:
-    """A network in training: what a checkpoint holds, and how to go on from it.
+    """A network in training, its optimiser and its random order: the state that a checkpoint holds.
 
     Arguments:
         config: the configuration of the run.
@@ -146,10 +149,10 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """By the recipe."""
+        """Steps of the optimiser in an epoch."""
         return self.recipe.steps_per_epoch(len(self.data.train.y))
 
-    def step(self, batch: Images, total: int, step: int) -> Tensor:
+    def step(self, batch: Images, total: int, step: int) -> Float[Tensor, ""]:
         """One step on this rank's share of a batch of `total` examples; the summed loss of the share."""
         rate = rate_at(self.recipe, step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
@@ -165,7 +168,7 @@ class Trainer:
         return loss.detach()
 
     def train_epoch(self) -> None:
-        """All batches of a new random order.
+        """Train one epoch, in a new random order.
 
         Raises:
             DivergenceError: if the loss is not finite any more.
@@ -195,7 +198,7 @@ class Trainer:
             raise DivergenceError(f"the loss is {loss} in epoch {self.epoch}: give a lower --lr than {lr:g}")
 
     def measure(self) -> tuple[Row, Pass]:
-        """A row, kept, and the pass over the training set.
+        """Measure the network; the row, which is appended to `rows`, and the pass over the training set.
 
         Raises:
             DivergenceError: if the epoch's last step has made features or classifier infinite.
@@ -236,7 +239,7 @@ class Trainer:
         self.rows.append(row)
         return row, seen
 
-    def gathered(self, seen: Pass) -> tuple[np.ndarray, np.ndarray]:
+    def gathered(self, seen: Pass) -> tuple[Float[np.ndarray, "n P"], Int[np.ndarray, " n"]]:
         """Features and labels of all ranks."""
         parts = [(seen.features.cpu().numpy(), seen.labels.cpu().numpy())]
         if dist.is_initialized():
@@ -246,8 +249,8 @@ class Trainer:
         features, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return features, labels
 
-    def warn_of_instability(self, features: Tensor, labels: Tensor) -> None:
-        """Say on stderr if the peak learning rate is beyond what least squares on the first features can take."""
+    def warn_of_instability(self, features: Float[Tensor, "n P"], labels: Int[Tensor, " n"]) -> None:
+        """Warn on stderr if the peak rate exceeds the stability limit of least squares on the first features."""
         extended = torch.cat([features.double(), torch.ones_like(features[:, :1], dtype=torch.float64)], dim=1)
         weights = 1 + (self.config.k - 1) * one_hot(labels, self.data.classes).double()  # (n, C), a problem each
         roots = weights.unique(dim=1).sqrt().T
@@ -261,7 +264,7 @@ class Trainer:
             )
 
     def dry_run(self) -> None:
-        """One step and one measurement on two images a class."""
+        """One step and one measurement on two images of each class."""
         few = [self._few(images) for images in self.data[:2]]
         self.data = DataSet(few[0], few[1], self.data.classes)
         self.fooled = None if self.fooled is None else few[1]

@@ -25,7 +25,7 @@ TRAINED = ["--network", "vgg7", "--epochs", str(EPOCHS), "--device", "cpu"]
 GRID = ("--datasets", "digits", "--networks", "vgg7", "--losses", "mse", "--executor", "local")
 EVERY_CELL = ("--", "--epochs", str(EPOCHS), "--device", "cpu")
 SEEDS = ("--seeds", "0", "1")
-INTERRUPTED = "interrupted; the same command goes on"
+INTERRUPTED = "interrupted; the same command continues"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -136,7 +136,9 @@ def kill_a_worker(folder):
         process.wait()
     assert process.returncode == 1
     named = [line.removeprefix(f"{grid.PROGRAM}: ").partition(": ") for line in said.splitlines()]
-    assert all(why.startswith("interrupted: its process ended without a word; see the logs in") for _, _, why in named)
+    assert all(
+        why.startswith("interrupted: its process ended without a message: see the logs in") for _, _, why in named
+    )
     return [name for name, _, _ in named]
 
 

@@ -170,7 +170,7 @@ def test_a_full_disk_within_a_checkpoint_is_named_and_the_previous_one_is_kept(t
     said = capsys.readouterr().err
     path = tmp_path / "checkpoint.pt"
     assert f"error: Need to write {path}, got File too large: make room there; what it held before is kept" in said
-    assert said.endswith("; --resume goes on from the last checkpoint\n")
+    assert said.endswith("; --resume continues from the last checkpoint\n")
     assert said.count("\n") == 1
     assert not left_over(tmp_path)
     assert records.read_checkpoint(tmp_path, {})["epoch"] == 1
@@ -251,7 +251,7 @@ def test_sigterm_ends_cleanly_with_the_last_checkpoint(tmp_path):
         process.kill()
     assert process.returncode == 130
     assert out == ""
-    assert said == "python -m deepnet_runs.train: interrupted; --resume goes on from the last checkpoint\n"
+    assert said == "python -m deepnet_runs.train: interrupted; --resume continues from the last checkpoint\n"
     assert not left_over(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     state = records.read_checkpoint(tmp_path, {key: config[key] for key in ("dataset", "network", "epochs", "seed")})
