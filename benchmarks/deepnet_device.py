@@ -21,7 +21,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from deepnet_runs.networks import Network, build, with_layout
-from deepnet_runs.trainer import data_loss
+from deepnet_runs.training.trainer import data_loss
 
 SIZE = {"cuda": 8192, "cpu": 2048}  # of the matrix product
 PRECISIONS = {"cuda": ("float32", "tensorfloat32", "bfloat16"), "cpu": ("float32", "bfloat16")}

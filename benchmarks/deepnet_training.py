@@ -26,10 +26,11 @@ import torch
 from torch.nn.functional import one_hot
 
 from central_path.cli.program import set_up_jax
-from deepnet_runs import data, options, records
-from deepnet_runs.recipes import measured_epochs
-from deepnet_runs.train import config_of
-from deepnet_runs.trainer import Trainer
+from deepnet_runs.datasets import data
+from deepnet_runs.storage import records
+from deepnet_runs.training.config import SMALL_NETWORKS, TrainConfig
+from deepnet_runs.training.recipes import measured_epochs
+from deepnet_runs.training.trainer import Trainer
 
 GOALS = {"measured / loop": 1.3, "loop / bare": 1.05}
 
@@ -92,27 +93,27 @@ def ratios(seconds: dict[str, np.ndarray]) -> dict[str, float]:
 def main() -> int:
     """Measure and print; 1 if a goal is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("--network", choices=options.SMALL_NETWORKS, default="resnet8", help="default: %(default)s")
+    parser.add_argument("--network", choices=SMALL_NETWORKS, default="resnet8", help="default: %(default)s")
     parser.add_argument("--epochs", type=int, help="default: the recipe's")
     parser.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
     args = parser.parse_args()
     set_up_jax()
     torch.set_num_threads(1)
-    asked = ["--epochs", str(args.epochs)] if args.epochs else []
-    config, chosen = config_of(options.parse(["--network", args.network, *asked]))
+    given = {"network": args.network} | ({"epochs": args.epochs} if args.epochs else {})
+    config = TrainConfig.from_recipe(**given)
     images = data.load("digits", Path("data"))
     rng = np.random.default_rng(0)
 
     def new() -> Trainer:
-        return Trainer(config, chosen, images, torch.device("cpu"))
+        return Trainer(config, images, torch.device("cpu"))
 
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(args.repeats):
             for name, value in ratios(side_by_side(new, Path(folder), rng)).items():
                 found.setdefault(name, []).append(value)
-    epochs = len(measured_epochs(chosen.epochs))
-    print(f"{args.network} on digits, {chosen.epochs} epochs, {epochs} of them measured; {args.repeats} repeats")
+    epochs = len(measured_epochs(config.epochs))
+    print(f"{args.network} on digits, {config.epochs} epochs, {epochs} of them measured; {args.repeats} repeats")
     print(f"{'ratio':27}  {'min':>6}  median  {'max':>6}  goal")
     missed = False
     for name, values in found.items():

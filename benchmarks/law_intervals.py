@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from central_path.theory.laws import Law
-from deepnet_runs.law_of_run import exponent, t_interval
+from deepnet_runs.dynamics.law_of_run import exponent, t_interval
 
 C, N, EPOCHS, NOISE, RUNS = 10, 50, 25, 0.003, 4500
 MEAN, SD = 1.0, 0.1  # of the exponents

@@ -46,18 +46,17 @@ def draw(n: int, P: int, C: int):
 
 def ours(features, labels, W, b, decisions):
     """What a row says of the training set, from the features of a pass."""
-    from deepnet_runs import statistics
-    from deepnet_runs.measure import Pass
-    from deepnet_runs.moments import ClassStatistics
+    from deepnet_runs.measuring import statistics
+    from deepnet_runs.measuring.measure import Pass
+    from deepnet_runs.measuring.moments import ClassStatistics
 
     seen = Pass(features, decisions, labels, ClassStatistics.of(features, labels, len(W)), 0.0)
-    m = statistics.moments(seen.statistics.arrays())
-    rank, condition = statistics.between(m)
-    snr = statistics.snr(m, n=len(labels), eps=float(np.finfo(np.float32).eps))
+    of = statistics.seen(seen.statistics.arrays(), n=len(labels), eps=float(np.finfo(np.float32).eps))
     W, b = W.double().numpy(), b.double().numpy()
-    row = statistics.decomposition(W, b, m, lam=LAM) | statistics.collapse_metrics(W, m, rank=rank)
-    row |= statistics.classifier_metrics(W) | {"condition": condition, "omega": snr.omega.tolist()}
-    return row | {"ncc_mismatch": seen.ncc_mismatch(seen.statistics.means)}
+    row = statistics.decomposition(W, b, of, lam=LAM) | statistics.collapse_metrics(W, of)
+    row |= statistics.classifier_metrics(W)
+    row |= {"condition": of.between.condition, "omega": statistics.snr(of).omega.tolist()}
+    return row | {"ncc_mismatch": seen.ncc_mismatch(seen.statistics)}
 
 
 def plain(features, labels, W, b, decisions, *, outer: bool = False):

@@ -11,29 +11,29 @@ around the tables is written by hand.
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from readme_tables import between
 
-from deepnet_runs.conditions import CONDITIONS
-from deepnet_runs.judgement import AXES
-from deepnet_runs.law_of_run import LAWS
+from deepnet_runs.cells.conditions import CONDITIONS
+from deepnet_runs.dynamics.judgement import AXES, Group
+from deepnet_runs.dynamics.law_of_run import LAWS
 from deepnet_runs.which_law import ASSUMPTIONS, at_end, interval, median, null_name, number, power
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "real_networks.md"
-Entries = dict[str, dict[str, Any]]
+Entries = dict[str, Group]
 
 
-def by_condition(groups: Sequence[dict[str, Any]]) -> Entries:
+def by_condition(groups: Sequence[Group]) -> Entries:
     """The entries in the order of the conditions.
 
     Raises:
         ValueError: if a group is of no condition, or there is none.
     """
-    found = {group["label"].split(", ")[-1]: group for group in groups}
+    found = {group.label.split(", ")[-1]: group for group in groups}
     unknown = [name for name in found if name not in CONDITIONS]
     if unknown or not found:
         raise ValueError(f"Need groups of conditions, got {', '.join(unknown) or 'none'}: train with --conditions.")
@@ -49,14 +49,14 @@ def exponents(entries: Entries) -> str:
     """Exponents with their intervals, of single runs too, and D; below them those of the null models."""
     rows = []
     for name, entry in entries.items():
-        single = [k for k in entry["k_by_run"] if k is not None]
-        ks = number(entry["k"]), interval(entry["interval"]), f"{min(single):.2f} to {max(single):.2f}"
-        Ds = [number(D) for D in (entry["distance"], *entry["distances"].values())]
-        rows.append([f"{name} (n = {len(entry['runs'])})", *ks, *Ds, "", entry["verdict"]])
-        for null in entry["nulls"]:
-            Ds = [number(D) for D in (null["distance"], *null["distances"].values())]
-            ks = number(null["k"]), interval(null["k_interval"]), ""
-            rows.append([null_name(null), *ks, *Ds, f"{null['same']:.0%}", ""])
+        single = [k for k in entry.finding.k_by_run if not math.isnan(k)]
+        ks = number(entry.finding.k), interval(entry.finding.interval), f"{min(single):.2f} to {max(single):.2f}"
+        Ds = [number(D) for D in (entry.finding.distance, *entry.finding.distances.values())]
+        rows.append([f"{name} (n = {len(entry.runs)})", *ks, *Ds, "", entry.verdict])
+        for null in entry.nulls:
+            Ds = [number(D) for D in (null.distance, *null.distances.values())]
+            ks = number(null.k), interval(null.k_interval), ""
+            rows.append([null_name(null), *ks, *Ds, f"{null.same:.0%}", ""])
     laws = [f"D {law}" for law in LAWS]
     return table(["condition", "k", "95 %", "k of single runs", "D at k", *laws, "same", "verdict"], rows)
 
@@ -65,10 +65,10 @@ def contraction(entries: Entries) -> str:
     """Runs, and shares of the null models' runs, with D within the limit."""
     rows = []
     for name, entry in entries.items():
-        within = entry["within_limit"]
-        rows.append([name, *(f"{within[key]} of {len(entry['runs'])}" for key in (*LAWS, "own"))])
-        for null in entry["nulls"]:
-            rows.append([null_name(null), *(f"{null['within_limit'][key]:.0%}" for key in (*LAWS, "own"))])
+        within = entry.finding.within_limit
+        rows.append([name, *(f"{within[key]} of {len(entry.runs)}" for key in (*LAWS, "own"))])
+        for null in entry.nulls:
+            rows.append([null_name(null), *(f"{null.within_limit[key]:.0%}" for key in (*LAWS, "own"))])
     return table(["condition", *LAWS, "own k"], rows)
 
 
@@ -76,8 +76,7 @@ def predictions(entries: Entries) -> str:
     """Errors of the predictions: medians over the runs."""
     names = ["constant", "log-log line", *(f"{law}, {AXES['lr_sum']}" for law in (*LAWS, "own"))]
     rows = [
-        [name, *(median(entry["forecast_errors"].get(key, []), ".3f") for key in names)]
-        for name, entry in entries.items()
+        [name, *(median(entry.forecast_errors.get(key, []), ".3f") for key in names)] for name, entry in entries.items()
     ]
     return table(["condition", "constant", "log-log line", *LAWS, "own k"], rows)
 
@@ -87,8 +86,8 @@ def assumptions(entries: Entries) -> str:
     rows = []
     for name, entry in entries.items():
         rows.append([name, *("{} ({})".format(*power(entry, law)) for law in LAWS), *at_end(entry)])
-        for null in entry["nulls"]:
-            p = [number(null["clock_exponents"][law]) for law in LAWS]
+        for null in entry.nulls:
+            p = [number(null.clock_exponents[law]) for law in LAWS]
             rows.append([null_name(null), *p, *[""] * len(ASSUMPTIONS)])
     return table(["condition", *(f"p {law}" for law in LAWS), *(head for head, *_ in ASSUMPTIONS.values())], rows)
 
@@ -96,7 +95,7 @@ def assumptions(entries: Entries) -> str:
 TABLES = (exponents, contraction, predictions, assumptions)
 
 
-def updated(page: str, groups: Sequence[dict[str, Any]]) -> str:
+def updated(page: str, groups: Sequence[Group]) -> str:
     """The page with its tables."""
     entries = by_condition(groups)
     for make in TABLES:
@@ -110,7 +109,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path, metavar="FILE", help="which_law.json")
     args = parser.parse_args(argv)
     try:
-        groups = json.loads(args.file.read_text(encoding="utf-8"))["groups"]
+        read = json.loads(args.file.read_text(encoding="utf-8"))["groups"]
+        groups = [Group.from_dict(group) for group in read]
         PAGE.write_text(updated(PAGE.read_text(encoding="utf-8"), groups), encoding="utf-8")
     except (OSError, ValueError, KeyError) as error:
         print(f"real_networks_tables.py: error: {error}", file=sys.stderr)

@@ -24,10 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from central_path.cli.program import set_up_jax
-from deepnet_runs import data, options, robustness
-from deepnet_runs.measure import evaluating
-from deepnet_runs.train import config_of
-from deepnet_runs.trainer import Trainer
+from deepnet_runs.datasets import data
+from deepnet_runs.measuring import robustness
+from deepnet_runs.measuring.measure import evaluating
+from deepnet_runs.training.config import SMALL_NETWORKS, TrainConfig
+from deepnet_runs.training.trainer import Trainer
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # what foolbox imports asks for git, which is not used here
 with warnings.catch_warnings():
@@ -52,9 +53,8 @@ class Outputs(nn.Module):
 
 def trained(network: str, epochs: int, images: int) -> Trainer:
     """After its last epoch, BatchNorm's statistics estimated anew."""
-    asked = options.parse(["--network", network, "--epochs", str(epochs), "--robustness", str(images)])
-    config, chosen = config_of(asked)
-    trainer = Trainer(config, chosen, data.load("digits", Path("data")), torch.device("cpu"))
+    config = TrainConfig.from_recipe(network=network, epochs=epochs, robustness=images)
+    trainer = Trainer(config, data.load("digits", Path("data")), torch.device("cpu"))
     for _ in range(epochs):
         trainer.train_epoch()
     trainer.measure()
@@ -120,7 +120,7 @@ def main() -> int:
     heads = "difference  of an image  flipped   enough / r  foolbox's time / ours"
     print(f"{'network':10}  {'ours':>8}  {'foolbox':>8}  {heads}")
     failed = False
-    for network in options.SMALL_NETWORKS:
+    for network in SMALL_NETWORKS:
         found = side_by_side(trained(network, args.epochs, args.images), args.repeats)
         (ours, flipped), (theirs, their_flipped) = found["ours"], found["foolbox"]
         difference = abs(ours.mean() - theirs.mean()) / theirs.mean()

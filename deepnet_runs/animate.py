@@ -1,10 +1,10 @@
-"""Class means and features in a plane turning into a Simplex ETF: the flow and a real network side by side, as a GIF.
+"""Class means and features that converge to a Simplex ETF in a plane: the flow and a real network, as a GIF.
 
     python -m deepnet_runs.animate runs/resnet8 --classes 3 8 9 --output collapse.gif
 
-Three classes of a run's saved features, C = 3 by themselves, renormalized and seen in the plane of their class means
-(`deepnet_runs.plane`). Left the flow from the first saved epoch in closed form, right the network at its saved epochs,
-one a frame, nothing interpolated. Both begin as the same picture. Without PyTorch.
+Three classes of a run's saved features, as a problem with C = 3: renormalized, and seen in the plane of their class
+means (`deepnet_runs.animation.plane`). Left the flow from the first saved epoch in closed form, right the network at
+its saved epochs, a frame each, without interpolation. Both begin with the same picture. Needs no PyTorch.
 """
 
 import argparse
@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
+from tqdm import tqdm
 
-from central_path import records
-from central_path.options import Parser, checked
-from central_path.program import answer, on_terminal, run_program, set_up_jax
-from deepnet_runs import runs
+from central_path.cli import records
+from central_path.cli.options import Parser, checked
+from central_path.cli.program import answer, on_terminal, run_program, set_up_jax
+from deepnet_runs.storage import runs
 
 if TYPE_CHECKING:
-    from deepnet_runs.plane import Plane
+    from deepnet_runs.animation.plane import Plane
 
 PROGRAM = "python -m deepnet_runs.animate"
 FLOWS = ("renormalized", "riemannian")  # the flows that collapse
@@ -82,7 +83,7 @@ def saved_epochs(run: Path) -> list[tuple[int, Path]]:
 
 
 def spread(epochs: Sequence[tuple[int, Path]], frames: int) -> list[tuple[int, Path]]:
-    """At most so many of them, evenly, with the first and the last."""
+    """At most `frames` of the epochs, evenly spaced, with the first and the last."""
     if len(epochs) <= frames:
         return list(epochs)
     return [epochs[i] for i in np.round(np.linspace(0, len(epochs) - 1, frames)).astype(int)]
@@ -94,9 +95,7 @@ def network(epochs: Sequence[tuple[int, Path]], classes: Sequence[int], *, balan
     Raises:
         ValueError: for features that cannot be read or have no such plane, with the file.
     """
-    from tqdm import tqdm
-
-    from deepnet_runs.plane import choose, project
+    from deepnet_runs.animation.plane import choose, project  # imports JAX
 
     planes = []
     for _, path in tqdm(epochs, "epochs", file=sys.stderr, leave=False, disable=not on_terminal()):
@@ -109,8 +108,8 @@ def network(epochs: Sequence[tuple[int, Path]], classes: Sequence[int], *, balan
 
 
 def theory(begin: "Plane", flow: str, frames: int) -> "tuple[Float[np.ndarray, ' T'], list[Plane]]":
-    """Times of the flow, from 0 to its horizon, and the three classes then."""
-    from central_path.flows import FLOWS
+    """Times of the flow, from 0 to its horizon, and the three classes at each."""
+    from central_path.flows import FLOWS  # imports JAX
 
     N = begin.deviations.shape[2]
     law, times = FLOWS[flow].law(3, N), FLOWS[flow].horizon(begin.omega, C=3, N=N).times(frames)
@@ -119,7 +118,7 @@ def theory(begin: "Plane", flow: str, frames: int) -> "tuple[Float[np.ndarray, '
 
 
 def animate(args: argparse.Namespace) -> str:
-    """Read, draw and write; the closing line.
+    """Read, draw and write; the line printed at the end.
 
     Raises:
         ValueError: for records that cannot be used.
@@ -132,7 +131,7 @@ def animate(args: argparse.Namespace) -> str:
     seen = network(epochs, args.classes, balance=args.balance)
     times, flow = theory(seen[0], args.flow, len(epochs))
 
-    from deepnet_runs.moving_picture import Picture, write
+    from deepnet_runs.animation.moving_picture import Picture, write  # imports matplotlib
 
     names = [str(c) for c in sorted(args.classes)]
     captions = [(f"t = {t:.2g}", f"epoch {epoch}") for t, (epoch, _) in zip(times, epochs, strict=True)]

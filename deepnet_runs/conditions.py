@@ -1,29 +1,6 @@
-"""What could decide whose law a network follows, as options of `deepnet_runs.train`, one change at a time.
+"""The former place of `deepnet_runs.cells.conditions`, for this release."""
 
-Each condition differs from `base`, the recipe as it is, by what its name says, and by as many epochs as it then takes
-to leave the training errors behind: a full batch is one step an epoch, and without momentum a step is a tenth as long.
-Without BatchNorm the recipe's rate and decay leave training errors to the end, so both are lower there. `smooth` takes
-away noise, decay and the drops of the rate at once, in a network of half the width; `gradient-flow` momentum too, which
-takes ten times as long and is left out unless it is named.
-"""
-
-VARIED = "resnet8"  # the network that they are about
-SMOOTH = ("--batch-size", "1400", "--weight-decay", "0", "--constant-rate", "--width", "0.5")
-
-CONDITIONS: dict[str, tuple[str, ...]] = {
-    "base": (),
-    "full-batch": ("--batch-size", "1400", "--epochs", "600"),
-    "no-decay": ("--weight-decay", "0"),
-    "constant-rate": ("--constant-rate",),
-    "no-momentum": ("--momentum", "0", "--epochs", "400"),
-    "no-batchnorm": ("--no-batchnorm", "--lr", "0.05", "--weight-decay", "5e-4"),
-    "ce": ("--loss", "ce"),
-    "narrow": ("--width", "0.5"),
-    "wide": ("--width", "2"),
-    "deep": ("--depth", "2"),
-    "vgg7": ("--network", "vgg7"),
-    "densenet10": ("--network", "densenet10"),
-    "smooth": (*SMOOTH, "--epochs", "400"),
-    "gradient-flow": (*SMOOTH, "--momentum", "0", "--epochs", "2000"),
-}
-USUAL = tuple(name for name in CONDITIONS if name != "gradient-flow")
+from deepnet_runs.cells.conditions import CONDITIONS as CONDITIONS
+from deepnet_runs.cells.conditions import SMOOTH as SMOOTH
+from deepnet_runs.cells.conditions import USUAL as USUAL
+from deepnet_runs.cells.conditions import VARIED as VARIED

@@ -12,12 +12,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from central_path import __version__, records
-from central_path.options import Parser
-from central_path.program import answer, on_terminal, run_program
-from deepnet_runs import paper_cells as grid
-from deepnet_runs import runs
-from deepnet_runs.paper_figures import FIGURES, PaperFigure
+from tqdm import tqdm
+
+from central_path import __version__
+from central_path.cli import records
+from central_path.cli.options import Parser
+from central_path.cli.program import answer, on_terminal, run_program
+from deepnet_runs.paper import table1
+from deepnet_runs.paper.definitions import FIGURES, PaperFigure
+from deepnet_runs.paper.experiments import DATASETS, LOSSES, Experiment, departures, finished, grouped
+from deepnet_runs.storage import runs
 
 PROGRAM = "python -m deepnet_runs.figures"
 FORMATS = ("png", "pdf", "svg")
@@ -50,12 +54,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser().parse_args(argv)
 
 
-def left_out(figure: PaperFigure, cells: Sequence[grid.Cell]) -> str | None:
+def left_out(figure: PaperFigure, experiments: Sequence[Experiment]) -> str | None:
     """Why a figure cannot be drawn, in a sentence, or None."""
-    from deepnet_runs.panels import measured
+    from deepnet_runs.paper.panels import measured  # imports matplotlib
 
-    there = measured(figure, cells)
-    missing = [grid.LOSSES[loss] for loss in figure.losses if loss not in there]
+    there = measured(figure, experiments)
+    missing = [LOSSES[loss] for loss in figure.losses if loss not in there]
     if not missing:
         return None
     keys = ", ".join(dict.fromkeys(curve.line.key for curve in figure.curves))
@@ -63,63 +67,63 @@ def left_out(figure: PaperFigure, cells: Sequence[grid.Cell]) -> str | None:
     return f"Figure {figure.number} is left out, no run with {' or '.join(missing)} loss has {keys}{remedy}."
 
 
-def origin(cell: grid.Cell) -> list[dict[str, Any]]:
-    """What figures.json says of the runs of a cell."""
+def origin(experiment: Experiment) -> list[dict[str, Any]]:
+    """What figures.json says of the runs of an experiment."""
     return [
         {
             "folder": str(run.folder),
             **{name: run.config[name] for name in ("dataset", "network", "loss", "seed")},
             **dict(zip(runs.IMAGES, run.images, strict=True)),
             "epochs": run.config["epochs"],
-            "last_epoch": run.rows[-1]["epoch"],
+            "last_epoch": run.rows[-1].epoch,
             "first_zero_error": run.first_clean,
-            "differs_from_recipe": grid.departures(run),
+            "differs_from_recipe": departures(run),
         }
-        for run in cell.runs
+        for run in experiment.runs
     ]
 
 
-def remarks(cells: Sequence[grid.Cell], others: Sequence[runs.Run]) -> list[str]:
+def remarks(experiments: Sequence[Experiment], others: Sequence[runs.Run]) -> list[str]:
     """What a reader of the figures has to know about the runs, a line each."""
     lines = []
-    for cell in cells:
-        name = f"{grid.DATASETS[cell.dataset]} {cell.network} {grid.LOSSES[cell.loss]}"
-        changes = ", ".join(f"{field} {change}" for field, change in grid.departures(cell.runs[0]).items())
+    for experiment in experiments:
+        name = f"{DATASETS[experiment.dataset]} {experiment.network} {LOSSES[experiment.loss]}"
+        changes = ", ".join(f"{field} {change}" for field, change in departures(experiment.runs[0]).items())
         if changes:
             lines.append(f"{name} is not trained by its recipe: {changes}.")
-        for run in cell.runs:
-            if not grid.finished(run):
-                lines.append(f"{run.folder} is not finished: epoch {run.rows[-1]['epoch']} of {run.config['epochs']}.")
+        for run in experiment.runs:
+            if not finished(run):
+                lines.append(f"{run.folder} is not finished: epoch {run.rows[-1].epoch} of {run.config['epochs']}.")
     for run in others:
         lines.append(f"{run.folder} is left out: its loss is {run.config['loss']}, the figures are of mse and ce.")
     return lines
 
 
 def write(args: argparse.Namespace) -> str:
-    """Read, draw and write; the closing text.
+    """Read, draw and write; the text printed at the end.
 
     Raises:
         ValueError: for records that cannot be used.
         OSError: if the results cannot be written; then none is.
     """
-    cells, others = grid.cells([runs.read(folder) for folder in runs.within(args.runs)])
-    if not cells:
+    experiments, others = grouped([runs.read(folder) for folder in runs.within(args.runs)])
+    if not experiments:
         raise ValueError(f"Need a run with loss mse or ce, got {others[0].config['loss']} in {others[0].folder}.")
-    reasons = {figure.number: left_out(figure, cells) for figure in FIGURES}
+    reasons = {figure.number: left_out(figure, experiments) for figure in FIGURES}
     drawn = [figure for figure in FIGURES if reasons[figure.number] is None]
     names = {figure.number: f"{figure.stem}.{args.format}" for figure in drawn}
     records.check_destination(args.output, (*names.values(), *TABLES, LAST))
     every = {f"{figure.stem}.{ending}" for figure in FIGURES for ending in FORMATS}
     with records.staging(args.output, last=LAST, stale=tuple(sorted(every - set(names.values())))) as stage:
-        text = write_all(stage, args, cells, drawn, names)
-        said = remarks(cells, others)
+        text = write_all(stage, args, experiments, drawn, names)
+        said = remarks(experiments, others)
         setting = {"format": args.format, "log_epochs": args.log_epochs, "versions": versions()}
         made = [
             {"figure": figure.number, "file": names.get(figure.number), "title": figure.title}
             | {"left_out": reasons[figure.number]}
             for figure in FIGURES
         ]
-        used = [entry for cell in cells for entry in origin(cell)]
+        used = [entry for experiment in experiments for entry in origin(experiment)]
         records.write_json(stage / LAST, setting | {"figures": made, "runs": used, "remarks": said})
     closing = [reason for reason in reasons.values() if reason] + said
     return "\n".join([text, "", *closing, f"{len(drawn)} figures and Table 1 in {args.output}"])
@@ -128,20 +132,18 @@ def write(args: argparse.Namespace) -> str:
 def write_all(
     stage: Path,
     args: argparse.Namespace,
-    cells: Sequence[grid.Cell],
+    experiments: Sequence[Experiment],
     drawn: Sequence[PaperFigure],
     names: dict[int, str],
 ) -> str:
     """The figures and the table, which is returned."""
-    from tqdm import tqdm
-
-    from deepnet_runs import panels, table1
+    from deepnet_runs.paper import panels  # imports matplotlib
 
     for figure in tqdm(drawn, "figures", file=sys.stderr, leave=False, disable=not on_terminal()):
-        panels.save(panels.draw(figure, cells, log_epochs=args.log_epochs), stage / names[figure.number], dpi=DPI)
-    text = table1.markdown(cells)
+        panels.save(panels.draw(figure, experiments, log_epochs=args.log_epochs), stage / names[figure.number], dpi=DPI)
+    text = table1.markdown(experiments)
     (stage / "table1.md").write_text(f"{text}\n", encoding="utf-8")
-    (stage / "table1.csv").write_text(table1.comma_separated(cells), encoding="utf-8")
+    (stage / "table1.csv").write_text(table1.comma_separated(experiments), encoding="utf-8")
     return text
 
 

@@ -16,19 +16,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from central_path.options import SEED, Parser, checked
-from central_path.program import INTERRUPTED, on_terminal, run_program, say
-from central_path.records import check_destination
-from deepnet_runs import cells as grids
-from deepnet_runs import records
-from deepnet_runs.cells import Cell, Standing
-from deepnet_runs.conditions import CONDITIONS, USUAL, VARIED
-from deepnet_runs.options import DATASETS, LOSSES, NETWORKS
+from tqdm import tqdm
+
+from central_path.cli.options import SEED, Parser, checked
+from central_path.cli.program import INTERRUPTED, on_terminal, run_program, say
+from central_path.cli.records import check_destination
+from deepnet_runs.cells import plan as grids
+from deepnet_runs.cells.conditions import CONDITIONS, USUAL, VARIED
+from deepnet_runs.cells.plan import Cell, CellState
+from deepnet_runs.storage import records
+from deepnet_runs.training import options
+from deepnet_runs.training.config import DATASETS, LOSSES, NETWORKS
 
 if TYPE_CHECKING:
-    from deepnet_runs.worker import Outcome
+    from deepnet_runs.training.run import Outcome
 
 PROGRAM = "python -m deepnet_runs.grid"
 DESCRIPTION = """\
@@ -38,20 +41,22 @@ EPILOG = """\
 cells       by default the paper's fifteen pairs of data set and network, with mse and ce; of digits vgg7, resnet8 and
             densenet10. --conditions trains resnet8 on the digits, with mse, under the named changes (if none is named,
             all but the longest); --sweep trains, with mse, at 25 learning rates from 1e-4 to 0.25 on the scale of
-            torch.nn.MSELoss, and names the best by test error at the last epoch. Options after -- go to every cell.
-again       the same command trains what is left. Finished and diverged cells are skipped, interrupted ones go on from
-            their checkpoints to the same rows. A cell whose records are of other options is refused, and no other.
-local       processes with one thread each, one a core unless --parallel says otherwise, that end with the command.
-slurm       a job array, of which --parallel run at once; preempted jobs, and those out of time, are queued again and
-            go on. --slurm takes sbatch's options: partition=NAME time=MINUTES gpus_per_node=1 cpus_per_task=4 ... (a
-            day each by default). Interrupted, or with --no-wait, the command leaves the jobs to the cluster.
-records     those of deepnet_runs.train in each folder, failed.json where a training diverged; DIR/jobs holds the logs.
+            torch.nn.MSELoss, and reports the one with the least test error at the last epoch. Options after -- apply to
+            every cell.
+again       the same command trains the remaining cells. Finished and diverged cells are skipped, interrupted ones
+            continue from their checkpoints to the same rows. Cells with records of other options are refused; the
+            others are trained.
+local       processes with one thread each, one per core unless --parallel is given; they end with the command.
+slurm       a job array, of which --parallel jobs run at once; preempted jobs, and those out of time, are queued again
+            and continue. --slurm takes sbatch's options: partition=NAME time=MINUTES gpus_per_node=1 cpus_per_task=4
+            ... (by default a day each). Interrupted, or with --no-wait, the command leaves the jobs running.
+records     those of deepnet_runs.train in each folder, failed.json if the training diverged; DIR/jobs holds the logs.
 exit codes  0: every cell is finished, or submitted with --no-wait; 1: some are not, each named on stderr; 2: unusable
-            arguments, and nothing is written; 130: ended by Ctrl-C or SIGTERM."""
+            arguments, and nothing is written; 130: interrupted by Ctrl-C or SIGTERM."""
 OF_THE_GRID = ("--dataset", "--network", "--loss", "--seed", "--output", "--resume", "--dry-run")
 ON_SLURM = 16  # cells at once
-PATIENCE = 20.0  # seconds in which the processes of a killed grid, which hold its folder, have ended, and
-SETTLING = 5.0  # seconds in which a killed one has let go of its cell's
+PATIENCE = 20.0  # seconds to wait for the processes of a killed grid, which hold its folder
+RELEASE = 5.0  # seconds to wait for a killed process to release its cell's folder
 COUNT = checked(int, lambda n: n >= 1, "at least 1")
 
 
@@ -78,10 +83,10 @@ def parser() -> Parser:
     where.add_argument("--wait", action=argparse.BooleanOptionalAction, default=True, help="for the jobs on Slurm")
     out = p.add_argument_group("output")
     out.add_argument("--output", type=Path, default=Path("runs/grid"), metavar="DIR", help="default: %(default)s")
-    table = "the table of the cells, and start nothing; without options after -- those recorded count"
+    table = "print the table of the cells and start nothing; without options after --, compare with the recorded ones"
     out.add_argument("--status", action="store_true", help=table)
-    out.add_argument("--dry-run", action="store_true", help="the commands of the cells, and start nothing")
-    out.add_argument("--quiet", action="store_true", help="no table, no progress bar")
+    out.add_argument("--dry-run", action="store_true", help="print the commands of the cells and start nothing")
+    out.add_argument("--quiet", action="store_true", help="no table and no progress bar")
     return p
 
 
@@ -109,30 +114,38 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     try:
         networks = [VARIED] if conditions and datasets == ["digits"] and args.networks is None else args.networks
         pairs = grids.pairs(datasets, networks)
-        chosen = {"conditions": conditions, "sweep": args.sweep, "extra": train}
+        chosen = {"conditions": conditions, "sweep": args.sweep, "extra": _given(train)}
         args.cells = grids.cells(pairs, losses, args.seeds, args.output, **chosen)
     except ValueError as error:
         p.error(str(error))
     return args
 
 
-def standings(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
-    """Each cell with how far it is, by its records, and by Slurm where it was submitted to it."""
-    found = [(cell, grids.standing(cell, as_recorded=args.as_recorded)) for cell in args.cells]
+def _given(train: list[str]) -> dict[str, Any]:
+    """The options after `--`, as fields of `TrainConfig` and `Execution`."""
+    try:
+        return options.given(train)
+    except ValueError as error:
+        raise ValueError(f"after --: {error}") from error
+
+
+def cell_states(args: argparse.Namespace) -> list[tuple[Cell, CellState]]:
+    """The state of each cell, from its records, and from Slurm if it was submitted."""
+    found = [(cell, grids.state_of(cell, as_recorded=args.as_recorded)) for cell in args.cells]
     if not (args.output / "submitted.json").is_file():
         return found
-    from deepnet_runs import launch
+    from deepnet_runs.cells import launch  # imports submitit, an optional dependency
 
     jobs = launch.under_way(launch.submitted_jobs(args.output)) if launch.has_slurm() else {}
     states = {name: grids.RUNNING if job == "running" else grids.QUEUED for name, job in jobs.items()}
     return [(cell, here._replace(state=states.get(cell.name, here.state))) for cell, here in found]
 
 
-def settled(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
-    """The same, once processes that were killed just now have let go of their folders; others keep theirs."""
-    deadline = time.monotonic() + SETTLING
+def states_after_release(args: argparse.Namespace) -> list[tuple[Cell, CellState]]:
+    """The same, after waiting for processes that were just killed to release their folders."""
+    deadline = time.monotonic() + RELEASE
     while True:
-        found = standings(args)
+        found = cell_states(args)
         held = any(here.state == grids.RUNNING and records.is_held(cell.folder) for cell, here in found)
         if not held or time.monotonic() > deadline:
             return found
@@ -140,44 +153,45 @@ def settled(args: argparse.Namespace) -> list[tuple[Cell, Standing]]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train what is left of the grid; the exit code.
+    """Train the remaining cells of the grid; the exit code.
 
     Raises:
         ValueError: for unusable options, before anything is written.
         RuntimeError: if Slurm or a process fails.
     """
-    from deepnet_runs import launch
+    from deepnet_runs.cells import launch  # imports submitit, an optional dependency
 
     slurm = args.executor == "slurm" or (args.executor == "auto" and launch.has_slurm())
     if slurm and not launch.has_slurm():
         raise ValueError("Need sbatch for --executor slurm, got none on the PATH: give --executor local.")
     if args.slurm and not slurm:
         raise ValueError(f"Need Slurm for --slurm {args.slurm[0]}, got the local executor: leave it out.")
-    options = launch.slurm_options(args.slurm)
+    chosen = launch.slurm_options(args.slurm)
     check_destination(args.output, ("submitted.json",))
     jobs = args.output / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     with records.held(args.output, patience=PATIENCE):
-        left = [cell for cell, here in settled(args) if here.state in grids.BEGINS]
+        left = [cell for cell, here in states_after_release(args) if here.state in grids.BEGINS]
         if slurm:
             parallel = args.parallel or ON_SLURM
-            launch.submit(left, args.output, jobs, parallel=parallel, processes=args.processes, chosen=options)
+            launch.submit(left, args.output, jobs, parallel=parallel, processes=args.processes, chosen=chosen)
         elif left:
             parallel = args.parallel or max(1, len(os.sched_getaffinity(0)) // args.processes)
             with Progress(left, jobs, silent=args.quiet) as progress:
-                launch.local(left, args.output, jobs, parallel=parallel, processes=args.processes, look=progress.look)
+                size = {"parallel": parallel, "processes": args.processes}
+                launch.local(left, args.output, jobs, **size, update=progress.update)
     if slurm and not args.wait:
         say(f"{len(left)} cells submitted; --status shows how far they are")
         return 0
     if slurm:
         known, names = launch.submitted_jobs(args.output), [cell.name for cell in args.cells]
         with Progress(left, jobs, silent=args.quiet) as progress:
-            launch.wait({name: job for name, job in known.items() if name in names}, progress.look)
-    return report(args, jobs)
+            launch.wait({name: job for name, job in known.items() if name in names}, progress.update)
+    return print_states(args, jobs)
 
 
-def report(args: argparse.Namespace, jobs: Path) -> int:
-    """The closing table, and a line on stderr for each cell that is not finished; the exit code."""
-    after = standings(args)
+def print_states(args: argparse.Namespace, jobs: Path) -> int:
+    """The table printed at the end, and a line on stderr for each cell that is not finished; the exit code."""
+    after = cell_states(args)
     unfinished = [(cell, here) for cell, here in after if here.state != grids.FINISHED]
     if not args.quiet:
         say(grids.table(after))
@@ -186,26 +200,24 @@ def report(args: argparse.Namespace, jobs: Path) -> int:
     return 1 if unfinished else 0
 
 
-def why(cell: Cell, here: Standing, jobs: Path) -> str:
+def why(cell: Cell, here: CellState, jobs: Path) -> str:
     """Why a cell is not finished, in a sentence."""
-    from deepnet_runs.worker import read_outcome
+    from deepnet_runs.cells.worker import read_outcome  # imports submitit
 
     outcome: Outcome | None = read_outcome(jobs, cell)
     if outcome is not None and outcome.code:
-        return outcome.said.removeprefix("error: ")
+        return outcome.message
     if here.why:
         return here.why
     if here.state == grids.RUNNING:
         return "another process trains it"
-    return f"its process ended without a word; see the logs in {jobs.parent}"
+    return f"its process ended without a message: see the logs in {jobs.parent}"
 
 
 class Progress:
-    """A bar of the cells that have ended, on a terminal."""
+    """A progress bar of the cells that have ended, on a terminal."""
 
     def __init__(self, cells: Sequence[Cell], jobs: Path, *, silent: bool):
-        from tqdm import tqdm
-
         self.cells, self.jobs = cells, jobs
         silent = silent or not on_terminal()
         self.bar = tqdm(total=len(cells), desc="cells", file=sys.stderr, leave=False, disable=silent)
@@ -216,16 +228,16 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self.bar.close()
 
-    def look(self) -> None:
-        """Look how many have ended."""
-        from deepnet_runs.worker import read_outcome
+    def update(self) -> None:
+        """Count the cells that have ended."""
+        from deepnet_runs.cells.worker import read_outcome  # imports submitit
 
         self.bar.n = sum(read_outcome(self.jobs, cell) is not None for cell in self.cells)
         self.bar.refresh()
 
 
-def commands(found: Sequence[tuple[Cell, Standing]]) -> str:
-    """A line for each cell: what would be run, or why it would not."""
+def commands(found: Sequence[tuple[Cell, CellState]]) -> str:
+    """A line for each cell: the command that would be run, or the state for which it is not run."""
     lines = []
     for cell, here in found:
         begun = here.state in grids.BEGINS
@@ -239,7 +251,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     try:
         if args.status or args.dry_run:
-            say((grids.table if args.status else commands)(standings(args)))
+            say((grids.table if args.status else commands)(cell_states(args)))
             return 0
         return run(args)
     except ImportError as error:
@@ -251,7 +263,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         slurm = (args.output / "submitted.json").is_file()
         print(
-            f"{PROGRAM}: interrupted; the same command goes on{'; jobs on Slurm are left to it' if slurm else ''}",
+            f"{PROGRAM}: interrupted; the same command continues{'; jobs on Slurm keep running' if slurm else ''}",
             file=sys.stderr,
         )
         return INTERRUPTED

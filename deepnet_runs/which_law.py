@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
-from central_path import records
-from central_path.options import Parser, checked
-from central_path.program import answer, on_terminal, run_program
-from central_path.tables import aligned
-from deepnet_runs import common_growth, judgement, law_of_run, runs
+from central_path.cli import records
+from central_path.cli.options import Parser, checked
+from central_path.cli.program import answer, on_terminal, run_program
+from central_path.cli.tables import aligned
+from deepnet_runs.dynamics import common_growth, judgement, law_of_run
+from deepnet_runs.dynamics.common_growth import Null
+from deepnet_runs.dynamics.judgement import Group
+from deepnet_runs.storage import runs
 
 PROGRAM = "python -m deepnet_runs.which_law"
 DRAWS, FREQUENT, RATE_SD = common_growth.DRAWS, common_growth.FREQUENT, common_growth.RATE_SD
@@ -76,23 +80,22 @@ def interval(limits: Sequence[float] | None) -> str:
     return "-" if limits is None or np.isnan(limits).any() else f"{limits[0]:.2f} to {limits[1]:.2f}"
 
 
-def null_name(null: dict[str, Any]) -> str:
+def null_name(null: Null) -> str:
     """The name of a null model, with the dimension of its matrices: the median over the runs."""
-    return f"null: {null['name']}" + ("" if null["P"] is None else f" = {np.median(null['P']):.0f}")
+    return f"null: {null.name}" + ("" if null.P is None else f" = {np.median(null.P):.0f}")
 
 
-def power(entry: dict[str, Any], law: str) -> tuple[str, str]:
+def power(entry: Group, law: str) -> tuple[str, str]:
     """Power of the summed learning rate as which a law's time would pass, and R^2: medians over the runs."""
-    known = [found for found in entry["clocks"][law]["lr_sum"] if found]
-    p, R2 = (median([found[key] for found in known], ".2f") for key in ("exponent", "R2"))
-    return p, R2
+    known = [found for found in entry.clocks[law]["lr_sum"] if found]
+    return median([found.exponent for found in known], ".2f"), median([found.R2 for found in known], ".2f")
 
 
-def at_end(entry: dict[str, Any]) -> list[str]:
+def at_end(entry: Group) -> list[str]:
     """The `ASSUMPTIONS` at the windows' ends, with what chance gives: medians over the runs."""
 
     def last(key: str, form: str) -> str:
-        return median([one[key][-1] for one in entry["assumptions"] if one[key]], form)
+        return median([values[-1] for one in entry.assumptions if (values := one[key])], form)
 
     cells = []
     for key, (_, form, chance) in ASSUMPTIONS.items():
@@ -101,47 +104,49 @@ def at_end(entry: dict[str, Any]) -> list[str]:
     return cells
 
 
-def verdicts(entries: list[dict[str, Any]]) -> list[str]:
+def verdicts(entries: Sequence[Group]) -> list[str]:
     """The exponent and verdict of each group, and below it those of its null models."""
     laws = [f"D {name}" for name in LAWS]
     rows = [["run", "seeds", "epochs", "k", "95 %", "D at k", *laws, "same", "verdict"]]
     for entry in entries:
-        epochs = entry["epochs"][0]
-        Ds = [number(D) for D in (entry["distance"], *entry["distances"].values())]
-        omitted = f" ({entry['left_out']} omitted)" if entry["left_out"] else ""
-        head = [entry["label"], str(len(entry["runs"])), f"{epochs[0]}-{epochs[-1]}"]
-        rows.append([*head, number(entry["k"]), interval(entry["interval"]), *Ds, "", entry["verdict"] + omitted])
-        for null in entry["nulls"]:
-            Ds = [number(D) for D in (null["distance"], *null["distances"].values())]
-            k = number(null["k"]), interval(null["k_interval"])
-            rows.append([f"  {null_name(null)}", "", "", *k, *Ds, f"{null['same']:.0%}", ""])
+        epochs = entry.epochs[0]
+        Ds = [number(D) for D in (entry.finding.distance, *entry.finding.distances.values())]
+        omitted = f" ({entry.left_out} omitted)" if entry.left_out else ""
+        head = [entry.label, str(len(entry.runs)), f"{epochs[0]}-{epochs[-1]}"]
+        rows.append(
+            [*head, number(entry.finding.k), interval(entry.finding.interval), *Ds, "", entry.verdict + omitted]
+        )
+        for null in entry.nulls:
+            Ds = [number(D) for D in (null.distance, *null.distances.values())]
+            k = number(null.k), interval(null.k_interval)
+            rows.append([f"  {null_name(null)}", "", "", *k, *Ds, f"{null.same:.0%}", ""])
     return aligned(rows)
 
 
-def contractions(entries: list[dict[str, Any]]) -> list[str]:
+def contractions(entries: Sequence[Group]) -> list[str]:
     """Of how many runs, and of what share of the null models' runs, D is within the limit."""
     keys = {**{name: name for name in LAWS}, "own": "own k"}
     rows = [[f"D <= {LIMIT:g}", *keys.values()]]
     for entry in entries:
-        rows.append([entry["label"], *(f"{entry['within_limit'][key]} of {len(entry['runs'])}" for key in keys)])
-        for null in entry["nulls"]:
-            rows.append([f"  {null_name(null)}", *(f"{null['within_limit'][key]:.0%}" for key in keys)])
+        rows.append([entry.label, *(f"{entry.finding.within_limit[key]} of {len(entry.runs)}" for key in keys)])
+        for null in entry.nulls:
+            rows.append([f"  {null_name(null)}", *(f"{null.within_limit[key]:.0%}" for key in keys)])
     return aligned(rows)
 
 
-def times(entries: list[dict[str, Any]]) -> list[str]:
+def times(entries: Sequence[Group]) -> list[str]:
     """The powers of the summed learning rate as which time would pass, of each group and its null models."""
     names = [*LAWS, "own"]
     rows = [["time (p / R^2)", *(f"{name} k" if name == "own" else name for name in names)]]
     for entry in entries:
-        rows.append([entry["label"], *(" / ".join(power(entry, name)) for name in names)])
-        for null in entry["nulls"]:
-            p = null["clock_exponents"]
+        rows.append([entry.label, *(" / ".join(power(entry, name)) for name in names)])
+        for null in entry.nulls:
+            p = null.clock_exponents
             rows.append([f"  {null_name(null)}", *(number(p[name]) for name in LAWS), "-"])
     return aligned(rows)
 
 
-def predictions(entries: list[dict[str, Any]]) -> list[str]:
+def predictions(entries: Sequence[Group]) -> list[str]:
     """The errors of the predictions of each group, clocks in the summed learning rate."""
     axis = judgement.AXES["lr_sum"]
     names = {"constant": "constant", "log-log line": "log-log line"}
@@ -149,14 +154,14 @@ def predictions(entries: list[dict[str, Any]]) -> list[str]:
     names |= {f"own, power of {axis}": "own k, power of it"}
     rows = [["prediction error", *names.values()]]
     for entry in entries:
-        rows.append([entry["label"], *(median(entry["forecast_errors"].get(name, []), ".3f") for name in names)])
+        rows.append([entry.label, *(median(entry.forecast_errors.get(name, []), ".3f") for name in names)])
     return aligned(rows)
 
 
-def assumptions(entries: list[dict[str, Any]]) -> list[str]:
+def assumptions(entries: Sequence[Group]) -> list[str]:
     """How well the assumptions of the laws hold at the end of each group's window."""
     heads = [head for head, *_ in ASSUMPTIONS.values()]
-    return aligned([["assumptions", *heads], *([entry["label"], *at_end(entry)] for entry in entries)])
+    return aligned([["assumptions", *heads], *([entry.label, *at_end(entry)] for entry in entries)])
 
 
 def parser() -> Parser:
@@ -178,20 +183,18 @@ def parser() -> Parser:
     return p
 
 
-def tables(entries: list[dict[str, Any]]) -> str:
+def tables(entries: Sequence[Group]) -> str:
     """What is printed."""
     parts = [one(entries) for one in (verdicts, contractions, times, predictions, assumptions)]
     return "\n\n".join(["\n".join(lines) for lines in parts] + [OPEN])
 
 
-def analysed(args: argparse.Namespace) -> list[dict[str, Any]]:
+def analysed(args: argparse.Namespace) -> list[Group]:
     """The entries, written where they are asked for.
 
     Raises:
         ValueError: for unusable records or an output that cannot be.
     """
-    from tqdm import tqdm
-
     if args.output:
         records.check_destination(args.output, ("which_law.json",))
     found = [runs.read(folder) for folder in runs.within(args.runs)]
@@ -207,10 +210,12 @@ def analysed(args: argparse.Namespace) -> list[dict[str, Any]]:
     if args.output:
         with records.staging(args.output, last="which_law.json") as stage:
             if not args.no_plots:
-                from deepnet_runs import law_figures
+                from deepnet_runs.dynamics import law_figures  # imports matplotlib
 
                 law_figures.draw(entries, found, stage)
-            records.write_json(stage / "which_law.json", {"groups": entries, "note": OPEN})
+            records.write_json(
+                stage / "which_law.json", {"groups": [entry.to_dict() for entry in entries], "note": OPEN}
+            )
     return entries
 
 

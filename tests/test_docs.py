@@ -9,8 +9,9 @@ import shlex
 from pathlib import Path
 
 from central_path import simulate
-from deepnet_runs.conditions import CONDITIONS
-from deepnet_runs.recipes import PER_CLASS
+from deepnet_runs.cells.conditions import CONDITIONS
+from deepnet_runs.training.options import given
+from deepnet_runs.training.recipes import PER_CLASS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -30,7 +31,7 @@ def test_the_examples_of_the_guide_run_after_its_first_command(tmp_path, monkeyp
 def test_the_protocol_says_what_the_code_does():
     text = (DOCS / "protocol.md").read_text()
     rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (?:`(--[^`]*)`|none) \|$", text, re.M))
-    assert {name: tuple(options.split()) for name, options in rows.items()} == CONDITIONS
+    assert {name: given(words.split()) for name, words in rows.items()} == CONDITIONS
     for name, count in PER_CLASS.items():
         assert f"| `{name}` | 10 x {count}, " in text
 

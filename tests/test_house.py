@@ -80,7 +80,7 @@ PROGRAMS = {
     "central_path.simulate": "central_path.cli.options",
     "central_path.models": "central_path.models.options",
     "theory_checks": "theory_checks.options",
-    "deepnet_runs.train": "deepnet_runs.options",
+    "deepnet_runs.train": "deepnet_runs.training.options",
     "deepnet_runs.grid": "deepnet_runs.grid",
     "deepnet_runs.which_law": "deepnet_runs.which_law",
     "deepnet_runs.figures": "deepnet_runs.figures",

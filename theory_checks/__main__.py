@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from central_path import records
-from central_path.compiler import compile_quickly
-from central_path.program import INTERRUPTED, answer, on_terminal, run_program, set_up_jax
+from central_path.cli import records
+from central_path.cli.program import INTERRUPTED, answer, on_terminal, run_program, set_up_jax
+from central_path.simulation.compiler import compile_quickly
 from theory_checks.options import PROGRAM, parse
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def check(args: argparse.Namespace, claims: "Sequence[Claim]", started: float) -
     Raises:
         OSError: if the results cannot be written; then none is.
     """
-    from central_path.report import versions
+    from central_path.cli.report import versions
     from theory_checks import page, registry, report
 
     outcomes, ended = measure(args, claims)

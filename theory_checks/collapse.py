@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from central_path.problem import Moments
+from central_path.theory.problem import Moments
 from theory_checks import compiled, definitions, instances
 from theory_checks.extrapolation import order
 from theory_checks.registry import Draw, Finding, claim, identity, largest, refutation

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from central_path import collapse, loss, manifold, problem
-from central_path.problem import Moments, moments
+from central_path.metrics import collapse
+from central_path.theory import loss, manifold, problem
+from central_path.theory.problem import Moments, moments
 
 moments_of = jax.jit(moments)
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from central_path.loss import mse_loss
-from central_path.problem import Moments
+from central_path.theory.loss import mse_loss
+from central_path.theory.problem import Moments
 from theory_checks import compiled, definitions, instances
 from theory_checks.registry import Draw, Finding, claim, identity, largest, refutation
 from theory_checks.verdicts import Statement

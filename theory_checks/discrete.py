@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import optax
 
-from central_path.descent import descend
+from central_path.simulation.descent import descend
 from theory_checks import extrapolation, instances, paths
 from theory_checks.by_exponent import start
 from theory_checks.own_family import values

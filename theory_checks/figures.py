@@ -13,13 +13,13 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from central_path import samples
-from central_path.experiment import renormalize, run_flow
+from central_path.cli.plots import LOSSES, STYLE
 from central_path.flows import FLOWS
-from central_path.laws import Law
-from central_path.loss import central_path_loss, spectral_losses
-from central_path.manifold import oblique_projection, orthogonal_projection, random_point, retract
-from central_path.plots import LOSSES, STYLE
+from central_path.metrics import samples
+from central_path.simulation.experiment import renormalize, run_flow
+from central_path.theory.laws import Law
+from central_path.theory.loss import central_path_loss, spectral_losses
+from central_path.theory.manifold import oblique_projection, orthogonal_projection, random_point, retract
 from theory_checks.drawing import BLACK, BLUE, GREY, PALE, TIME, VERMILION, decades_only, guide, panels
 from theory_checks.own_figures import draw_assumptions, draw_descent
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from central_path.problem import covariance, deviations
+from central_path.theory.problem import covariance, deviations
 from theory_checks import compiled, definitions, instances
 from theory_checks.registry import EPS, Draw, Finding, claim, identity, largest, refutation
 

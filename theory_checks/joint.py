@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from central_path import problem, solve
-from central_path.loss import mse_loss
+from central_path.simulation import solve
+from central_path.theory import problem
+from central_path.theory.loss import mse_loss
 from theory_checks import definitions, instances, paths
 from theory_checks.paths import RTOL
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from central_path.options import SEED, Parser, checked
+from central_path.cli.options import SEED, Parser, checked
 
 PROGRAM = "python -m theory_checks"
 SEEDS = checked(int, lambda K: 1 <= K <= 10**6, "from 1 to 1000000 seeds")

@@ -22,10 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from central_path import solve
-from central_path.laws import Law
-from central_path.loss import loss_of_moments
-from central_path.problem import contrasts
+from central_path.simulation import solve
+from central_path.theory.laws import Law
+from central_path.theory.loss import loss_of_moments
+from central_path.theory.problem import contrasts
 from theory_checks import instances
 from theory_checks.own_laws import SOURCE
 from theory_checks.paths import PATH_REASON, PATH_TOLERANCE, RTOL

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from central_path.laws import Law
+from central_path.theory.laws import Law
 from theory_checks import definitions, paths
 from theory_checks.own_laws import SOURCE, follow, log_omega, on_path, sizes, starts
 from theory_checks.paths import Path

@@ -23,9 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from central_path import collapse
-from central_path.manifold import inverse_root
-from central_path.problem import class_means, contrasts, covariance, global_mean, moments
+from central_path.metrics import collapse
+from central_path.theory.manifold import inverse_root
+from central_path.theory.problem import class_means, contrasts, covariance, global_mean, moments
 from theory_checks import definitions, instances, paths
 from theory_checks.by_exponent import features_field
 from theory_checks.own_features import means

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from central_path.laws import Law
+from central_path.theory.laws import Law
 from theory_checks import instances, paths
 from theory_checks.by_exponent import EXPONENTS
 from theory_checks.paths import PATH_REASON, PATH_TOLERANCE, Path

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from central_path.flows import LEVELS, basis_of_span
-from central_path.loss import central_path_loss
-from central_path.problem import class_means, covariance, deviations
+from central_path.theory.loss import central_path_loss
+from central_path.theory.problem import class_means, covariance, deviations
 from theory_checks import compiled, definitions, paths
 from theory_checks.by_exponent import field, start, within_covariance_of_means
 from theory_checks.own_laws import SOURCE, starts

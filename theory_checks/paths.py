@@ -9,10 +9,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from central_path import solve
-from central_path.laws import Law
-from central_path.manifold import retract
-from central_path.problem import class_means, covariance, deviations, equal_priors, snr_singular_values
+from central_path.simulation import solve
+from central_path.theory.laws import Law
+from central_path.theory.manifold import retract
+from central_path.theory.problem import class_means, covariance, deviations, equal_priors, snr_singular_values
 from theory_checks.by_exponent import features_field, horizon, start
 
 RTOL = 1e-11  # of the solver; a path of some tens of steps then keeps about 1e-9

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from central_path import records
+from central_path.cli import records
 from theory_checks.registry import CLAIMS, FAULT_FACTOR, WIDEST, Outcome, Part
 from theory_checks.verdicts import VERDICTS, off_by
 

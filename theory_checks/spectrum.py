@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from central_path.problem import class_means
+from central_path.theory.problem import class_means
 from theory_checks import compiled, definitions, instances
 from theory_checks.decomposition import condition
 from theory_checks.registry import Draw, Finding, claim, identity, largest, refutation

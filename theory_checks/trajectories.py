@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from central_path.laws import Law
+from central_path.theory.laws import Law
 from theory_checks import definitions, instances
 from theory_checks.by_exponent import EXPONENTS
 from theory_checks.extrapolation import fitted_limit, fitted_rate

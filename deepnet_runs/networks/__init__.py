@@ -45,7 +45,7 @@ HOMOGENEOUS = ("plain7",)  # without any bias
 
 
 class Network(nn.Module):
-    """A body and its last layer `head`, whose weights W (C, P) and bias b (C,) the decomposition is about."""
+    """A body and its last layer `head`, with the weights W (C, P) and the bias b (C,) of the decomposition."""
 
     def __init__(self, body: nn.Module, width: int, classes: int):
         super().__init__()

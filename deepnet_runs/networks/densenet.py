@@ -6,6 +6,7 @@ torchvision lacks.
 """
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, relu
 from torchvision.models import densenet as torchvision_densenet
@@ -15,13 +16,13 @@ from deepnet_runs.networks.variant import AS_IT_IS, Variant
 
 
 class _Pooled(nn.Module):
-    """torchvision's dense blocks, followed by what its own forward does before the classifier."""
+    """torchvision's dense blocks, followed by its last activation and pooling."""
 
     def __init__(self, features: nn.Module):
         super().__init__()
         self.features = features
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n P"]:
         return adaptive_avg_pool2d(relu(self.features(images)), 1).flatten(1)
 
 
@@ -71,7 +72,7 @@ class _Layer(nn.Module):
         super().__init__()
         self.norm, self.conv = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, growth, 3, padding=1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n inputs height width"]) -> Float[Tensor, "n outputs height width"]:
         return torch.cat([x, self.conv(relu(self.norm(x)))], dim=1)
 
 

@@ -10,7 +10,7 @@ from deepnet_runs.networks.variant import AS_IT_IS, Variant
 
 
 def _body(network: ResNet, channels: int, size: int) -> nn.Module:
-    """Torchvision's network without its classifier, with a stem for the images."""
+    """torchvision's network without its classifier, with a stem for the size of the images."""
     width = network.conv1.out_channels
     small = size < 64
     kernel, stride, padding = (3, 1, 1) if small else (7, 2, 3)

@@ -1,20 +1,21 @@
-"""How a small network differs from itself: its width, its depth, and whether it normalises batches."""
+"""Changes of a small network: its width, its depth, and whether it has batch normalization."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
 class Shift(nn.Module):
-    """What BatchNorm leaves without normalization and scale: x + beta, a beta for each channel, 0 at first."""
+    """The shift of BatchNorm alone: x + beta, with a beta for each channel, initially 0."""
 
     def __init__(self, channels: int):
         super().__init__()
         self.beta = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n channels height width"]:
         """Images (n, channels, height, width), shifted."""
         return x + self.beta[:, None, None]
 
@@ -27,12 +28,12 @@ class Variant(NamedTuple):
     batchnorm: bool = True
 
     def channels(self, own: int) -> int:
-        """The number of channels in the place of `own`, at least 1."""
+        """The number of channels of a layer that has `own` by default, at least 1."""
         return max(1, round(own * self.width))
 
     @property
     def normalization(self) -> Callable[[int], nn.Module]:
-        """The layer after a convolution, of its number of channels."""
+        """The layer after a convolution: BatchNorm, or a shift without it."""
         return nn.BatchNorm2d if self.batchnorm else Shift
 
 

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from deepnet_runs import runs
-from deepnet_runs.paper_cells import cells
-from deepnet_runs.recipes import PUBLISHED_MSE, measured_epochs, recipe
+from deepnet_runs.paper.experiments import grouped
+from deepnet_runs.storage import runs
+from deepnet_runs.training.recipes import PUBLISHED_MSE, measured_epochs, recipe
 
 EPOCHS = 30
 START = {  # of each quantity, and how fast it decays with the epoch, at different rates so that no two are alike
@@ -65,4 +65,4 @@ def paper_grid(folder, *, seeds=2, epochs=EPOCHS):
 
 def read(*folders):
     """The cells of runs in and below folders, as the figures take them."""
-    return cells([runs.read(folder) for folder in runs.within(folders)])[0]
+    return grouped([runs.read(folder) for folder in runs.within(folders)])[0]

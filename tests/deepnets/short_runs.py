@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from deepnet_runs import data, options, train
-from deepnet_runs.trainer import Trainer
+from deepnet_runs import train
+from deepnet_runs.datasets import data
+from deepnet_runs.training import options
+from deepnet_runs.training.trainer import Trainer
 
 CLASSES = 10
 COMMON = """epoch seconds lr lr_sum train_loss train_error test_error loss loss_nc1 loss_nc23 loss_ls_perp lam omega
@@ -18,6 +20,11 @@ batchnorm_reestimated equinorm_classifier equiangularity_classifier max_angle_cl
 TWICE = """nc1 equinorm_means equiangularity_means max_angle_means self_duality ncc_mismatch"""
 KEYS = {*COMMON.split(), *(f"{key}_{split}" for key in TWICE.split() for split in ("train", "test"))}
 IDENTITY = 1e-12  # relative, of L = L_NC1 + L_NC2/3 + L_LS_perp in float64
+
+
+EXACT = ("epoch", "lr", "lam", "rank_between", "batchnorm_reestimated", "robustness_images", "robustness_unflipped")
+SHARES = ("train_error", "test_error", "ncc_mismatch_train", "ncc_mismatch_test")
+ROUNDING = 2e-5  # two processes move a row by 9e-7 of itself, one float32 ulp on every pixel moves it by 4e-7
 
 
 def short(folder, *more, epochs=2):
@@ -43,6 +50,15 @@ def check_row(row):
 
 
 def new_trainer(*arguments):
-    args = options.parse(list(arguments))
-    config, chosen = train.config_of(args)
-    return Trainer(config, chosen, data.load("digits", Path("data")), torch.device("cpu"))
+    config, _ = options.parse(list(arguments))
+    return Trainer(config, data.load("digits", Path("data")), torch.device("cpu"))
+
+
+def distance(rows, others):
+    """Largest relative difference of a number of the rows."""
+    worst = 0.0
+    for row, other in zip(rows, others, strict=True):
+        for key in row.keys() - {"seconds", "snr_right", *EXACT, *SHARES}:
+            a, b = np.atleast_1d(row[key]).astype(float), np.atleast_1d(other[key]).astype(float)
+            worst = max(worst, float(np.max(np.abs(a - b) / np.maximum(np.abs(a), np.abs(b)))))
+    return worst

@@ -1,15 +1,16 @@
 """A small network on noisy images of two sizes of classes, its rows, and its moments by loops."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import torch
 from torch import nn
 
-from deepnet_runs.data import DataSet, Images
-from deepnet_runs.measure import measure
+from deepnet_runs.datasets.data import DataSet, Images
+from deepnet_runs.measuring.measure import measure
 from deepnet_runs.networks import Network
-from deepnet_runs.records import line
+from deepnet_runs.storage.records import line
 
 C, P, LAM = 4, 6, 0.03
 COUNTS = {"balanced": [15, 15, 15, 15], "unbalanced": [31, 14, 10, 5]}
@@ -42,7 +43,7 @@ def problem_of(seed, sizes="balanced", **where):
 
 def row_of(network, data, lam=LAM, batch_size=16, fresh_batchnorm=True):
     row, seen = measure(network, data, lam=lam, batch_size=batch_size, fresh_batchnorm=fresh_batchnorm)
-    return json.loads(line(row)), seen
+    return json.loads(line(asdict(row))), seen
 
 
 def features_of(network, images):

@@ -15,7 +15,9 @@ from refusal import refused
 
 from central_path import flows
 from central_path.metrics import samples
-from deepnet_runs import animate, moving_picture, plane, records
+from deepnet_runs import animate
+from deepnet_runs.animation import moving_picture, plane
+from deepnet_runs.storage import records
 
 N = 30
 
@@ -191,5 +193,5 @@ def test_balance_subsamples(tmp_path, capsys):
 
 
 def test_torch_is_not_imported():
-    code = "import sys, deepnet_runs.animate, deepnet_runs.moving_picture; print('torch' in sys.modules)"
+    code = "import sys, deepnet_runs.animate, deepnet_runs.animation.moving_picture; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

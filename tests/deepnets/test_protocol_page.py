@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from short_runs import KEYS
 
-from deepnet_runs.data import STATISTICS
+from deepnet_runs.datasets.data import STATISTICS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 

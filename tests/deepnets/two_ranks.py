@@ -13,8 +13,8 @@ from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 from torch.utils.data import DistributedSampler, TensorDataset
 
-from deepnet_runs.batchnorm import synchronise
-from deepnet_runs.moments import ClassStatistics, counted_once
+from deepnet_runs.measuring.moments import ClassStatistics, counted_once
+from deepnet_runs.networks.batchnorm import synchronise
 
 CPU = torch.device("cpu")
 

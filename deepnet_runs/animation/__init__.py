@@ -1,0 +1,1 @@
+"""The animation of three classes in a plane, beside a trained network."""

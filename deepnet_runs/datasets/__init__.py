@@ -1,0 +1,1 @@
+"""Data sets of images: their files, and how they are read."""

@@ -1,0 +1,175 @@
+"""One measurement: one forward pass over the training set, one over the test set, then `statistics`.
+
+Before it BatchNorm's running statistics are estimated anew from the training set. The features of a pass are kept, in
+the precision in which the network gives them, for the nearest-class-center rule, which needs the final class means, and
+for the features file.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch import distributed as dist
+from torch.nn.functional import one_hot
+
+from deepnet_runs.datasets.data import DataSet, Images
+from deepnet_runs.measuring import statistics
+from deepnet_runs.measuring.moments import ClassStatistics
+from deepnet_runs.measuring.nearest import nearest_center
+from deepnet_runs.networks import Network, batchnorm
+from deepnet_runs.storage.row import Measurement
+
+
+def rank_and_size() -> tuple[int, int]:
+    """Rank of this process, and the number of processes of the run."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def batches(images: Images, size: int) -> Iterator[Images]:
+    """Shares of the set for this rank, in order, in batches of at most `size` whose sizes differ by at most one."""
+    rank, world = rank_and_size()
+    n = len(images.y)
+    parts = -(-n // size)
+    for begin, end in pairwise(n * i // parts for i in range(parts + 1)):
+        yield Images(images.x[begin:end][rank::world], images.y[begin:end][rank::world])
+
+
+@dataclass
+class Pass:
+    """Features and decisions of a forward pass on this rank, with the statistics of all ranks."""
+
+    features: Float[Tensor, "n P"]
+    decisions: Int[Tensor, " n"]
+    labels: Int[Tensor, " n"]
+    statistics: ClassStatistics
+    squared_error: float  # sum over all ranks' examples of `squared_error`, in float64
+
+    @property
+    def error(self) -> float:
+        """Share of all ranks' examples whose label is not the network's decision."""
+        return _share(self.decisions != self.labels)
+
+    def ncc_mismatch(self, statistics: ClassStatistics) -> float:
+        """Share of the examples where the network and the nearest mean of the classes with examples disagree."""
+        present = statistics.counts.nonzero()[:, 0]
+        return _share(present[nearest_center(self.features, statistics.means[present])] != self.decisions)
+
+    def class_covariances(self) -> Iterator[np.ndarray]:
+        """Sigma_1, ..., Sigma_C of all ranks' examples in float64, one at a time."""
+        for j, mean in enumerate(self.statistics.means):
+            E = self.features[self.labels == j].double() - mean
+            scatter = E.T @ E
+            if dist.is_initialized():
+                dist.all_reduce(scatter)
+            yield (scatter / self.statistics.counts[j].clamp(min=1)).cpu().numpy()
+
+
+def _share(wrong: Tensor) -> float:
+    totals = torch.tensor([float(wrong.sum()), float(len(wrong))], dtype=torch.float64, device=wrong.device)
+    if dist.is_initialized():
+        dist.all_reduce(totals)
+    return float(totals[0] / totals[1])
+
+
+def squared_error(outputs: Float[Tensor, "n C"], labels: Int[Tensor, " n"], k: float, M: float) -> Float[Tensor, ""]:
+    """Sum over examples and classes of v (w h + b - M y)^2, v = k for the true class, else 1."""
+    y = one_hot(labels, outputs.shape[1]).to(outputs.dtype)
+    squares = (outputs - M * y).square()
+    return (squares if k == 1 else squares * (1 + (k - 1) * y)).sum()
+
+
+@contextmanager
+def evaluating(network: Network) -> Iterator[None]:
+    """The network in full float32 and in the memory format that is fastest in forward passes; restored afterwards.
+
+    On CUDA convolutions otherwise round their inputs to 10 bits (TF32), which bounds NC1 from below. On the CPU their
+    weights are in channels_last meanwhile.
+    """
+    weights = [(p, p.data) for p in network.parameters() if p.ndim == 4 and p.device.type == "cpu"]
+    training, tf32 = network.training, torch.backends.cudnn.allow_tf32
+    try:
+        torch.backends.cudnn.allow_tf32 = False
+        for parameter, data in weights:
+            parameter.data = data.contiguous(memory_format=torch.channels_last)
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = tf32
+        for parameter, data in weights:
+            parameter.data = data
+        network.train(training)
+
+
+@torch.no_grad()
+def forward_pass(
+    network: Network, images: Images, *, batch_size: int, classes: int, k: float = 1.0, M: float = 1.0
+) -> Pass:
+    """Evaluate the network on a set, in batches; k and M are of the rescaled loss."""
+    features, decisions, labels = [], [], []
+    W, b = network.head.weight.double(), network.head.bias.double()
+    error = torch.zeros((), dtype=torch.float64, device=images.y.device)
+    for batch in batches(images, batch_size):
+        if not len(batch.y):
+            continue
+        h, outputs = network(batch.x)
+        error += squared_error(h.double() @ W.T + b, batch.y, k, M)
+        features.append(h)
+        decisions.append(outputs.argmax(dim=1))
+        labels.append(batch.y)
+    if dist.is_initialized():
+        dist.all_reduce(error)
+    whole = torch.cat(features), torch.cat(decisions), torch.cat(labels)
+    return Pass(*whole, ClassStatistics.of(whole[0], whole[2], classes).merge_ranks(), float(error))
+
+
+def measure(
+    network: Network,
+    data: DataSet,
+    *,
+    lam: float,
+    batch_size: int,
+    fresh_batchnorm: bool,
+    k: float = 1.0,
+    M: float = 1.0,
+) -> tuple[Measurement, Pass]:
+    """What the network gives, and the pass over the training set; k and M are of the rescaled loss."""
+    with evaluating(network):
+        if fresh_batchnorm:
+            batchnorm.estimate(network, (batch.x for batch in batches(data.train, batch_size)))
+        else:
+            batchnorm.average_over_ranks(network)
+        network.eval()
+        train, test = (
+            forward_pass(network, part, batch_size=batch_size, classes=data.classes, k=k, M=M) for part in data[:2]
+        )
+    W, b = (parameter.detach().double().cpu().numpy() for parameter in (network.head.weight, network.head.bias))
+    of_train, of_test = (
+        statistics.seen(seen.statistics.arrays(), n=len(images.y), eps=float(torch.finfo(seen.features.dtype).eps))
+        for seen, images in ((train, data.train), (test, data.test))
+    )
+    snr, between = statistics.snr(of_train), of_train.between
+    data_loss = 0.5 * train.squared_error / len(data.train.y)  # example by example, not the sum of the parts
+    found: dict[str, Any] = {
+        "train_error": train.error,
+        "test_error": test.error,
+        "loss": data_loss + 0.5 * lam * float(np.sum(W**2) + np.sum(b**2)),
+        **statistics.decomposition(W, b, of_train, lam=lam, k=k, M=M, covariances=train.class_covariances()),
+        "lam": lam,
+        "mean_output_gap": statistics.mean_output_gap(W, b, of_train.whole),
+        "omega": snr.omega.tolist(),
+        "snr_right": None if snr.V is None else snr.V.T.tolist(),
+        "rank_within": snr.rank,
+        "rank_between": between.rank,
+        "condition_between": between.condition,
+        "batchnorm_reestimated": fresh_batchnorm,
+        **statistics.classifier_metrics(W),
+    }
+    for name, seen, of in (("train", train, of_train), ("test", test, of_test)):
+        metrics = statistics.collapse_metrics(W, of) | {"ncc_mismatch": seen.ncc_mismatch(train.statistics)}
+        found |= {f"{key}_{name}": value for key, value in metrics.items()}
+    return Measurement(**found), train

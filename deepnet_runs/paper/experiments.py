@@ -1,0 +1,136 @@
+"""The paper's experiments: each is a data set, a network family and a loss, and holds the runs of several seeds.
+
+Runs of an experiment have one configuration: they differ in the seed alone, and in versions and device.
+
+Source: Han, Papyan & Donoho (2022), Appendices A.1, A.2.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from deepnet_runs.storage.runs import APART, Run, repetitions
+from deepnet_runs.training.recipes import CLASSES, PER_CLASS, recipe
+
+DATASETS = {
+    "mnist": "MNIST",
+    "fashionmnist": "FashionMNIST",
+    "svhn": "SVHN",
+    "cifar10": "CIFAR10",
+    "stl10": "STL10",
+    "digits": "digits",
+}
+FAMILIES = {"vgg": "VGG", "resnet": "ResNet", "densenet": "DenseNet", "plain": "plain"}
+LOSSES = {"mse": "MSE", "ce": "CE"}
+OPTIONS = ("no_batchnorm", "weight_norm", "whole", "random_labels", "amp", "stale_batchnorm")  # off in every recipe
+FIELDS = ("dataset", "network", "loss", "seed", "epochs")
+KEYS = ("epoch", "train_error", "test_error")
+
+
+class Experiment(NamedTuple):
+    """The runs of one data set, network and loss, in the order of their seeds."""
+
+    dataset: str
+    family: str
+    loss: str
+    runs: list[Run]
+
+    @property
+    def network(self) -> str:
+        """The network as the paper writes it: DenseNet40."""
+        name = self.runs[0].config["network"]
+        return FAMILIES[self.family] + name.removeprefix(self.family)
+
+    def series(self, key: str) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, "S T"]]:
+        """The measured epochs of all S runs, and a quantity there; NaN where a run does not have it."""
+        epochs = sorted({row.epoch for run in self.runs for row in run.rows})
+        values = np.full((len(self.runs), len(epochs)), np.nan)
+        for one, run in zip(values, self.runs, strict=True):
+            for row in run.rows:
+                value: float = getattr(row, key)
+                if np.isfinite(value):
+                    one[epochs.index(row.epoch)] = value
+        return np.array(epochs, dtype=float), values
+
+    def zero_error(self) -> Float[np.ndarray, " S"]:
+        """The first measured epoch without a training error of every run; infinite where there is none."""
+        return np.array([np.inf if run.first_clean is None else float(run.first_clean) for run in self.runs])
+
+
+def family(network: str) -> str:
+    """The family of a network: `vgg` of `vgg11`."""
+    return network.rstrip("0123456789")
+
+
+def finished(run: Run) -> bool:
+    """Whether the last epoch of a run is measured."""
+    return run.rows[-1].epoch == run.config["epochs"]
+
+
+def departures(run: Run) -> dict[str, str]:
+    """The fields in which a run of mse or ce departs from its recipe: `60 for 120`, by field."""
+    config = run.config
+    standard: dict[str, Any] = recipe(config["dataset"], config["network"], config["loss"])._asdict()
+    if not config.get("whole", False):
+        standard["train_images"] = CLASSES * PER_CLASS[config["dataset"]]
+    standard |= {"lam": config.get("weight_decay")} | dict.fromkeys(OPTIONS, False) | {"width": 1.0, "depth": 1}
+    return {name: f"{config[name]} for {value}" for name, value in standard.items() if config.get(name, value) != value}
+
+
+def grouped(found: Sequence[Run]) -> tuple[list[Experiment], list[Run]]:
+    """The experiments in the paper's order, and the runs of other losses, which belong to none.
+
+    Raises:
+        ValueError: if a run lacks a field, or those of an experiment are of two configurations or repeat a seed.
+    """
+    for run in found:
+        _check(run)
+    others = [run for run in found if run.config["loss"] not in LOSSES]
+    places: dict[tuple[str, str, str], list[Run]] = {}
+    for run in found:
+        if run.config["loss"] in LOSSES:
+            key = run.config["dataset"], family(run.config["network"]), run.config["loss"]
+            places.setdefault(key, []).append(run)
+    for runs in places.values():
+        _check_repetitions(runs)
+    order = [list(names) for names in (DATASETS, FAMILIES, LOSSES)]
+    rank = {key: [names.index(name) for names, name in zip(order, key, strict=True)] for key in places}
+    return [
+        Experiment(*key, sorted(places[key], key=lambda run: run.config["seed"]))
+        for key in sorted(places, key=rank.__getitem__)
+    ], others
+
+
+def _check(run: Run) -> None:
+    missing = [name for name in FIELDS if name not in run.config]
+    missing += [key for key in KEYS if any(np.isnan(getattr(row, key)) for row in run.rows)]
+    if missing:
+        raise ValueError(f"Need {missing[0]} in the records of {run.folder}, got none: train it anew.")
+    for name, known in ((run.config["dataset"], DATASETS), (family(run.config["network"]), FAMILIES)):
+        if name not in known:
+            raise ValueError(f"Need one of {', '.join(known)}, got {name} in {run.folder}: leave this run out.")
+
+
+def _check_repetitions(runs: Sequence[Run]) -> None:
+    groups = repetitions(runs)
+    if len(groups) > 1:
+        one, other = groups[0][0], groups[1][0]
+        names = [name for name in {**one.config, **other.config} if name not in APART]
+        pairs = [(name, one.config.get(name, "absent"), other.config.get(name, "absent")) for name in names]
+        different = ", ".join(f"{name} = {old} and {new}" for name, old, new in pairs if old != new)
+        raise ValueError(
+            f"Need runs that differ in the seed alone in the panel of {one.config['dataset']} "
+            f"{FAMILIES[family(one.config['network'])]} {one.config['loss']}, got {different} in {one.folder} and "
+            f"{other.folder}: give the runs of one configuration."
+        )
+    seen: dict[Any, Run] = {}
+    for run in runs:
+        seed = run.config["seed"]
+        if seed in seen:
+            raise ValueError(
+                f"Need one run of each seed, got seed {seed} in {seen[seed].folder} and in {run.folder}: "
+                "leave one of them out."
+            )
+        seen[seed] = run

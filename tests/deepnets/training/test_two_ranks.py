@@ -1,0 +1,63 @@
+"""Two processes: batch normalization in float32 whatever the input, equal on every rank, every example counted once."""
+
+import numpy as np
+import pytest
+import torch
+import two_ranks
+from small_problem import C, images_of, network_of
+from two_ranks import in_two
+
+from deepnet_runs.datasets.data import DataSet
+from deepnet_runs.measuring.measure import measure
+from deepnet_runs.measuring.moments import ClassStatistics, counted_once
+
+PARAMETERS = dict(network_of(0).named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("work", "rounding"), [(two_ranks.float32_step, 2e-6), (two_ranks.bfloat16_step, 2e-2)], ids=["float32", "bfloat16"]
+)
+def test_a_step_of_two_ranks_is_that_of_one(work, rounding, tmp_path):
+    alone = work()
+    gradients = max(float(value.abs().max()) for name, value in alone.items() if name in PARAMETERS)
+    for rank, found in enumerate(in_two(work, tmp_path)):
+        assert found.keys() == alone.keys()
+        for name, value in found.items():
+            expected = alone[name][rank::2] if name == "outputs" else alone[name]
+            scale = gradients if name in PARAMETERS else float(expected.abs().max())  # some are zero but for rounding
+            assert float((value - expected).abs().max()) <= rounding * scale, name
+            if "running" in name:
+                assert value.dtype == torch.float32
+
+
+def test_without_synchronise_every_rank_measures_by_the_same_statistics(tmp_path):
+    first, second = in_two(two_ranks.row_without_synchronise, tmp_path)
+    for kind in (0, 1):  # stale, fresh
+        assert first[kind] == second[kind]
+    for name, value in first[2].items():
+        assert torch.equal(value, second[2][name]), name
+
+
+def test_what_a_padding_sampler_repeats_is_counted_once(tmp_path):
+    (first, twice, once), (second, _, _) = in_two(two_ranks.sampled, tmp_path)
+    assert sorted(first + second) == [0, 0, 1, 2, 3, 4, 5, 6]
+    features = torch.from_numpy(np.random.default_rng(0).standard_normal((7, 3)))
+    exact = ClassStatistics.of(features, torch.tensor([0, 1, 2, 0, 1, 2, 0]), 3)
+    assert twice.counts.tolist() == [4, 2, 2]
+    assert once.counts.tolist() == [3, 2, 2]
+    torch.testing.assert_close(once.means, exact.means, rtol=1e-14, atol=1e-14)
+    torch.testing.assert_close(once.scatter, exact.scatter, rtol=1e-13, atol=1e-14)
+
+
+def test_alone_the_first_of_equal_indices_counts():
+    assert counted_once(torch.tensor([3, 1, 3, 2, 1])).tolist() == [True, True, False, True, False]
+
+
+@pytest.mark.parametrize("without", ["train", "test"])
+def test_a_class_without_examples_is_refused(without):
+    counts = {"train": [9, 8, 0, 7], "test": [5, 4, 3, 0]}
+    whole = {"train": [9, 8, 7, 7], "test": [5, 4, 3, 3]}
+    chosen = whole | {without: counts[without]}
+    parts = [images_of(chosen[name], seed) for seed, name in enumerate(("train", "test"))]
+    with pytest.raises(ValueError, match=r"Need examples of each of the 4 classes, got none of [23]: leave"):
+        measure(network_of(0), DataSet(*parts, C), lam=0.1, batch_size=16, fresh_batchnorm=True)
