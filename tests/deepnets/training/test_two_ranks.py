@@ -54,10 +54,11 @@ def test_alone_the_first_of_equal_indices_counts():
 
 
 @pytest.mark.parametrize("without", ["train", "test"])
-def test_a_class_without_examples_is_refused(without):
+def test_a_class_without_examples_is_left_out_of_what_is_measured(without):
     counts = {"train": [9, 8, 0, 7], "test": [5, 4, 3, 0]}
     whole = {"train": [9, 8, 7, 7], "test": [5, 4, 3, 3]}
     chosen = whole | {without: counts[without]}
     parts = [images_of(chosen[name], seed) for seed, name in enumerate(("train", "test"))]
-    with pytest.raises(ValueError, match=r"Need examples of each of the 4 classes, got none of [23]: leave"):
-        measure(network_of(0), DataSet(*parts, C), lam=0.1, batch_size=16, fresh_batchnorm=True)
+    row, _ = measure(network_of(0), DataSet(*parts, C), lam=0.1, batch_size=16, fresh_batchnorm=True)
+    assert np.isfinite([row.nc1_train, row.nc1_test, row.loss]).all()
+    assert len(row.omega) == (C - 2 if without == "train" else C - 1)
