@@ -221,7 +221,7 @@ class Trainer:
         if self.fooled is not None:
             found = robustness.measure(self.network, self.fooled, batch_size=self.recipe.batch_size)
             extra = {
-                "robustness": found.average,
+                "robustness": np.nan if found.average is None else found.average,
                 "robustness_images": found.images,
                 "robustness_unflipped": found.unflipped,
             }
