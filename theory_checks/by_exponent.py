@@ -16,7 +16,7 @@ NAMES = {k: name for name, k in EXPONENTS.items()}
 def motion(k: Exponent) -> AbstractMotion:
     """The flow whose law has exponent k."""
     if isinstance(k, jax.Array):
-        return OneOf(jnp.argmax(jnp.array(list(NAMES)) == k))
+        return OneOf(jnp.argmax(jnp.array(list(NAMES), dtype=k.dtype) == k))
     return FLOWS[NAMES[int(k)]]
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from central_path.cli import report
 from central_path.cli.program import INTERRUPTED, on_terminal, set_up_jax, shown
 from deepnet_runs.storage import records
 from deepnet_runs.storage.records import StoppedError, check_destination, check_output, held
@@ -214,6 +213,8 @@ def choose_device(name: str) -> Any:
 
 def versions() -> dict[str, str]:
     """Versions of Python, this package and the libraries that the numbers depend on."""
+    from central_path.cli import report  # imports JAX
+
     return report.versions() | {name: version(name) for name in ("torch", "torchvision", "scikit-learn")}
 
 

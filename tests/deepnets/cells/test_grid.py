@@ -243,5 +243,5 @@ def test_a_progress_bar_is_for_terminals(tmp_path, monkeypatch, terminal):
     monkeypatch.setattr(stream, "isatty", lambda: terminal)
     monkeypatch.setattr(sys, "stderr", stream)
     with grid.Progress(grid.parse(of_grid(tmp_path)).cells, tmp_path, silent=False) as progress:
-        progress.look()
+        progress.update()
     assert ("cells" in stream.getvalue()) is terminal
