@@ -142,7 +142,7 @@ def features_of_samples(given: samples.Samples, *, balance: bool, restrict_rank:
         note = f"rank of Sigma_W: {within.rank} of {len(within.basis)}"
         if within.unresolved:
             note += (
-                f"; {within.unresolved} more directions vary by less than the rounding of the stored features (eps = "
+                f"; directions that vary by less than the rounding of the stored features: {within.unresolved} (eps = "
                 f"{given.eps:.2g}): store them in float32 or float64 to keep them"
             )
         if within.signal_lost > within.rounding:
