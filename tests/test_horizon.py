@@ -77,3 +77,17 @@ def test_the_smallest_omega_have_a_horizon_without_a_warning_and_the_largest_a_c
     assert time_to_ratio(law, 1e-80, 1e-80, 1.01) == 0
     with pytest.raises(ValueError, match="give --t-max"):
         time_of_collapse(Law(0, 3, 10), np.array([1e80, 1e79]))
+
+
+@pytest.mark.parametrize("C", [3, 10])
+def test_the_rounding_that_is_left_at_the_end_is_that_of_the_largest_omega_by_the_law(C):
+    """Where omega^2 is far above C: eps omega^2/(4C) of riemannian features, eps omega^2/C of unnormalized means."""
+    N, omega0, eps = 6, np.array([3.0, 2.0]), np.finfo(float).eps
+    for name, level, t_max, part in (("riemannian", "features", 1e14, 4), ("unnormalized", "means", 9.0 * C**2 * N, 1)):
+        flow = FLOWS[name]
+        omega = float(flow.law(C, N).omega(t_max, omega0[0]))
+        assert omega**2 > 1e3 * C
+        found = flow.rounding_at_end(omega0, t_max, level=level, C=C, N=N)
+        assert found == pytest.approx(eps * omega**2 / (part * C), rel=0.01)
+        assert flow.rounding(omega0, t_max, level=level, C=C, N=N) == found
+        assert flow.rounding_at_end(omega0, t_max, level="spectrum", C=C, N=N) == 0
