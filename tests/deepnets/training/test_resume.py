@@ -225,6 +225,7 @@ def test_a_run_that_has_ended_is_resumed_to_its_table(tmp_path, alone, capsys):
     assert everything(tmp_path) == alone
 
 
+@pytest.mark.slow
 def test_killed_by_the_system_and_resumed_the_rows_are_the_same(tmp_path):
     options = [*OPTIONS[:-2], "--quiet"]
     reference, seconds = kill_and_resume.undisturbed(tmp_path / "alone", options)
