@@ -17,17 +17,14 @@ FIRST = [pytest.param(load(name).instances()[0], id=name) for name in NAMES]
 
 @pytest.fixture(scope="module", params=INSTANCES)
 def model(request):
-    """A model, for all tests of it in turn; programs of a class are freed after its last instance."""
-    yield request.param
-    if request.param == type(request.param).instances()[-1]:
-        jax.clear_caches()
+    """A model, for all tests of it in turn, so that its programs are compiled once."""
+    return request.param
 
 
 @pytest.fixture(scope="module", params=FIRST)
 def first(request):
     """The first instance of a class."""
-    yield request.param
-    jax.clear_caches()
+    return request.param
 
 
 def distance(a, b):
@@ -96,7 +93,6 @@ LONG = {"mixon", "lu", "poggio"}  # more than ten seconds each
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in NAMES])
-@pytest.mark.usefixtures("memory_is_freed")
 def test_every_fact_holds_and_its_fault_would_show(name):
     for fact in load(name).facts():
         assert fact.residual <= fact.tolerance, fact
