@@ -23,7 +23,10 @@ VERDICTS = {  # of the statements of the paper, by the theory
 }
 
 
-@pytest.mark.parametrize("claim", ORDER)
+LONG = {"Appendix D.2, without loss of generality", "Figure 2, caption", "Family of laws"}  # whose programs are large
+
+
+@pytest.mark.parametrize("claim", [pytest.param(c, marks=pytest.mark.slow if c in LONG else ()) for c in ORDER])
 def test_the_verdict_is_the_expected_one_and_the_planted_fault_is_caught(claim):
     outcome = run(CLAIMS[claim], seed=SEED, quick=True)
     wrong = [part for part in outcome.parts if not (part.stands and part.fault_caught)]
@@ -47,6 +50,7 @@ def test_a_claim_gives_the_same_numbers_alone_and_after_others():
     assert run(CLAIMS["Lemma 7"], seed=2, quick=True).parts != first.parts
 
 
+@pytest.mark.slow
 def test_directions_that_a_pseudo_inverse_drops_are_noticed(monkeypatch):
     pinv, decompose = jnp.linalg.pinv, compiled.decompose.__wrapped__
     traced_anew = jax.jit(lambda *args, lam: decompose(*args, lam=lam), static_argnames="lam")

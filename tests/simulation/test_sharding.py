@@ -56,6 +56,7 @@ def test_eight_devices_give_the_results_of_one(tmp_path, alone):
     assert_same(arrays(tmp_path), alone)
 
 
+@pytest.mark.slow
 def test_classes_are_spread_where_examples_cannot_be(tmp_path, alone):
     other = ["--C", "8", "--N", "7", "--P", "8"]
     processes = [start(tmp_path / "one", sizes=other), start(tmp_path / "all", "--devices", "8", sizes=other, **EIGHT)]

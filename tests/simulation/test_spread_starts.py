@@ -58,7 +58,7 @@ def test_hard_starts_follow_their_law_with_default_tolerances(level, name, omega
     assert result.steps < 300  # of 5000
 
 
-@pytest.mark.parametrize("level", ["features", "means"])
+@pytest.mark.parametrize("level", [pytest.param("features", marks=pytest.mark.slow), "means"])
 def test_random_starts_over_eight_decades_follow_their_laws(level, monkeypatch):
     monkeypatch.setattr(spread_starts, "SIZES", ((2, 3, 2), (8, 3, 11)))
     monkeypatch.setattr(spread_starts, "OPTIONS", OPTIONS)
