@@ -53,15 +53,17 @@ def test_the_singular_vectors_are_those_of_the_whitened_means(null, infinite, se
     assert resolved.snr(m, EXACT).V is None
 
 
-def test_rounding_that_all_coordinates_share_adds_up_along_a_direction(seed):
-    """A class mean that leaves the range is measured in standard deviations: P times the shared variance, by Cauchy."""
+def test_what_leaves_the_range_is_measured_in_standard_deviations_of_rounding(seed):
+    """Of a direction: its own, P times the shared one by Cauchy, that of the sums, and the turning of the range."""
     rng = np.random.default_rng(seed)
     P, rank = 5, 3
     basis = np.linalg.qr(rng.standard_normal((P, P)))[0]
     V, rest = basis[:, :rank], basis[:, rank:]
-    own, shared = 1e-9, 4e-6
-    rounding = resolved.Rounding(np.full(P, own), np.full(P, shared))
-    within = resolved.Range(np.ones(P, bool), np.ones(P), np.array([1.0, 2.0, 3.0]), V, rounding, 0.0)
-    A = rest @ rng.standard_normal((P - rank, 2)) + V @ rng.standard_normal((rank, 2))
-    expected = (rest @ rest.T @ A) / np.sqrt(own + P * shared)
-    np.testing.assert_allclose(within.outside(A, rounding), expected, rtol=ROUNDING)
+    w = np.array([1.0, 2.0, 3.0])
+    for own, shared, arithmetic in ((1e-3, 4e-3, 0.0), (0.0, 4e-3, 0.0), (0.0, 0.0, 3e-3)):
+        rounding = resolved.Rounding(np.full(P, own), np.full(P, shared))
+        within = resolved.Range(np.ones(P, bool), np.ones(P), w, V, rounding, arithmetic)
+        A = 0.1 * (rest @ rng.standard_normal((P - rank, 2)) + V @ rng.standard_normal((rank, 2)))
+        turned = arithmetic * (w.max() / w.min()) * np.linalg.norm(A, axis=0).max()
+        expected = (rest @ rest.T @ A) / np.sqrt(own + P * shared + arithmetic + turned**2)
+        np.testing.assert_allclose(within.outside(A, rounding), expected, rtol=ROUNDING)
