@@ -23,7 +23,8 @@ import numpy as np
 
 from central_path.cli.program import set_up_jax
 from central_path.flows import FLOWS
-from central_path.simulation.experiment import FlowResult, Start, renormalize, run_flow
+from central_path.simulation.experiment import FlowResult, run_flow
+from central_path.simulation.starts import Start, renormalize
 from central_path.theory.problem import contrasts
 
 SIZES = ((2, 3, 2), (3, 3, 4), (5, 3, 7), (10, 3, 14), (20, 3, 26))  # C, N, P
@@ -44,7 +45,7 @@ def spread_start(seed: int, i: int) -> Start:
     """The renormalized features of start number i.
 
     Raises:
-        ValueError: as `experiment.renormalize`.
+        ValueError: as `starts.renormalize`.
     """
     rng = np.random.default_rng([seed, i])
     C, N, P = SIZES[rng.integers(len(SIZES))]

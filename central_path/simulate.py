@@ -15,13 +15,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from central_path.cli import records
-from central_path.cli.config import SimulateConfig
+from central_path.cli.config import FILES_OF_MANY, FILES_OF_ONE, SimulateConfig
 from central_path.cli.inputs import Given, GivenMeans, read_input
 from central_path.cli.options import PROGRAM, parse
-from central_path.cli.painter import FIGURE_NAMES, Painter, painter
+from central_path.cli.painter import Painter, painter
 from central_path.cli.program import (
     answer,
     is_first_process,
@@ -32,12 +30,12 @@ from central_path.cli.program import (
     shown,
     ticking,
 )
-from central_path.cli.simulate_many import FILES as OF_MANY
 from central_path.cli.simulate_many import simulate_many
 from central_path.names import LEVEL_NAMES
 
 if TYPE_CHECKING:
-    from central_path.simulation.experiment import FlowResult, Start
+    from central_path.simulation.experiment import FlowResult
+    from central_path.simulation.starts import Start
 
 LONG_LINEAR_ALGEBRA = 1e5  # entries of the start beyond which LAPACK gains from more threads
 LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress bar of its own
@@ -48,7 +46,7 @@ def warn_of_rounding(config: SimulateConfig, begin: "Start") -> None:
     from central_path.flows import FLOWS
 
     for name in config.flow:
-        flow, sizes = FLOWS[name], {"C": len(begin.omega0) + 1, "N": begin.N}
+        flow, sizes = FLOWS[name], begin.sizes
         t_max = flow.horizon(begin.omega0, config.t_max, **sizes).t_max
         left = {level: flow.rounding(begin.omega0, t_max, level=level, **sizes) for level in LEVEL_NAMES}
         if left[config.level] > config.tolerance:
@@ -112,43 +110,37 @@ def simulate(config: SimulateConfig, given: Given | GivenMeans, paint: Painter |
     if config.distributed:
         join_processes()
     from central_path.cli import report
-    from central_path.simulation import experiment
+    from central_path.simulation import experiment, starts
 
     C, N, P = given.sizes
     meter = progress_meter(config, C, N, P)
     how = spread_over(config.devices, C, N)
     with shown("compiling", silent=config.quiet):
-        compiled = experiment.programs(given.values.shape, N, config.level, config.saves, meter, how)
+        compiled = experiment.prepare(given.values.shape, N, config.level, config.saves, meter=meter, how=how)
         begin = given.start(how)
-    experiment.check_horizons(config.flow, begin, config.t_max)
+    starts.check_horizons(config.flow, begin, config.t_max)
     warn_of_rounding(config, begin)
     with shown("compiling", silent=config.quiet):
-        compiled.integrate.result()
+        compiled.result()
     flows = integrate(config, begin, meter, how)
 
     code = 0 if all(flow.agrees(config.tolerance) for flow in flows) else 1
     if config.distributed and not is_first_process():
         return code, ""
-    summary = {"C": C, "N": N, "P": P, "P_input": given.P_input, "rank": given.rank, "signal_lost": given.signal_lost}
-    summary["start"] = given.kind
-    summary |= config.recorded() | {"seconds": time.perf_counter() - started, "versions": report.versions()}
-    summary["flows"] = {flow.name: report.flow_summary(flow, tolerance=config.tolerance) for flow in flows}
-    arrays: dict[str, Any] = {**given.arrays(begin)}
+    heading = {"C": C, "N": N, "P": P, "P_input": given.P_input, "rank": given.rank, "signal_lost": given.signal_lost}
+    heading["start"] = given.kind
+    found = {flow.name: report.flow_summary(flow, tolerance=config.tolerance) for flow in flows}
+    arrays = given.arrays(begin)
     for flow in flows:
         arrays |= report.flow_arrays(flow)
-    stale = OF_MANY if paint else (*OF_MANY, *FIGURE_NAMES)
-    with records.staging(config.output, last="summary.json", stale=stale) as stage:
-        np.savez(stage / "trajectory.npz", **arrays)
-        if paint:
-            paint.draw(stage)
-        records.write_json(stage / "summary.json", summary)
-    table = report.table(summary["flows"], C=C, N=N)
+    report.write(config, heading, found, arrays, draw=paint.draw if paint else None, started=started)
+    table = report.table(found, C=C, N=N)
     return code, f"{table}\n\nC = {C}, N = {N}, P = {P}, level {config.level}; results in {config.output}"
 
 
 def run(config: SimulateConfig) -> tuple[int, str]:
     """One start or many; the exit code and the table."""
-    records.check_destination(config.output, ("summary.json", "trajectory.npz", *FIGURE_NAMES, *OF_MANY))
+    records.check_destination(config.output, ("summary.json", *FILES_OF_ONE, *FILES_OF_MANY))
     if config.ensemble:
         code, table = simulate_many(config)
     else:

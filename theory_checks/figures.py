@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from central_path.cli.plots import LOSSES, STYLE
 from central_path.flows import FLOWS
 from central_path.metrics import samples
-from central_path.simulation.experiment import renormalize, run_flow
+from central_path.simulation.experiment import run_flow
+from central_path.simulation.starts import renormalize
 from central_path.theory.laws import Law
 from central_path.theory.loss import central_path_loss, spectral_losses
 from central_path.theory.manifold import oblique_projection, orthogonal_projection, random_point, retract

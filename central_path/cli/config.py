@@ -8,6 +8,8 @@ from central_path.names import FLOW_NAMES
 
 ALL_DEVICES = 0
 SAVES_OF_ONE, SAVES_OF_ENSEMBLE = 200, 50
+FIGURE_NAMES = ("omega.png", "loss.png", "collapse.png")
+FILES_OF_ONE, FILES_OF_MANY = ("trajectory.npz", *FIGURE_NAMES), ("ensemble.npz", "ensemble.png")
 RECORDED = ("seed", "level", "rtol", "atol", "t_max", "tolerance", "saves")
 
 
@@ -75,6 +77,11 @@ class SimulateConfig:
     def seeds(self) -> range:
         """The seeds of the random starts, one or an ensemble."""
         return range(self.seed, self.seed + (self.ensemble or 1))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The run's own files beside summary.json: the arrays, then the figures."""
+        return FILES_OF_MANY if self.ensemble else FILES_OF_ONE
 
     @property
     def integration(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jax.sharding import NamedSharding
 
     from central_path.cli.config import SimulateConfig
-    from central_path.simulation.experiment import Start
+    from central_path.simulation.starts import Start
 
 MOST_FEATURES = 2**24  # entries (128 MiB) beyond which the levels that need none make no random features
 
@@ -47,9 +47,9 @@ class Given:
         """The renormalized start, made over the devices of a sharding if there is one.
 
         Raises:
-            ValueError: as `experiment.renormalize`.
+            ValueError: as `starts.renormalize`.
         """
-        from central_path.simulation.experiment import renormalize
+        from central_path.simulation.starts import renormalize
 
         return renormalize(self.values, eps=self.eps, how=how)
 
@@ -87,7 +87,7 @@ class GivenMeans:
     def start(self, how: None = None) -> "Start":
         """The start, renormalized as it is."""
         del how
-        from central_path.simulation.experiment import start_of_means
+        from central_path.simulation.starts import start_of_means
 
         return start_of_means(self.values, self.N)
 

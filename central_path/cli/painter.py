@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-FIGURE_NAMES = ("omega.png", "loss.png", "collapse.png")
-
 
 class Painter:
     """A running `python -m central_path.plots -`."""

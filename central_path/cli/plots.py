@@ -22,6 +22,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from central_path.cli.program import run_program
+
 DPI = 160
 ROUNDING = 1e-17  # what is below it is rounding, and would take the room of the rest
 STYLE: dict[Any, Any] = {
@@ -217,8 +219,9 @@ def warm_up() -> None:
         figure.savefig(io.BytesIO(), dpi=DPI)
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Draw the figures of the folder named, or read from standard input for `-`; nothing to do if that is empty."""
+    argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0].startswith("--") or argv[0] == "-h" or not set(argv[1:]) <= set(DRAW):
         print(
             f"usage: python -m central_path.plots FOLDER [FIGURE ...], figures among {', '.join(DRAW)}", file=sys.stderr
@@ -245,4 +248,4 @@ def main(argv: list[str]) -> int:
 
 if __name__ == "__main__":
     gc.disable()  # a short life: collecting would only slow it down
-    sys.exit(main(sys.argv[1:]))
+    run_program(main)

@@ -1,14 +1,19 @@
-"""What a run reports: `summary.json`, `trajectory.npz` and the closing table."""
+"""What a run reports: its files, and of one start `summary.json`, `trajectory.npz` and the closing table."""
 
 import platform
+import time
+from collections.abc import Callable
 from fractions import Fraction
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from central_path import __version__
+from central_path.cli import records
+from central_path.cli.config import FILES_OF_MANY, FILES_OF_ONE, SimulateConfig
 from central_path.cli.tables import aligned
 from central_path.flows import FLOWS
 from central_path.simulation.experiment import FlowResult
@@ -29,6 +34,32 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), "central_path": __version__} | {
         name: version(name) for name in LIBRARIES
     }
+
+
+def write(
+    config: SimulateConfig,
+    heading: dict[str, Any],
+    flows: dict[str, Any],
+    arrays: dict[str, Any],
+    *,
+    draw: Callable[[Path], None] | None,
+    started: float,
+) -> None:
+    """Write the files of one start or of many; those of an earlier run that this one does not write are removed.
+
+    `draw` writes the figures into a folder that holds the arrays; None is no figures.
+
+    Raises:
+        OSError: if they cannot be written; then none is.
+    """
+    summary = heading | config.recorded() | {"seconds": time.perf_counter() - started, "versions": versions()}
+    kept = config.files if draw else config.files[:1]
+    stale = tuple(name for name in (*FILES_OF_ONE, *FILES_OF_MANY) if name not in kept)
+    with records.staging(config.output, last="summary.json", stale=stale) as stage:
+        np.savez(stage / config.files[0], **arrays)
+        if draw:
+            draw(stage)
+        records.write_json(stage / "summary.json", summary | {"flows": flows})
 
 
 def flow_summary(flow: FlowResult, *, tolerance: float) -> dict[str, Any]:

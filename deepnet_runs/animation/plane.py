@@ -87,7 +87,7 @@ def project(features: Shaped[np.ndarray, "n P"], labels: Shaped[np.ndarray, " n"
     Unbalanced classes are subsampled to the smallest if `balance`, the same rows for the same labels.
 
     Raises:
-        ValueError: as `inputs.features_of_samples` and `experiment.renormalize`, and if a direction without
+        ValueError: as `inputs.features_of_samples` and `starts.renormalize`, and if a direction without
             within-class variance separates the means.
     """
     given, note = features_of_samples(check_samples(features, labels), balance=balance, restrict_rank=True, seed=0)

@@ -90,7 +90,7 @@ def begin_features(features, labels):
     """The renormalized start (P, C, N)."""
     given = samples.check_samples(features, labels)
     H, _ = samples.stack(given)
-    from central_path.simulation.experiment import renormalize
+    from central_path.simulation.starts import renormalize
 
     return renormalize(H, eps=given.eps).X
 

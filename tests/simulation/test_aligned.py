@@ -54,14 +54,13 @@ def test_the_start_is_all_of_the_features_in_orthonormal_coordinates(seed):
 
 def test_the_plain_flow_starts_from_identity_total_covariance_with_the_same_omega(seed):
     X = manifold.random_point(C, N, P, seed=seed)
-    state, _ = start(X, PLAIN, "features")
+    state, R = start(X, PLAIN, "features")
     total = problem.covariance(state.E) + state.B @ state.B.T / C
     np.testing.assert_allclose(total, np.eye(P), rtol=0, atol=ROUNDING)
-    omega = observables.omega_of_features(start(X, ON_MANIFOLD, "features")[0])
-    np.testing.assert_allclose(observables.omega_of_features(state), omega, rtol=1e-11)
-    np.testing.assert_allclose(
-        observables.omega_of_means(np.asarray(start(X, PLAIN, "means")[0]), PLAIN), omega, rtol=1e-11
-    )
+    omega = observables.OBSERVE["features"](start(X, ON_MANIFOLD, "features")[0], ON_MANIFOLD, R)["omega"]
+    np.testing.assert_allclose(observables.OBSERVE["features"](state, PLAIN, R)["omega"], omega, rtol=1e-11)
+    means = observables.OBSERVE["means"](start(X, PLAIN, "means")[0], PLAIN, R)
+    np.testing.assert_allclose(means["omega"], omega, rtol=1e-11)
 
 
 @FLOWS
@@ -88,7 +87,7 @@ def test_a_step_that_is_kept_moves_no_omega_by_more_than_its_tolerance(level, fl
     U, omega, Vt = np.linalg.svd(SNR, full_matrices=False)
     spread = omega * np.array([1e3, 1, 1e-3, 0])
     X = X + jnp.asarray((U * (spread - omega)[None, :]) @ Vt)[:, :, None]
-    state, _ = start(X, flow, level)
+    state, R = start(X, flow, level)
     rng = np.random.default_rng(seed)
     error = jax.tree.map(lambda x: jnp.asarray(rng.standard_normal(x.shape)) * jnp.maximum(jnp.abs(x), 1e-7), state)
     size = 1e-6
@@ -96,11 +95,7 @@ def test_a_step_that_is_kept_moves_no_omega_by_more_than_its_tolerance(level, fl
     moved = jax.tree.map(lambda x, dx: x + dx / allowed, state, error)
 
     def measured(state):
-        if level == "spectrum":
-            return np.asarray(state)
-        if level == "means":
-            return observables.omega_of_means(np.asarray(state), flow)
-        return np.asarray(observables.omega_of_features(state))
+        return np.asarray(observables.OBSERVE[level](state, flow, R)["omega"])
 
     change = np.abs(measured(moved) / measured(state) - 1).max()
     assert change < 2.5 * size  # of B, and of E, in the same direction at most
