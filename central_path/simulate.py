@@ -43,10 +43,10 @@ LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress
 
 def warn_of_rounding(config: SimulateConfig, begin: "Start") -> None:
     """Say on stderr where float64 has not the digits for the tolerance, before a flow is integrated."""
-    from central_path.flows import FLOWS
+    from central_path.flows import with_kernel
 
     for name in config.flow:
-        flow, sizes = FLOWS[name], begin.sizes
+        flow, sizes = with_kernel(name, config.kernel), begin.sizes
         t_max = flow.horizon(begin.omega0, config.t_max, **sizes).t_max
         left = {level: flow.rounding(begin.omega0, t_max, level=level, **sizes) for level in LEVEL_NAMES}
         if left[config.level] > config.tolerance:
@@ -116,9 +116,10 @@ def simulate(config: SimulateConfig, given: Given | GivenMeans, paint: Painter |
     meter = progress_meter(config, C, N, P)
     how = spread_over(config.devices, C, N)
     with shown("compiling", silent=config.quiet):
-        compiled = experiment.prepare(given.values.shape, N, config.level, config.saves, meter=meter, how=how)
+        options = {"kernel": config.kernel, "meter": meter, "how": how}
+        compiled = experiment.prepare(given.values.shape, N, config.level, config.saves, **options)
         begin = given.start(how)
-    starts.check_horizons(config.flow, begin, config.t_max)
+    starts.check_horizons(config.flow, begin, config.t_max, kernel=config.kernel)
     warn_of_rounding(config, begin)
     with shown("compiling", silent=config.quiet):
         compiled.result()

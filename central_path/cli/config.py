@@ -30,6 +30,7 @@ class SimulateConfig:
     seed: int = 0
     ensemble: int | None = None
     flow: tuple[str, ...] = ("riemannian", "renormalized")
+    kernel: float = 1.0
     level: str = "features"
     t_max: float | None = None
     saves: int = SAVES_OF_ONE
@@ -86,7 +87,7 @@ class SimulateConfig:
     @property
     def integration(self) -> dict[str, Any]:
         """The options of `experiment.run_flow` and `ensemble.run_flow`."""
-        return {name: getattr(self, name) for name in ("level", "t_max", "saves", "rtol", "atol")}
+        return {name: getattr(self, name) for name in ("kernel", "level", "t_max", "saves", "rtol", "atol")}
 
     def recorded(self) -> dict[str, Any]:
         """The options as summary.json has them."""

@@ -16,7 +16,7 @@ from central_path.cli import records
 from central_path.cli.config import FILES_OF_MANY, FILES_OF_ONE, SimulateConfig
 from central_path.cli.tables import aligned
 from central_path.flows import FLOWS
-from central_path.simulation.experiment import FlowResult
+from central_path.simulation.experiment import AgainstLaw, FlowResult
 
 LIBRARIES = ("jax", "jaxlib", "diffrax", "equinox", "numpy")
 
@@ -62,6 +62,11 @@ def write(
         records.write_json(stage / "summary.json", summary | {"flows": flows})
 
 
+def law_constants(flow: AgainstLaw) -> dict[str, float] | None:
+    """c1, c2 and c3 of its law; None where it is not of that form."""
+    return flow.law.constants._asdict() if flow.law.is_polynomial else None
+
+
 def flow_summary(flow: FlowResult, *, tolerance: float) -> dict[str, Any]:
     """`flows.<name>` of summary.json. The growth exponent of a flow that grows exponentially does not exist."""
     power_law = flow.law.is_power_law
@@ -71,7 +76,9 @@ def flow_summary(flow: FlowResult, *, tolerance: float) -> dict[str, Any]:
     }
     return {
         "t_max": flow.t_max,
-        "law": flow.law.constants._asdict(),
+        "law": law_constants(flow),
+        "kernel": flow.kernel,
+        "lam": 0.0,
         "max_relative_error": flow.max_relative_error,
         "error_against": flow.error_against,
         "max_drift": extreme["drift"],
@@ -100,6 +107,8 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _law(flow: dict[str, Any]) -> str:
+    if flow["law"] is None:
+        return f"of kernel b = {flow['kernel']:g}"
     c1, c2, c3 = flow["law"].values()
     powers = [f"{c:g} {power}" for c, power in ((c2, "w^2"), (c3, "w^4")) if c]
     return f"{' + '.join([f'{c1:g} log w', *powers])} = a + t"
@@ -108,7 +117,7 @@ def _law(flow: dict[str, Any]) -> str:
 def _growth(flow: dict[str, Any], *, C: int, N: int) -> str:
     limit = flow["growth_exponent_limit"]
     if limit is None:
-        return f"exp(t/{C * C * N})"
+        return f"exp(t/{C * C * N / flow['kernel'] ** 2:g})"
     fitted, law = (_number(flow[key], ".4f") for key in ("growth_exponent", "growth_exponent_law"))
     return f"{fitted} / {law} / {Fraction(limit)}"
 

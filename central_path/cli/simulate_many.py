@@ -30,10 +30,14 @@ def quantiles(values: Float[np.ndarray, " S"]) -> dict[str, float] | None:
 
 def flow_summary(flow: "EnsembleResult", *, tolerance: float, seed: int) -> dict[str, Any]:
     """`flows.<name>` of summary.json."""
+    from central_path.cli.report import law_constants
+
     agrees = flow.agrees(tolerance)
     return {
         "t_max": float(flow.ts[-1]),
-        "law": flow.law.constants._asdict(),
+        "law": law_constants(flow),
+        "kernel": flow.kernel,
+        "lam": 0.0,
         "max_relative_error": quantiles(flow.max_relative_error),
         "time_to_collapse": quantiles(flow.time_to_collapse),
         "time_to_collapse_law": quantiles(flow.time_to_collapse_law),

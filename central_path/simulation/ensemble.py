@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from central_path.flows import FLOWS
+from central_path.flows import with_kernel
 from central_path.flows.horizon import time_to_ratio
 from central_path.simulation.experiment import AgainstLaw, integrate, largest_error, log_law, reached_end
 from central_path.simulation.starts import Start
@@ -58,14 +58,17 @@ def run_flow(
     saves: int,
     rtol: float,
     atol: float,
+    kernel: float = 1.0,
     advance: Callable[[int], object] = lambda number: None,
 ) -> EnsembleResult:
-    """Integrate one flow of every start, and compare it with its law; `advance` is told how many more are integrated.
+    """Integrate one flow with a kernel from every start, and compare it with its law.
+
+    `advance` is told how many more are integrated.
 
     Raises:
         ValueError: as `AbstractFlow.horizon`.
     """
-    flow, (S, K) = FLOWS[name], starts.omega0.shape
+    flow, (S, K) = with_kernel(name, kernel), starts.omega0.shape
     law, ts = flow.law(**starts.sizes), flow.horizon(starts.omega0, t_max, **starts.sizes).times(saves)
     omega, steps, successful = np.empty((S, saves, K)), np.empty(S, int), np.empty(S, bool)
     for group in groups(starts):
@@ -77,6 +80,7 @@ def run_flow(
     return EnsembleResult(
         name=name,
         law=law,
+        kernel=kernel,
         ts=ts,
         max_relative_error=error,
         steps=steps,

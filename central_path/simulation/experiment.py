@@ -18,12 +18,12 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Bool, Float, Int
 
-from central_path.flows import FLOWS, AbstractFlow, OneOf, index_of
+from central_path.flows import FLOWS, AbstractFlow, OneOf, index_of, with_kernel
 from central_path.simulation.programs import compiling, interruptible
 from central_path.simulation.sharding import gather, place, replicated
 from central_path.simulation.solve import Clock, Solution, solve
 from central_path.simulation.starts import Start, renormalizing
-from central_path.theory.laws import Law
+from central_path.theory.law import AbstractLaw
 
 LARGEST_LOGARITHM = math.log(np.finfo(float).max)
 
@@ -33,7 +33,8 @@ class AgainstLaw:
     """A flow beside its own law at times `ts` (T,): numbers for one start, arrays (S,) for S of them."""
 
     name: str
-    law: Law
+    law: AbstractLaw
+    kernel: float
     ts: Float[np.ndarray, " T"]
     max_relative_error: float | Float[np.ndarray, " S"]
     steps: int | Int[np.ndarray, " S"]
@@ -59,14 +60,15 @@ class FlowResult(AgainstLaw):
 def _integrate(
     X: Float[Array, "..."],
     index: Int[Array, ""],
+    kernel: Float[Array, ""],
     clock: tuple[Array, Array, Array],
     ts: Float[Array, " T"],
     rtol: Float[Array, ""],
     atol: Float[Array, ""],
     **static: Any,
 ) -> Solution:
-    """One program for all flows: the flow's index, the clock's numbers, the times and the tolerances are traced."""
-    return solve(X, OneOf(index), Clock(*clock), ts=ts, rtol=rtol, atol=atol, **static)
+    """One program for all flows: their index and kernel, the clock's numbers, the times and tolerances are traced."""
+    return solve(X, OneOf(index, kernel), Clock(*clock), ts=ts, rtol=rtol, atol=atol, **static)
 
 
 @lru_cache(maxsize=16)
@@ -85,10 +87,10 @@ def solver(
     times = jax.ShapeDtypeStruct((saves,), float, sharding=whole)
     X = jax.ShapeDtypeStruct(shape, float, sharding=how)
     program = jax.jit(partial(_integrate, N=N, level=level, many=many, progress_meter=meter), out_shardings=whole)
-    return compiling(program.lower(X, index, (scalar, scalar, scalar), times, scalar, scalar))
+    return compiling(program.lower(X, index, scalar, (scalar, scalar, scalar), times, scalar, scalar))
 
 
-def log_law(law: Law, ts: Float[Any, " T"], omega0: Float[Any, "*S K"]) -> Float[Array, "*S T K"]:
+def log_law(law: AbstractLaw, ts: Float[Any, " T"], omega0: Float[Any, "*S K"]) -> Float[Array, "*S T K"]:
     """Log omega(t) by a law, of one start or of many."""
     return jnp.log(omega0)[..., None, :] + law.growth(ts[:, None], omega0[..., None, :])
 
@@ -101,21 +103,21 @@ def largest_error(omega: Float[np.ndarray, "*S T K"], log_omega: Float[np.ndarra
         return np.asarray(np.max(np.abs(np.expm1(np.log(omega) - log_omega)), axis=(-2, -1)))
 
 
-@partial(jax.jit, static_argnames=("C", "N"))
+@partial(jax.jit, static_argnames=("C", "N", "kernel"))
 def _closed_forms(
-    ts: Float[Array, " T"], omega0: Float[Array, " K"], *, C: int, N: int
+    ts: Float[Array, " T"], omega0: Float[Array, " K"], *, C: int, N: int, kernel: float
 ) -> tuple[dict[str, Float[Array, "T K"]], dict[str, Float[Array, " T"]]]:
     """By the flows' names the laws as log omega(t) from the same omega(0), and the asymptotes of the power laws."""
-    laws = {name: flow.law(C, N) for name, flow in FLOWS.items()}
+    laws = {name: with_kernel(name, kernel).law(C, N) for name in FLOWS}
     log_omega = {name: log_law(law, ts, omega0) for name, law in laws.items()}
     return log_omega, {name: law.asymptote(ts) for name, law in laws.items() if law.is_power_law}
 
 
 @lru_cache(maxsize=16)
-def closed_forms(C: int, N: int, saves: int) -> Future:
+def closed_forms(C: int, N: int, saves: int, kernel: float) -> Future:
     """The compiled laws and asymptotes of all flows; compiling begins at once."""
     plain = jax.ShapeDtypeStruct((saves,), float), jax.ShapeDtypeStruct((C - 1,), float)
-    return compiling(_closed_forms.lower(*plain, C=C, N=N))
+    return compiling(_closed_forms.lower(*plain, C=C, N=N, kernel=kernel))
 
 
 def prepare(
@@ -124,6 +126,7 @@ def prepare(
     level: str,
     saves: int,
     *,
+    kernel: float = 1.0,
     meter: diffrax.AbstractProgressMeter | None = None,
     how: NamedSharding | None = None,
 ) -> Future:
@@ -134,7 +137,7 @@ def prepare(
     solving = solver(shape, N, level, saves, False, meter, how)
     if len(shape) == 3:
         renormalizing(*shape, how)
-    closed_forms(shape[1], N, saves)
+    closed_forms(shape[1], N, saves, kernel)
     return solving
 
 
@@ -156,7 +159,7 @@ def integrate(
     program = solver(begin.X.shape, begin.N, level, len(ts), begin.many, meter, how).result()
     clock = tuple(map(np.float64, flow.horizon(begin.omega0, float(ts[-1]), **begin.sizes)))
     X = begin.X if how is None else place(begin.X, how)
-    arguments = (X, index_of(flow.name), clock, ts, np.float64(rtol), np.float64(atol))
+    arguments = (X, index_of(flow.name), np.float64(flow.kernel), clock, ts, np.float64(rtol), np.float64(atol))
     solution = interruptible(lambda: program(*arguments))
     return jax.tree.map(lambda x: gather(x) if isinstance(x, jax.Array) else x, solution)
 
@@ -175,21 +178,24 @@ def run_flow(
     saves: int,
     rtol: float,
     atol: float,
+    kernel: float = 1.0,
     meter: diffrax.AbstractProgressMeter | None = None,
     how: NamedSharding | None = None,
 ) -> FlowResult:
-    """Integrate one flow at a level, to t_max or its default horizon, and compare it with the laws of all flows.
+    """Integrate one flow with a kernel at a level, and compare it with the laws of all flows.
+
+    To t_max, or to its default horizon.
 
     Over the devices of a sharding, if there is one.
 
     Raises:
         ValueError: as `AbstractFlow.horizon`.
     """
-    flow, sizes = FLOWS[name], begin.sizes
+    flow, sizes = with_kernel(name, kernel), begin.sizes
     ts = flow.horizon(begin.omega0, t_max, **sizes).times(saves)
     solution = integrate(flow, begin, ts, level=level, rtol=rtol, atol=atol, meter=meter, how=how)
-    by_law = closed_forms(sizes["C"], begin.N, saves).result()(ts, begin.omega0)
-    return _compare(name, flow.law(**sizes), ts, solution, *jax.tree.map(np.asarray, by_law))
+    by_law = closed_forms(sizes["C"], begin.N, saves, kernel).result()(ts, begin.omega0)
+    return _compare(flow, flow.law(**sizes), ts, solution, *jax.tree.map(np.asarray, by_law))
 
 
 def _why_stopped(solution: Solution, log_omega: np.ndarray) -> str:
@@ -205,14 +211,14 @@ def _why_stopped(solution: Solution, log_omega: np.ndarray) -> str:
 
 
 def _compare(
-    name: str,
-    law: Law,
+    flow: AbstractFlow,
+    law: AbstractLaw,
     ts: Float[np.ndarray, " T"],
     solution: Solution,
     log_laws: dict[str, np.ndarray],
     asymptotes: dict[str, np.ndarray],
 ) -> FlowResult:
-    t_max, ys = float(ts[-1]), {key: np.asarray(value) for key, value in solution.ys.items()}
+    name, t_max, ys = flow.name, float(ts[-1]), {key: np.asarray(value) for key, value in solution.ys.items()}
     reached = np.all(np.isfinite(ys["omega"]) & (ys["omega"] > 0), axis=1)
     successful = reached_end(solution) and bool(reached.all())
     why = "" if successful else _why_stopped(solution, log_laws[name])
@@ -223,6 +229,7 @@ def _compare(
     return FlowResult(
         name=name,
         law=law,
+        kernel=float(flow.kernel),
         ts=ts,
         max_relative_error=float(largest_error(ys["omega"], log_laws[name][reached])),
         steps=int(solution.stats["num_accepted_steps"]),

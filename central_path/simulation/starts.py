@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Float, Int
 
-from central_path.flows import FLOWS
+from central_path.flows import with_kernel
 from central_path.metrics.snr import singular_values
 from central_path.simulation.programs import compiling
 from central_path.simulation.sharding import gather, place, replicated
@@ -111,11 +111,11 @@ def start_of_means(M: Float[np.ndarray, "r C"], N: int) -> Start:
     return Start(M, singular_values(M, equal_priors(M.shape[1])), N)
 
 
-def check_horizons(names: Iterable[str], begin: Start, t_max: float | None) -> None:
+def check_horizons(names: Iterable[str], begin: Start, t_max: float | None, *, kernel: float = 1.0) -> None:
     """Refuse a flow that has no horizon, before any is integrated.
 
     Raises:
         ValueError: as `AbstractFlow.horizon`.
     """
     for name in names:
-        FLOWS[name].horizon(begin.omega0, t_max, **begin.sizes)
+        with_kernel(name, kernel).horizon(begin.omega0, t_max, **begin.sizes)
