@@ -10,9 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-import kill_and_resume
 import pytest
-from short_runs import ROUNDING, distance, short
+from short_runs import ROUNDING, distance, rows_on_disk, short
 
 from deepnet_runs import grid
 from deepnet_runs.cells import plan as cells
@@ -45,7 +44,7 @@ def folders(output):
 
 
 def rows(output):
-    return {name: kill_and_resume.rows(folder) for name, folder in folders(output).items()}
+    return {name: rows_on_disk(folder) for name, folder in folders(output).items()}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +66,9 @@ def test_the_status_without_the_options_of_the_training_is_that_of_the_records(f
 
 
 def test_a_cell_after_another_has_the_rows_of_a_process_of_its_own(finished, tmp_path):
-    reference, _ = kill_and_resume.undisturbed(tmp_path / "alone", [*TRAINED, "--seed", "1"])
+    command = [sys.executable, "-m", "deepnet_runs.train", *TRAINED, "--seed", "1", "--output", str(tmp_path)]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    reference = rows_on_disk(tmp_path)
     assert [row["epoch"] for row in reference] == list(range(1, EPOCHS + 1))
     found = rows(finished)
     assert list(found) == ["digits-vgg7-mse-0", "digits-vgg7-mse-1"]
