@@ -23,7 +23,7 @@ from deepnet_runs.measuring import statistics
 from deepnet_runs.measuring.moments import ClassStatistics
 from deepnet_runs.measuring.nearest import nearest_center
 from deepnet_runs.networks import Network, batchnorm
-from deepnet_runs.storage.row import Measurement
+from deepnet_runs.storage.row import FURTHER, Measurement
 
 
 def rank_and_size() -> tuple[int, int]:
@@ -172,4 +172,5 @@ def measure(
     for name, seen, of in (("train", train, of_train), ("test", test, of_test)):
         metrics = statistics.collapse_metrics(W, of) | {"ncc_mismatch": seen.ncc_mismatch(train.statistics)}
         found |= {f"{key}_{name}": value for key, value in metrics.items()}
-    return Measurement(**found), train
+    further = {key: found.pop(key) for key in FURTHER}
+    return Measurement(**found, further=further), train
