@@ -12,7 +12,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAMES = ("1_tour", "2_geometry", "3_three_laws", "4_deep_nets", "5_other_models")
 LONGEST_FUNCTION = 25  # lines: a plot
 LARGEST_OUTPUT = 150_000  # characters

@@ -14,7 +14,7 @@ import pytest
 
 import central_path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGE = Path(central_path.__file__).parent
 LIGHT = ("central_path.simulate", "central_path.cli.plots", "deepnet_runs.which_law", "deepnet_runs.figures")
 

@@ -1,5 +1,6 @@
 """The sample of mutants: by its seed, one a place, and none where no result depends on the source."""
 
+import re
 from pathlib import Path
 
 import mutation
@@ -56,8 +57,14 @@ def test_the_sample_is_set_by_its_seed_whatever_the_order(items, tmp_path):
     assert any(sample(items, 0) != sample(items, seed) for seed in range(1, 5))
 
 
-def test_the_configuration_names_modules_that_are_there():
+def test_the_configuration_names_modules_and_tests_that_are_there():
     config = load_config(str(CONFIG))
     for module in config["module-path"]:
         assert Path(mutation.ROOT, module).is_file()
     assert "--quick" in config.test_command
+    branches = dict(re.findall(r"^ +([\w|]+)\) (.*) ;;$", config.test_command, re.M))
+    assert {name for names in branches for name in names.split("|")} <= {Path(m).stem for m in config["module-path"]}
+    for names, command in branches.items():
+        for file in re.findall(r"tests/\S+", command):
+            for name in names.split("|"):
+                assert len(list(mutation.ROOT.glob(file.replace("$module", name)))) == 1, (name, file)

@@ -116,3 +116,25 @@ def test_atol_is_of_omega_of_order_1_and_of_nothing_smaller():
         assert found == pytest.approx(1, rel=1e-5)
         found = float(relative_error(omega, error, ON_MANIFOLD, 0.0, 1e-10, level="spectrum"))
         assert found == pytest.approx(100 if j == 0 else 1, rel=1e-2)
+
+
+def test_the_units_of_a_step_are_those_of_the_page():
+    """One entry in error at a time, at the levels that hold means: B in units of s, E in units of e."""
+    omega = np.array([100.0, 1.0, 1e-3])
+    entries = np.array([[0, 1, 2, 0, 1, 2], [0, 1, 2, 1, 2, 0]])
+    s = np.maximum(omega[entries[0]], omega[entries[1]])
+    rtol, atol = 3e-7, 5e-8  # far above rounding
+    of_B = rtol * s + atol * np.minimum(s, 1)
+    for (i, j), unit in zip(entries.T, of_B, strict=True):
+        error = jnp.zeros((3, 3)).at[i, j].set(unit)
+        found = float(relative_error(jnp.diag(omega), error, ON_MANIFOLD, rtol, atol, level="means"))
+        assert found == pytest.approx(1, rel=1e-5), (i, j)
+    e = np.array([2.0, 0.5, 3.0])
+    E = e[:, None, None] * np.ones((3, C, N)) * np.where(np.arange(N) % 2, 1, -1)
+    B = np.column_stack([np.diag(omega * e), np.zeros(3)])
+    state = flows.Features(jnp.asarray(B), jnp.asarray(E))
+    for i in range(3):
+        unit = e[i] * (rtol + atol * min(1, 1 / omega[i]))
+        error = flows.Features(jnp.zeros((3, C)), jnp.zeros((3, C, N)).at[i].set(unit))
+        found = float(relative_error(state, error, PLAIN, rtol, atol, level="features"))
+        assert found == pytest.approx(1, rel=1e-5), i

@@ -15,7 +15,7 @@ from central_path.simulation import aligned, experiment, solve
 from central_path.theory import problem
 
 spec = importlib.util.spec_from_file_location(
-    "spread_starts", Path(__file__).parents[1] / "benchmarks" / "spread_starts.py"
+    "spread_starts", Path(__file__).parents[2] / "benchmarks" / "spread_starts.py"
 )
 assert spec is not None
 assert spec.loader is not None

@@ -1,6 +1,6 @@
 """The numbers of fixed seeds stay what they were: `expected_outputs.json` holds those of an earlier version.
 
-python tests/test_same_numbers.py      write the file anew, after a change that is meant to alter numbers
+python tests/house/test_same_numbers.py      write the file anew, after a change that is meant to alter numbers
 """
 
 import json

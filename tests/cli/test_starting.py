@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROGRAMS = ("central_path.simulate", "central_path.models", "theory_checks", "deepnet_runs.train", "deepnet_runs.grid")
 SITE = """
 import os, signal, sys

@@ -9,7 +9,7 @@ import pytest
 from theory_checks.claims import ORDER
 from theory_checks.registry import CLAIMS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ROWS = [
     [cell.strip() for cell in line.strip("|").split(" | ")]
     for line in (ROOT / "docs" / "paper_map.md").read_text().split("## ")[0].splitlines()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import readme_tables
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 BENCHMARKS = (ROOT / "benchmarks" / "README.md").read_text()
 CITATION = (ROOT / "CITATION.cff").read_text()

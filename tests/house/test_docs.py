@@ -13,7 +13,7 @@ from deepnet_runs.cells.conditions import CONDITIONS
 from deepnet_runs.training.options import given
 from deepnet_runs.training.recipes import PER_CLASS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 

@@ -19,7 +19,7 @@ import pytest
 
 import central_path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NEEDED = [
     f"{tool} ({remedy})"
     for tool, remedy in (("hatchling", "pip install central-path[dev]"), ("pip", "python -m ensurepip"))
@@ -176,10 +176,10 @@ def complaints(python, folder, text):
 
 
 def test_a_users_file_passes_the_strictest_type_checking_and_misuses_do_not(python, tmp_path):
-    assert complaints(python, tmp_path, (ROOT / "tests" / "user_example.py").read_text()) == {}
+    assert complaints(python, tmp_path, (ROOT / "tests" / "house" / "user_example.py").read_text()) == {}
     assert set(complaints(python, tmp_path, MISUSES)) == set(range(2, 9))
 
 
 def test_a_users_file_runs(python, tmp_path):
-    said = call(python, ROOT / "tests" / "user_example.py", cwd=tmp_path)
+    said = call(python, ROOT / "tests" / "house" / "user_example.py", cwd=tmp_path)
     assert said.startswith("Trajectory(riemannian, level spectrum, C=3, N=40, P=3")
