@@ -23,7 +23,7 @@ from deepnet_runs.measuring import statistics
 from deepnet_runs.measuring.moments import ClassStatistics
 from deepnet_runs.measuring.nearest import nearest_center
 from deepnet_runs.networks import Network, batchnorm
-from deepnet_runs.storage.row import FURTHER, Measurement
+from deepnet_runs.storage.row import FURTHER, NetworkMeasurement
 
 
 def rank_and_size() -> tuple[int, int]:
@@ -136,7 +136,7 @@ def measure(
     fresh_batchnorm: bool,
     k: float = 1.0,
     M: float = 1.0,
-) -> tuple[Measurement, Pass]:
+) -> tuple[NetworkMeasurement, Pass]:
     """What the network gives, and the pass over the training set; k and M are of the rescaled loss."""
     with evaluating(network):
         if fresh_batchnorm:
@@ -173,4 +173,4 @@ def measure(
         metrics = statistics.collapse_metrics(W, of) | {"ncc_mismatch": seen.ncc_mismatch(train.statistics)}
         found |= {f"{key}_{name}": value for key, value in metrics.items()}
     further = {key: found.pop(key) for key in FURTHER}
-    return Measurement(**found, further=further), train
+    return NetworkMeasurement(**found, further=further), train

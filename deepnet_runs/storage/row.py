@@ -13,7 +13,7 @@ OF_ROBUSTNESS = ("robustness", "robustness_images", "robustness_unflipped")  # a
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
+class NetworkMeasurement:
     """What one measurement of a network gives. Losses and errors are averages over examples, ratios have no unit.
 
     A number that does not exist, or that an older version did not record, is NaN here and null in the file. Ranks,
@@ -85,8 +85,8 @@ class Measurement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row(Measurement):
-    """A line of measurements.jsonl: a `Measurement`, and when it was made.
+class Row(NetworkMeasurement):
+    """A line of measurements.jsonl: a `NetworkMeasurement`, and when it was made.
 
     Attributes:
         epoch: number of epochs that the network was trained for.
@@ -110,7 +110,7 @@ class Row(Measurement):
 
     @classmethod
     def from_dict(cls, line: Mapping[str, Any]) -> "Row":
-        """The row of a line; keys that newer versions add are ignored, missing keys become NaN or None (`Measurement`).
+        """The row of a line; keys of newer versions are ignored, missing keys become NaN or None.
 
         Raises:
             ValueError: without an epoch, or for what is not a number where one belongs.
@@ -135,6 +135,6 @@ class Row(Measurement):
         return {name: found[name] for name in KEYS if name in found and name not in absent}
 
 
-MEASURED = tuple(one.name for one in fields(Measurement) if one.name != "further")
+MEASURED = tuple(one.name for one in fields(NetworkMeasurement) if one.name != "further")
 KEYS = (*FIRST, *MEASURED, *FURTHER, *OF_ROBUSTNESS)
 NUMBERS = tuple(one.name for one in fields(Row) if one.type is float)
