@@ -197,7 +197,7 @@ def test_cells_that_fail_are_named_and_the_others_finish(tmp_path, capsys, monke
         "digits-vgg7-mse-0-hot": r"diverged: the loss is .*give a lower --lr than 1e\+06",
         "digits-vgg7-mse-1-hot": r"diverged: the loss is .*give a lower --lr than 1e\+06",
         "digits-vgg7-mse-0-base": r"of other options: its records have epochs = 1 for 2: give the same, .*",
-        "mnist-vgg7-mse-1-base": r"not begun: Need the data set mnist in .*nowhere, got no file .*",
+        "mnist-vgg7-mse-1-base": r"not begun: Need the complete files of mnist in .*nowhere, got: .*",
     }.items():
         assert any(re.fullmatch(rf"{grid.PROGRAM}: {cell}: {reason}", line) for line in lines), cell
     assert contents(base) == before
