@@ -98,8 +98,8 @@ def _read(name: str, train: bool, root: Path, download: bool) -> tuple[np.ndarra
         said = " ".join(str(error).partition("You can use download=True")[0].split()) or type(error).__name__
         remedy = "check the connection and try again" if download else "give --download to fetch them"
         raise ValueError(
-            f"Need the complete files of {name} in {root.absolute()}, got: {said[:200].rstrip('.')}; {remedy}, or --data-dir "
-            "if they are elsewhere, and delete damaged files first."
+            f"Need the complete files of {name} in {root.absolute()}, got: {said[:200].rstrip('.')}; {remedy}, or "
+            "--data-dir if they are elsewhere, and delete damaged files first."
         ) from error
     return images, labels.astype(np.int64)
 
