@@ -73,6 +73,7 @@ def measure(
     features: Any, labels: Any, *, W: Any = None, b: Any = None, lam: float = 0.0, C: int | None = None
 ) -> Measurement:
     """As `central_path.measure`."""
+    # Features and labels in whatever form they come; classes without examples stay out of the moments.
     (rows, eps), given = read_features(features), read_labels(labels)
     check_lengths(rows, given)
     one_hot, _ = plain(labels)
@@ -85,6 +86,7 @@ def measure(
             f"Need features whose squares are finite, got entries up to {np.abs(rows).max():.3g}: "
             "divide the features by their largest entry."
         )
+    # The classifier: given, or the one of least squares, of all C outputs.
     rounding, whole = Rounding.of(m, eps), with_absent(m, present, C)
     bias = weights is None or b is not None
     solve = solver(whole, rounding, lam, bias=bias, n=len(rows))
@@ -102,6 +104,7 @@ def measure(
             f"Need W of shape {(C, P)} and b of shape {(C,)} for {C} classes, got {weights.shape} and {offset.shape}: "
             "give a row of W for every class; labels that are 0 to C - 1 may leave classes out."
         )
+    # The loss and NC4 are about the outputs, omega and NC1 to NC3 about the classes that have examples.
     parts = parts_of_loss(weights, offset, whole, lam=lam, bias=bias, solve=solve)
     decided = collapse.decide_by_classifier(weights, offset, rows)
     nearest = present[collapse.decide_by_center(m.M, rows)]

@@ -87,6 +87,7 @@ def run(config: TrainConfig, execution: Execution) -> list[Row]:
         DivergenceError: if the loss is not finite any more.
         StoppedError: if a training that has begun cannot go on.
     """
+    # Libraries, data and checkpoint: what fails here is refused, and nothing is written.
     with shown("loading the libraries", silent=execution.quiet or not is_primary()):
         set_up_jax()
         import torch  # heavy: options are checked before
@@ -102,6 +103,7 @@ def run(config: TrainConfig, execution: Execution) -> list[Row]:
     if execution.dry_run:
         trainer.dry_run()
         return []
+    # From here the folder has the run's records; what fails now stops a run that has begun.
     if is_primary() and state is None:
         records.write_config(execution.output, trainer.record() | {"versions": versions(), "device": str(device)})
     try:
