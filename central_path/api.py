@@ -165,11 +165,13 @@ def trajectory(
     from central_path.simulation import experiment
     from central_path.theory.problem import require_float64
 
+    # Refuse before anything is computed.
     require_float64()
     if flow not in FLOWS:
         raise ValueError(f"Need a flow among {', '.join(FLOWS)}, got {flow!r}: give one of them.")
     if level not in LEVELS:
         raise ValueError(f"Need a level among {', '.join(LEVELS)}, got {level!r}: give one of them.")
+    # Given features, or random ones of the sizes.
     if features is not None and labels is not None and C is N is P is None:
         read = check_samples(features, labels)
         given, _ = features_of_samples(read, balance=balance, restrict_rank=restrict_rank, seed=seed)
@@ -177,6 +179,7 @@ def trajectory(
         given = random_start(C, N, 2 * C if P is None else P, level, seed=seed)
     else:
         raise ValueError("Need either C and N (and P), or features and labels: give one of the pairs.")
+    # Renormalize, integrate, compare with the law.
     begin = given.start()
     ended = experiment.run_flow(flow, begin, kernel=kernel, level=level, t_max=t_max, saves=saves, rtol=rtol, atol=atol)
     return Trajectory(flow, level, tolerance, *given.sizes, signal_lost=given.signal_lost, ended=ended)

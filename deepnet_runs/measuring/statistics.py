@@ -22,6 +22,8 @@ from central_path.metrics.snr import Moments
 
 FEW_CLASSES = 100  # of which a row records singular vectors: C^2 numbers, and most of a row's work for 1000
 
+OF_COLUMNS = ("equinorm", "equiangularity", "max_angle")  # metrics of class means here, of a classifier there
+
 
 class Seen(NamedTuple):
     """Moments of n features: `whole` of all C classes, `m` of the K `present` that have examples."""
@@ -78,9 +80,9 @@ def _rescaled(W, b, m: Moments, covariances: Iterable[np.ndarray], *, k: float, 
 
 
 def collapse_metrics(W: Float[np.ndarray, "C P"], of: Seen) -> dict[str, float]:
-    """NC1 to NC3 of class means and features; NaN where the features do not determine them."""
+    """NC1 to NC3 and the metrics of the catalogue; NaN where the features do not determine them."""
     found, _ = measurement.collapse_of(of.m, W[of.present], of.between)
-    return {name if name in ("nc1", "self_duality") else f"{name}_means": value for name, value in found.items()}
+    return {f"{name}_means" if name in OF_COLUMNS else name: value for name, value in found.items()}
 
 
 def classifier_metrics(W: Float[np.ndarray, "C P"]) -> dict[str, float]:

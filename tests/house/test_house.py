@@ -84,7 +84,6 @@ PROGRAMS = {
     "deepnet_runs.grid": "deepnet_runs.grid",
     "deepnet_runs.which_law": "deepnet_runs.which_law",
     "deepnet_runs.figures": "deepnet_runs.figures",
-    "deepnet_runs.animate": "deepnet_runs.animate",
 }
 
 
