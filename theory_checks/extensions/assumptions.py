@@ -21,17 +21,16 @@ Source: Han, Papyan & Donoho (2022), Section 3, (A1) to (A3); the equations are 
 
 from collections.abc import Iterator
 
-import jax
 import numpy as np
 
+from central_path.flows import FLOWS
 from theory_checks.extensions import joint_training
 from theory_checks.extensions.family_of_laws import values
 from theory_checks.extensions.joint_training import KAPPA, T_MAX
 from theory_checks.extensions.laws import on_path, sizes
 from theory_checks.framework import definitions, instances, paths
-from theory_checks.framework.by_exponent import features_field
 from theory_checks.framework.extrapolation import limit, order
-from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE
+from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, RENORMALIZED, UNNORMALIZED
 from theory_checks.framework.registry import Draw, Finding, claim, identity, largest
 
 LAMBDA = 0.05
@@ -108,7 +107,7 @@ def _conserved(begin: joint_training.State) -> Iterator[Finding]:
 
 def _omega_order(X: np.ndarray) -> Finding:
     """Singular values at T_MAX against those of the flow on the central path."""
-    central = paths.follow(X, 2, t_max=T_MAX, from_total=False).omega
+    central = paths.follow(X, UNNORMALIZED, t_max=T_MAX, as_they_are=True).omega
     ends = [joint_training.end(joint_training.on_path(X, 0.0), kappa).X for kappa in KAPPA]
     omega = np.stack([np.asarray(paths.omega_of(X)) for X in ends])
     error, other = (np.linalg.norm(np.log(omega / value), axis=1) for value in (central[-1], central[0]))
@@ -156,7 +155,7 @@ def assumption_a2(draw: Draw) -> Iterator[Finding]:
         P, C, N = X.shape
         m = draw.rng.standard_normal(P)
         moved = X + m[:, None, None]
-        here, there = (paths.follow(H, 2, from_total=False) for H in (X, moved))
+        here, there = (paths.follow(H, UNNORMALIZED, as_they_are=True) for H in (X, moved))
         uncentred = np.stack([np.linalg.svd(_whitened_means(H), compute_uv=False)[: C - 1] for H in there.X])
         yield on_path("omega(t) of translated features", there.omega, here.omega, here, fault=uncentred)
         by_m = here.X + m[None, :, None, None]
@@ -186,9 +185,6 @@ def _whitened_means(H: np.ndarray) -> np.ndarray:
     return definitions.root(E @ E.T / E.shape[1], -0.5) @ M
 
 
-_speed = jax.jit(lambda X, k: jax.jvp(paths.omega_of, (X,), (features_field(X, k),))[1])
-
-
 @claim(
     "Assumption A3",
     source="Section 3, (A3)",
@@ -202,7 +198,7 @@ def assumption_a3(draw: Draw) -> Iterator[Finding]:
     """Both flows of features from one start, against both laws."""
     for _ in range(draw.repeats):
         X = np.asarray(paths.renormalized(instances.random_features(draw.rng, instances.GENERIC)))
-        with_it, without = paths.follow(X, 1), paths.follow(X, 2, from_total=False)
+        with_it, without = paths.follow(X, RENORMALIZED), paths.follow(X, UNNORMALIZED, as_they_are=True)
         C, N = sizes(with_it)
         logs = []
         for path in (with_it, without):
@@ -212,7 +208,9 @@ def assumption_a3(draw: Draw) -> Iterator[Finding]:
             logs.append([np.sort(np.log(omega0) + y, axis=1) for y in (np.log(path.omega / omega0), law, exponential)])
         yield on_path("with renormalization", logs[0][0], logs[0][1], with_it, fault=logs[0][2], scale=1.0)
         yield on_path("without renormalization", logs[1][0], logs[1][2], without, fault=logs[1][1], scale=1.0)
-        riemannian, renormalized, plain = (np.asarray(_speed(X, np.int32(k))) for k in (0, 1, 2))
+        riemannian, renormalized, plain = (
+            np.asarray(paths.omega_along(X, paths.traced(flow))) for flow in FLOWS.values()
+        )
         condition = 1 + with_it.omega[0, 0] ** 2 / C
         yield identity(
             "one speed at the start",

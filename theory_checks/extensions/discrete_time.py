@@ -22,7 +22,6 @@ from central_path.simulation.descent import descend
 from theory_checks.extensions.family_of_laws import values
 from theory_checks.extensions.laws import SOURCE, law_by_hand
 from theory_checks.framework import extrapolation, instances, paths
-from theory_checks.framework.by_exponent import start
 from theory_checks.framework.registry import Draw, Finding, claim, identity
 
 HORIZON = 1.0  # of C^2 N
@@ -55,9 +54,6 @@ def _observe(X):
     return {"omega": paths.omega_of(X)}
 
 
-_whitened = jax.jit(lambda X: start(X, 2, "features"))
-
-
 def start_of(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Renormalized features (P, C, N) and their omega(0)."""
     X = np.asarray(paths.renormalized(instances.with_snr(rng, instances.GENERIC, OMEGA0 * rng.uniform(0.7, 1.4))))
@@ -67,7 +63,7 @@ def start_of(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def omega_at_horizon(X: np.ndarray, kind: str) -> np.ndarray:
     """Singular values (5, C-1) at t = HORIZON C^2 N for each step size; `sgd`, `momentum` or `plain`."""
     C, N = X.shape[1:]
-    Y = np.asarray(_whitened(X)) if kind == "plain" else X
+    Y = np.asarray(paths.start(X, paths.UNNORMALIZED)) if kind == "plain" else X
     found = []
     for i, eta in enumerate(FRACTIONS * C**2 * N):
         ys = _plain(Y, eta) if kind == "plain" else _renormalized(Y, eta, BETA if kind == "momentum" else 0.0)

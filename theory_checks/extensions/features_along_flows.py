@@ -15,10 +15,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from central_path.flows import FLOWS
 from central_path.theory.laws import Law
 from theory_checks.extensions.laws import SOURCE, follow, log_omega, on_path, sizes, starts
 from theory_checks.framework import definitions, paths
-from theory_checks.framework.paths import Path
+from theory_checks.framework.paths import RENORMALIZED, UNNORMALIZED, Path
 from theory_checks.framework.registry import Draw, Finding, claim
 
 
@@ -40,7 +41,7 @@ def _start_vectors(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shrunk(path: Path, U: np.ndarray, E0: np.ndarray) -> np.ndarray:
-    """E(t) as k = 2 should have it."""
+    """E(t) as `unnormalized` should have it."""
     C, _ = sizes(path)
     factor = np.sqrt((C + path.omega[:1] ** 2) / (C + path.omega**2))
     along = _left(U.T, E0)
@@ -59,13 +60,13 @@ def _shrunk(path: Path, U: np.ndarray, E0: np.ndarray) -> np.ndarray:
 def frozen_deviations(draw: Draw) -> Iterator[Finding]:
     """E of features that an autodiff gradient and a general projection moved."""
     for H in starts(draw):
-        for k in (0, 1, 2):
-            path = follow(H, k)
+        for flow in FLOWS.values():
+            path = follow(H, flow)
             E = path.X - path.X.mean(axis=3, keepdims=True)
             U, _ = _start_vectors(path)
             frozen, shrunk = np.broadcast_to(E[0], E.shape), _shrunk(path, U, E[0])
-            if k < 2:
-                yield on_path(f"E(t) = E(0), k = {k}", E, frozen, path, fault=shrunk)
+            if flow is not UNNORMALIZED:
+                yield on_path(f"E(t) = E(0), k = {path.k}", E, frozen, path, fault=shrunk)
                 continue
             along, right, wrong = (_left(U.T, A) for A in (E, shrunk, frozen))
             yield on_path("U^T E shrinks by its factor, k = 2", along, right, path, fault=wrong, magnified=False)
@@ -89,13 +90,13 @@ def _grams(path: Path) -> np.ndarray:
     fault="the renormalized flow, in which Sigma_T grows with omega^2; the mean of one class for the global mean.",
 )
 def conservation(draw: Draw) -> Iterator[Finding]:
-    """X X^T along k = 2, from Sigma_T = I and from features as they are; and along k = 1."""
+    """X X^T along `unnormalized`, from Sigma_T = I and from features as they are; and along `renormalized`."""
     for H in starts(draw):
-        other = _grams(follow(H, 1))
+        other = _grams(follow(H, RENORMALIZED))
         C, N = H.shape[1:]
         fastest = 1 / np.linalg.eigvalsh(definitions.statistics_of(H).Sigma_T)[0]  # of all omega, over C^2 N
-        as_they_are = paths.follow(H, 2, t_max=C**2 * N * np.log(10) / fastest, from_total=False)
-        for start, path in (("Sigma_T(0) = I", follow(H, 2)), ("features as they are", as_they_are)):
+        as_they_are = paths.follow(H, UNNORMALIZED, t_max=C**2 * N * np.log(10) / fastest, as_they_are=True)
+        for start, path in (("Sigma_T(0) = I", follow(H, UNNORMALIZED)), ("features as they are", as_they_are)):
             seen = _grams(path)
             fault = seen - (other - other[:1])
             yield on_path(f"X X^T from {start}", seen, np.broadcast_to(seen[0], seen.shape), path, fault=fault)
@@ -128,13 +129,13 @@ def total_signal(X: np.ndarray) -> np.ndarray:
     fault="half the rate; for the ratios, those of the renormalized flow.",
 )
 def logistic_law(draw: Draw) -> Iterator[Finding]:
-    """s_j, class means and ratios of features along k = 2."""
+    """s_j, class means and ratios of features along `unnormalized`."""
     for H in starts(draw):
-        path = follow(H, 2)
+        path = follow(H, UNNORMALIZED)
         C, N = sizes(path)
         U, V = _start_vectors(path)
         s = np.stack([total_signal(X) for X in path.X[::6]])
-        some = Path(path.ts[::6], path.X[::6], path.omega[::6], 2)
+        some = Path(path.ts[::6], path.X[::6], path.omega[::6], path.flow)
         right, wrong = (_logistic(some, s[0], rate) for rate in (2.0, 1.0))
         yield on_path("s_j(t) logistic", s, right, path, fault=wrong, magnified=False)
         built, misbuilt = (np.einsum("pk,tk,ck->tpc", U, np.sqrt(C * v), V) for v in (right, wrong))

@@ -29,8 +29,7 @@ from central_path.theory.problem import class_means, contrasts, covariance, glob
 from theory_checks.extensions.features_along_flows import means
 from theory_checks.extensions.laws import SOURCE
 from theory_checks.framework import definitions, instances, paths
-from theory_checks.framework.by_exponent import features_field
-from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE
+from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, UNNORMALIZED
 from theory_checks.framework.registry import Draw, Finding, claim, identity
 
 OMEGA0 = np.array([6.0, 5.0, 4.0])
@@ -48,7 +47,7 @@ def _signal(X):
 @jax.jit
 def _velocity(X):
     """S, V, and their derivatives along the features' own velocity."""
-    (S, V), (dS, dV) = jax.jvp(_signal, (X,), (features_field(X, 2),))
+    (S, V), (dS, dV) = jax.jvp(_signal, (X,), (UNNORMALIZED.features_field(X),))
     return S, V, dS, dV
 
 
@@ -123,7 +122,7 @@ def _aligned(draw: Draw) -> Iterator[Finding]:
     C, N, P = instances.GENERIC
     sigma = np.array([1.0, 2.0, 1.5])
     H, U, V = _from_total(draw, np.concatenate([sigma, np.linspace(1.0, 2.0, P - C + 1)]), "along U")
-    path = paths.follow(H, 2, t_max=LATE * C**2 * N, from_total=False)
+    path = paths.follow(H, UNNORMALIZED, t_max=LATE * C**2 * N, as_they_are=True)
     s, unweighted = _logistic(path.ts, sigma, C, N), _logistic(path.ts, np.full(C - 1, 1.5), C, N)
     law, wrong = (np.einsum("pk,tk,ck->tpc", U, np.sqrt(C * v * sigma), V) for v in (s, unweighted))
     yield identity(
@@ -156,7 +155,7 @@ def _generic(draw: Draw) -> Iterator[Finding]:
     C, N, P = instances.GENERIC
     sigma = np.linspace(1.0, 2.0, P)
     H, _, _ = _from_total(draw, sigma, "random")
-    path = paths.follow(H, 2, t_max=LATE * C**2 * N, from_total=False)
+    path = paths.follow(H, UNNORMALIZED, t_max=LATE * C**2 * N, as_they_are=True)
     Sigma_T = definitions.statistics_of(H).Sigma_T
     root = definitions.root(Sigma_T, 0.5)
     G = np.linalg.solve(root, means(path)[-1])

@@ -20,14 +20,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from central_path.flows import AbstractFlow
 from theory_checks.extensions import family_of_laws
 from theory_checks.extensions.features_along_flows import means
 from theory_checks.extensions.laws import SOURCE
 from theory_checks.framework import instances, paths
-from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, fitted_slope
+from theory_checks.framework.paths import EQUATION_5, PATH_REASON, PATH_TOLERANCE, fitted_slope
 from theory_checks.framework.registry import EPS, Draw, Finding, claim, identity
 
-LATE = (1e3, 1e5)  # omega^2/C at the end of a path of features, k = 0 and 1
+LATE = {"riemannian": 1e3, "renormalized": 1e5}  # omega^2/C at the end of a path of features
 FAR = 1e5  # (omega^2/C)^min(m, 1) at the beginning of the decade over which the law's slopes are fitted
 REASON = "distance of the law's own local slopes from their limit over the decade that is fitted, plus its rounding"
 
@@ -74,18 +75,20 @@ def _far(k: int | float, omega0: np.ndarray) -> Decade:
     return Decade(k, t, begin * np.exp(growth), difference)
 
 
-def _late_path(draw: Draw, k: int) -> paths.Path:
-    """Features followed until omega^2 = LATE[k] C, from spread omega."""
+def _late_path(draw: Draw, flow: AbstractFlow) -> paths.Path:
+    """Features followed until omega^2 = LATE C, from spread omega."""
     C, N, _ = instances.GENERIC
     omega0 = np.array([8.0, 4.0, 1.0]) * draw.rng.uniform(0.7, 1.4, 3)
     H = instances.with_snr(draw.rng, instances.GENERIC, omega0)
-    return paths.follow(H, k, t_max=family_of_laws.elapsed(k, C, N, float(omega0.min()), np.sqrt(LATE[k] * C)))
+    k = int(flow.law(C, N).k)
+    t_max = family_of_laws.elapsed(k, C, N, float(omega0.min()), np.sqrt(LATE[flow.name] * C))
+    return paths.follow(H, flow, t_max=t_max)
 
 
-def _by_law(path: paths.Path, k: int | float) -> np.ndarray:
-    """Omega (T, C-1) along a path by the law with exponent k, from the path's start."""
+def _by_law(k: int | float, ts: np.ndarray, omega: np.ndarray) -> np.ndarray:
+    """Omega (T, C-1) at times by the law with exponent k, from the first of omega."""
     C, N, _ = instances.GENERIC
-    return path.omega[:1] * np.exp(family_of_laws.values(k, (C, N), path.omega[:1], path.ts[:, None], 0.0).growth)
+    return omega[:1] * np.exp(family_of_laws.values(k, (C, N), omega[:1], ts[:, None], 0.0).growth)
 
 
 def _spread_of_norms(M: np.ndarray) -> np.ndarray:
@@ -117,12 +120,12 @@ def nc2_in_absolute_terms(draw: Draw) -> Iterator[Finding]:
     C, N, _ = instances.GENERIC
     how = {"tolerance": PATH_TOLERANCE, "reason": PATH_REASON}
     for _ in range(draw.repeats):
-        for k in (0, 1):
-            path = _late_path(draw, k)
+        for flow in EQUATION_5:
+            path = _late_path(draw, flow)
+            k = path.k
             U, _, Vt = np.linalg.svd(means(path)[0], full_matrices=False)
-            built = (
-                np.einsum("pk,tk,kc->tpc", U[:, : C - 1], _by_law(path, e), Vt[: C - 1]) for e in (float(k), k + 0.5)
-            )
+            laws = (_by_law(e, path.ts, path.omega) for e in (float(k), k + 0.5))
+            built = (np.einsum("pk,tk,kc->tpc", U[:, : C - 1], omega, Vt[: C - 1]) for omega in laws)
             seen, right, wrong = (_spread_of_norms(M) for M in (means(path), *built))
             size = float(np.max(path.omega))
             name = f"max - min of the norms of class means, by the law, k = {k}"
@@ -135,8 +138,7 @@ def nc2_in_absolute_terms(draw: Draw) -> Iterator[Finding]:
         t_max = family_of_laws.elapsed(k, C, N, float(omega0.min()), 2e5)
         ts = np.concatenate([[0.0], np.geomspace(t_max / 1e4, t_max, family_of_laws.SHAPE[0] - 1)])
         omega = family_of_laws.follow(M, k, t_max, ts)
-        path = paths.Path(ts, np.empty(0), omega, 0)
-        ratio, right, wrong = (a[:, 0] / a[:, -1] for a in (omega, _by_law(path, k), _by_law(path, k - 0.25)))
+        ratio, right, wrong = (a[:, 0] / a[:, -1] for a in (omega, *(_by_law(e, ts, omega) for e in (k, k - 0.25))))
         yield identity("their ratio tends to 1 by the law, k = 1.75", ratio, right, fault=wrong, **how)
         far = _far(k, np.sort(omega0)[::-1])
         yield _difference_slope(far, "slope of omega_1 - omega_(C-1) is 1, k = 1.75", fault=-0.5)
@@ -174,10 +176,11 @@ def _spread(far: Decade) -> Iterator[Finding]:
 def growth_exponents(draw: Draw) -> Iterator[Finding]:
     """Slopes of features against the law's, and the law's slopes and prefactors far away."""
     for _ in range(draw.repeats):
-        for k in (0, 1):
-            path = _late_path(draw, k)
+        for flow in EQUATION_5:
+            path = _late_path(draw, flow)
+            k = path.k
             late = path.ts >= path.ts[-1] / 10
-            right, wrong = _by_law(path, k), _by_law(path, 1 - k)
+            right, wrong = (_by_law(e, path.ts, path.omega) for e in (k, 1 - k))
             seen, by_law, other = (
                 np.array([fitted_slope(path.ts[late], values) for values in omega[late].T])
                 for omega in (path.omega, right, wrong)

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from central_path.flows import FLOWS, AbstractFlow
 from central_path.theory.laws import Law
 from theory_checks.framework import instances, paths
-from theory_checks.framework.by_exponent import EXPONENTS
-from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, Path
+from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, RENORMALIZED, UNNORMALIZED, Path
 from theory_checks.framework.registry import Draw, Finding, claim, identity
 
 SOURCE = "central_path, docs/paper_map.md"
@@ -35,16 +35,16 @@ def starts(draw: Draw) -> Iterator[np.ndarray]:
             yield instances.with_snr(draw.rng, instances.JUST_FULL_RANK, np.array([30.0, 0.5]))
 
 
-def follow(H: np.ndarray, k: int) -> Path:
-    """The path of flow k to its default horizon; for k = 2 until the largest omega is LARGEST, or has tripled.
+def follow(H: np.ndarray, flow: AbstractFlow) -> Path:
+    """The path of a flow to its default horizon; of `unnormalized` until the largest omega is LARGEST, or has tripled.
 
-    The class means of k = 2 approach a sphere, and errors of omega are 1 + omega^2/C times those of the features.
+    Its class means approach a sphere, and errors of omega are 1 + omega^2/C times those of the features.
     """
-    if k < 2:
-        return paths.follow(H, k)
+    if flow is not UNNORMALIZED:
+        return paths.follow(H, flow)
     _, C, N = H.shape
     omega = float(np.max(np.asarray(paths.omega_of(paths.renormalized(H)))))
-    return paths.follow(H, k, t_max=C**2 * N * np.log(max(LARGEST / omega, 3.0)))
+    return paths.follow(H, flow, t_max=C**2 * N * np.log(max(LARGEST / omega, 3.0)))
 
 
 def sizes(path: Path) -> tuple[int, int]:
@@ -82,13 +82,13 @@ def log_omega(law: Law, path: Path) -> np.ndarray:
 
 
 def sphere(path: Path) -> float:
-    """1 + omega^2/C at its largest for k = 2, whose class means approach a sphere; 1 for the other flows."""
-    return 1 + float(np.max(path.omega)) ** 2 / path.X.shape[2] if path.k == 2 else 1.0
+    """1 + omega^2/C at its largest for `unnormalized`, whose class means approach a sphere; 1 for the other flows."""
+    return 1 + float(np.max(path.omega)) ** 2 / path.X.shape[2] if path.flow is UNNORMALIZED else 1.0
 
 
 def on_path(name: str, a, b, path: Path, *, fault, scale: float | None = None, magnified: bool = True) -> Finding:
     """Identity of something seen along a path; `magnified` unless class means on their sphere do no harm to it."""
-    magnified &= path.k == 2
+    magnified &= path.flow is UNNORMALIZED
     how = {"reason": SPHERE_REASON if magnified else PATH_REASON, "condition": sphere(path) if magnified else 1.0}
     return identity(name, a, b, fault=fault, tolerance=PATH_TOLERANCE, scale=scale, **how)
 
@@ -122,7 +122,7 @@ def _package_law(path: Path, wrong: int) -> Iterator[Finding]:
 def law_of_the_renormalized_flow(draw: Draw) -> Iterator[Finding]:
     """Features integrated with the oblique projection, against the law by hand and the package's."""
     for H in starts(draw):
-        path = follow(H, EXPONENTS["renormalized"])
+        path = follow(H, RENORMALIZED)
         size = max(1.0, float(np.max(clock(path))))
         a, b, fault = clock(path), elapsed_by_hand(1, path), elapsed_by_hand(0, path)
         yield on_path("C^2 N log w + (CN/2) w^2 = a + t", a, b, path, fault=fault, scale=size)
@@ -140,7 +140,7 @@ def law_of_the_renormalized_flow(draw: Draw) -> Iterator[Finding]:
 def law_of_the_unnormalized_flow(draw: Draw) -> Iterator[Finding]:
     """Features integrated without projection, against the exponential and the package's law."""
     for H in starts(draw):
-        path = follow(H, EXPONENTS["unnormalized"])
+        path = follow(H, UNNORMALIZED)
         C, N = sizes(path)
         grown = np.log(path.omega / path.omega[:1])
         expected, wrong = (np.broadcast_to(path.ts[:, None] / rate, grown.shape) for rate in (C**2 * N, C * N))
@@ -167,8 +167,9 @@ def time_free_invariant(draw: Draw) -> Iterator[Finding]:
     """Differences of F_k along features, for k = 0, 1, 2; the times do not enter."""
     for _ in range(draw.repeats):
         H = instances.random_features(draw.rng, instances.GENERIC)
-        for k in (0, 1, 2):
-            path = follow(H, k)
+        for flow in FLOWS.values():
+            path = follow(H, flow)
+            k = path.k
             seen = _invariant(k, path)
             name = f"F_{k}(omega_i) - F_{k}(omega_j) constant, k = {k}"
             fault = seen - _invariant((k + 1) % 3, path)

@@ -17,12 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from central_path.flows import LEVELS, basis_of_span
+from central_path.flows import FLOWS, LEVELS, basis_of_span
 from central_path.theory.loss import central_path_loss
 from central_path.theory.problem import class_means, covariance, deviations
 from theory_checks.extensions.laws import SOURCE, starts
 from theory_checks.framework import compiled, definitions, paths
-from theory_checks.framework.by_exponent import field, start, within_covariance_of_means
 from theory_checks.framework.registry import EPS, Draw, Finding, claim, identity
 
 # per entry of a gradient whose parts cancel to 1/(1 + omega^2/C) of them, twice
@@ -30,17 +29,17 @@ LEVELS_REASON = "1000 eps, times 1 + omega^2/C by which the two parts of the gra
 
 
 @jax.jit
-def _levels(X, k):
+def _levels(X, flow):
     """Starts and velocities of class means and of omega, and Sigma_W, each by features and by its own level."""
     N = X.shape[2]
-    begin = {level: start(X, k, level) for level in LEVELS}
+    begin = {level: flow.start(X, level) for level in LEVELS}
     basis = basis_of_span(class_means(X))  # in which the level of means counts
     X = begin["features"]
-    velocity = {level: field(begin[level], k, level=level, N=N) for level in LEVELS}
+    velocity = {level: flow.field(begin[level], level=level, N=N) for level in LEVELS}
     omega, d_omega = jax.jvp(paths.omega_of, (X,), (velocity["features"],))
     lifted, own = basis @ begin["means"], basis @ velocity["means"]
     means = class_means(X), lifted, class_means(velocity["features"]), own
-    Sigma_W = basis.T @ covariance(deviations(X)) @ basis, within_covariance_of_means(begin["means"], k)
+    Sigma_W = basis.T @ covariance(deviations(X)) @ basis, flow.within_covariance_of_means(begin["means"])
     return (means, (omega, begin["spectrum"], d_omega, velocity["spectrum"])), Sigma_W
 
 
@@ -56,7 +55,7 @@ def levels(draw: Draw) -> Iterator[Finding]:
     """The fields at one point, for the three flows."""
     for H in starts(draw):
         X = np.asarray(paths.renormalized(H))
-        found = [jax.tree.map(np.asarray, _levels(X, np.int32(k))) for k in (0, 1, 2)]
+        found = [jax.tree.map(np.asarray, _levels(X, paths.traced(flow))) for flow in FLOWS.values()]
         for k, (levels, (Sigma_W, implied)) in enumerate(found):
             largest_omega = float(np.max(levels[1][0]))
             how = {"tolerance": 1000 * EPS, "reason": LEVELS_REASON, "condition": 1 + largest_omega**2 / X.shape[1]}

@@ -9,29 +9,42 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from central_path.flows import FLOWS, AbstractFlow, OneOf, index_of
 from central_path.simulation import solve
 from central_path.theory.laws import Law
 from central_path.theory.manifold import retract
 from central_path.theory.problem import class_means, covariance, deviations, equal_priors, snr_singular_values
-from theory_checks.framework.by_exponent import features_field, horizon, start
 
 RTOL = 1e-11  # of the solver; a path of some tens of steps then keeps about 1e-9
 PATH_TOLERANCE = 1e-7  # what may remain of rtol after some tens of steps and an interpolation of lower order
 PATH_REASON = "solver tolerance 1e-11, times some tens of steps and the interpolation between them"
 
+RIEMANNIAN, RENORMALIZED, UNNORMALIZED = (FLOWS[name] for name in ("riemannian", "renormalized", "unnormalized"))
+EQUATION_5 = (RIEMANNIAN, RENORMALIZED)  # with the orthogonal projection, and with that of Proposition 4
+
+
+def traced(flow: AbstractFlow) -> OneOf:
+    """A flow as the argument of a compiled program, which then serves all flows."""
+    return OneOf(index_of(flow.name))
+
 
 class Path(NamedTuple):
-    """Times (T,), features (T, P, C, N) and omega (T, C-1), from the features themselves; the law's exponent k."""
+    """Times (T,), features (T, P, C, N) and omega (T, C-1), from the features themselves; the flow."""
 
     ts: np.ndarray
     X: np.ndarray
     omega: np.ndarray
-    k: int
+    flow: AbstractFlow
 
     @property
     def law(self) -> Law:
         """The law that the flow should follow."""
-        return Law(self.k, self.X.shape[2], self.X.shape[3])
+        return self.flow.law(self.X.shape[2], self.X.shape[3])
+
+    @property
+    def k(self) -> int:
+        """The exponent of the law."""
+        return int(self.law.k)
 
 
 @jax.jit
@@ -47,43 +60,50 @@ def omega_of(X):
 
 
 @jax.jit
-def with_total_one(X):
-    """Sigma_T^(-1/2) X, from which the flow with k = 2 has its law."""
-    return start(X, 2, "features")
+def start(X, flow):
+    """Where a flow starts from renormalized features: there, or for `unnormalized` at Sigma_T^(-1/2) X."""
+    return flow.start_features(X)
 
 
 @jax.jit
-def _follow(X, k, clock, ts):
-    return solve.integrate(
-        features_field, X, k, clock, observe=lambda X, k: {"X": X, "omega": omega_of(X)}, ts=ts, rtol=RTOL, atol=RTOL
-    )
+def velocity(X, flow):
+    """dX/dt of features."""
+    return flow.features_field(X)
+
+
+@jax.jit
+def omega_along(X, flow):
+    """d omega/dt, by autodiff along the velocity of the features."""
+    return jax.jvp(omega_of, (X,), (flow.features_field(X),))[1]
+
+
+def _observe(X, flow):
+    del flow
+    return {"X": X, "omega": omega_of(X)}
+
+
+@jax.jit
+def _follow(X, flow, clock, ts):
+    return solve.integrate(velocity, X, flow, clock, observe=_observe, ts=ts, rtol=RTOL, atol=RTOL)
 
 
 def follow(
-    H: np.ndarray,
-    k: int,
-    *,
-    t_max: float | None = None,
-    saves: int = 60,
-    from_total: bool = True,
-    clock_of: int | None = None,
+    H: np.ndarray, flow: AbstractFlow, *, t_max: float | None = None, saves: int = 60, as_they_are: bool = False
 ) -> Path:
-    """The path of flow k from the renormalized features of H; k = 2 starts from Sigma_T = I, as its law asks.
+    """The path of a flow from its `start` at the renormalized features of H.
 
-    With `from_total` false, k = 2 starts from the features as they are. `clock_of` times the path by another flow's
-    law.
+    `as_they_are` starts from H itself.
 
     Raises:
         RuntimeError: if the solver failed.
     """
-    X = H if k == 2 and not from_total else renormalized(H)
+    X = H if as_they_are else renormalized(H)
     omega0 = np.asarray(omega_of(X))
-    if k == 2 and from_total:
-        X = with_total_one(X)
-    chosen = horizon(k if clock_of is None else clock_of, omega0, t_max, C=H.shape[1], N=H.shape[2])
+    X = X if as_they_are else start(X, flow)
+    chosen = flow.horizon(omega0, t_max, C=H.shape[1], N=H.shape[2])
     clock = solve.Clock(*(np.float64(value) for value in chosen))
-    found = _follow(X, np.int32(k), clock, chosen.times(saves))
-    path = Path(np.asarray(found.ts), np.asarray(found.ys["X"]), np.asarray(found.ys["omega"]), k)
+    found = _follow(X, traced(flow), clock, chosen.times(saves))
+    path = Path(np.asarray(found.ts), np.asarray(found.ys["X"]), np.asarray(found.ys["omega"]), flow)
     if not np.all(np.isfinite(path.omega)):
         raise RuntimeError(f"the solver failed after {int(found.stats['num_steps'])} steps")
     return path

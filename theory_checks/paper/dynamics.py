@@ -6,9 +6,18 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from central_path.flows import FLOWS, AbstractFlow
 from theory_checks.framework import compiled, definitions, instances
-from theory_checks.framework.by_exponent import features_field, spectrum_field, start
-from theory_checks.framework.paths import omega_of
+from theory_checks.framework.paths import (
+    RENORMALIZED,
+    RIEMANNIAN,
+    UNNORMALIZED,
+    omega_along,
+    omega_of,
+    start,
+    traced,
+    velocity,
+)
 from theory_checks.framework.registry import Draw, Finding, claim, identity, largest, refutation
 
 REASON = "200 eps, times the growth of rounding in the within-class gradient and the spread of omega"
@@ -49,23 +58,14 @@ def _grown(draw: Draw) -> Iterator[Point]:
 
 
 @jax.jit
-def _velocity(X, k):
-    """The flow's velocity, and that of omega by autodiff."""
-    Z = features_field(X, k)
-    return Z, jax.jvp(omega_of, (X,), (Z,))[1]
-
-
-_start = jax.jit(lambda X, k: start(X, k, "features"))
-
-
-@jax.jit
 def _omega_along(X, Z):
     return jax.jvp(omega_of, (X,), (Z,))[1]
 
 
-def _aligned(point: Point, Z: np.ndarray) -> np.ndarray:
-    """Tangent vectors in aligned coordinates: rows j of U^T Z (V kron I_N)."""
-    return point.aligned.U.T @ definitions.stack(np.asarray(Z)) @ np.kron(point.aligned.V, np.eye(Z.shape[2]))
+def _aligned(point: Point, flow: AbstractFlow) -> np.ndarray:
+    """The velocity Z of a flow in aligned coordinates: rows j of U^T Z (V kron I_N)."""
+    Z = np.asarray(velocity(point.X, traced(flow)))
+    return point.aligned.U.T @ definitions.stack(Z) @ np.kron(point.aligned.V, np.eye(Z.shape[2]))
 
 
 @claim(
@@ -140,6 +140,18 @@ def _rates(point: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     return point.aligned.Y, w * centred, w / (C + w**2) ** 2, w / (C + 1 + w**2) ** 2
 
 
+def _right_hand_sides(point: Point, rate: np.ndarray) -> dict[str, np.ndarray]:
+    """Of dx_j/dt, by flow; that of `unnormalized` is printed."""
+    _, C, N = point.X.shape
+    Y, spread, _, _ = _rates(point)
+    w = np.append(point.omega, 0.0)[:, None]
+    return {
+        "unnormalized": rate * (Y / N - spread),
+        "riemannian": rate * Y / N,
+        "renormalized": rate * (C + w**2) / C * Y / N,
+    }
+
+
 @claim(
     "Lemma 4",
     source="Appendix D.4, Lemma 4",
@@ -155,45 +167,40 @@ def _rates(point: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 def lemma_4(draw: Draw) -> Iterator[Finding]:
     """Velocities of full features by autodiff and projection, against the printed and the amended right-hand sides."""
     for point in _points(draw):
-        _, C, N = point.X.shape
-        Y, spread, rate, wrong = _rates(point)
-        w = np.append(point.omega, 0.0)[:, None]
-        sides = {
-            2: ("-grad L_LS, against the printed right-hand side", rate * (Y / N - spread), wrong * (Y / N - spread)),
-            0: ("orthogonal projection, against the amended one", rate * Y / N, wrong * Y / N),
-            1: (
-                "Proposition 4's, against the amended one",
-                rate * (C + w**2) / C * Y / N,
-                wrong * (C + w**2) / C * Y / N,
-            ),
-        }
-        for k, (name, side, fault) in sides.items():
-            found = _aligned(point, _velocity(point.X, np.int32(k))[0])
-            yield identity(name, found, side, fault=fault, condition=point.condition, reason=REASON, of="instead")
+        _, _, *rates = _rates(point)
+        sides, wrong = (_right_hand_sides(point, rate) for rate in rates)
+        for flow, name in (
+            (UNNORMALIZED, "-grad L_LS, against the printed right-hand side"),
+            (RIEMANNIAN, "orthogonal projection, against the amended one"),
+            (RENORMALIZED, "Proposition 4's, against the amended one"),
+        ):
+            side, fault = (by_flow[flow.name] for by_flow in (sides, wrong))
+            how: dict[str, Any] = {"condition": point.condition, "reason": REASON, "of": "instead"}
+            yield identity(name, _aligned(point, flow), side, fault=fault, **how)
     for point in _grown(draw):
-        _, C, N = point.X.shape
-        Y, spread, rate, _ = _rates(point)
-        printed = rate * (Y / N - spread)
-        for k, name in ((0, "orthogonal projection"), (1, "Proposition 4's")):
-            true = _aligned(point, _velocity(point.X, np.int32(k))[0])
+        printed = _right_hand_sides(point, _rates(point)[2])["unnormalized"]
+        for flow, name in ((RIEMANNIAN, "orthogonal projection"), (RENORMALIZED, "Proposition 4's")):
+            true = _aligned(point, flow)
             yield refutation(
                 f"printed velocity off the true one, {name}, relative", largest(printed - true) / largest(true)
             )
         labels = definitions.labels_of(point.X)
-        leaving = definitions.centre_classes(point.aligned.X, labels, C) @ printed.T
+        leaving = definitions.centre_classes(point.aligned.X, labels, point.X.shape[1]) @ printed.T
         yield refutation("d Sigma_W/dt along the printed velocity, over its size", largest(leaving) / largest(printed))
 
 
 @jax.jit
-def _spectrum_rate(omega, k, like):
-    return spectrum_field(omega, k, N=like.shape[0])
+def _spectrum_rate(omega, flow, like):
+    return flow.spectrum_field(omega, N=like.shape[0])
 
 
-def _formula(omega: np.ndarray, C: int, N: int, k: int) -> np.ndarray:
-    """The amended Lemma 5, k = 0 as printed."""
-    if k == 0:
-        return omega / (N * (C + omega**2) ** 2)
-    return omega / (C * N * (C + omega**2)) if k == 1 else omega / (C**2 * N)
+def _formulas(omega: np.ndarray, C: int, N: int) -> dict[str, np.ndarray]:
+    """The amended Lemma 5, of `riemannian` as printed."""
+    return {
+        "riemannian": omega / (N * (C + omega**2) ** 2),
+        "renormalized": omega / (C * N * (C + omega**2)),
+        "unnormalized": omega / (C**2 * N),
+    }
 
 
 @claim(
@@ -210,19 +217,19 @@ def lemma_5(draw: Draw) -> Iterator[Finding]:
     """The velocity of omega by autodiff along the flows of full features, against the formulas and the package's."""
     for point in _points(draw):
         _, C, N = point.X.shape
-        for k, name in enumerate(("riemannian", "renormalized", "unnormalized")):
-            X = np.asarray(_start(point.X, np.int32(k)))
-            found = np.asarray(_velocity(X, np.int32(k))[1])
-            formula, wrong = (_formula(point.omega, c, N, k) for c in (C, C + 1))
-            condition = point.condition * (1 + point.omega[0] ** 2 / C if k == 2 else 1)
-            how: dict[str, Any] = {"fault": wrong, "of": "amended" if k == 0 else "instead"}
+        formulas, wrong = (_formulas(point.omega, c, N) for c in (C, C + 1))
+        for name, formula in formulas.items():
+            flow = FLOWS[name]
+            found = np.asarray(omega_along(start(point.X, traced(flow)), traced(flow)))
+            condition = point.condition * (1 + point.omega[0] ** 2 / C if flow is UNNORMALIZED else 1)
+            how: dict[str, Any] = {"fault": wrong[name], "of": "amended" if flow is RIEMANNIAN else "instead"}
             yield identity(f"d omega/dt, {name}", found, formula, condition=condition, reason=REASON, **how)
-            level = np.asarray(_spectrum_rate(point.omega, np.int32(k), np.zeros(N)))
+            level = np.asarray(_spectrum_rate(point.omega, traced(flow), np.zeros(N)))
             yield identity(f"spectrum_field, {name}", level, formula, **how)
     for point in _grown(draw):
         _, C, N = point.X.shape
-        found = np.asarray(_velocity(point.X, np.int32(1))[1])
-        distance = float(np.min(np.abs(found / _formula(point.omega, C, N, 0) - 1)))
+        found = np.asarray(omega_along(point.X, traced(RENORMALIZED)))
+        distance = float(np.min(np.abs(found / _formulas(point.omega, C, N)["riemannian"] - 1)))
         yield refutation("the printed rate off that of Equation 5 as printed, relative", distance)
 
 
@@ -240,7 +247,7 @@ def lemma_6_display(draw: Draw) -> Iterator[Finding]:
     for point in _points(draw):
         N = point.X.shape[2]
         _, _, rate, wrong = _rates(point)
-        Z = np.asarray(_velocity(point.X, np.int32(0))[0])
+        Z = np.asarray(velocity(point.X, traced(RIEMANNIAN)))
         found = point.aligned.U.T @ Z.mean(axis=2) @ point.aligned.V
         intended, fault = (np.diag(value[:, 0]) / N for value in (rate, wrong))
         yield identity(

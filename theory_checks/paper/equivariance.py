@@ -18,12 +18,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from central_path.flows import AbstractFlow
 from theory_checks.framework import compiled, definitions, instances
-from theory_checks.framework.by_exponent import features_field
-from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, follow
+from theory_checks.framework.paths import (
+    EQUATION_5,
+    PATH_REASON,
+    PATH_TOLERANCE,
+    RENORMALIZED,
+    follow,
+    traced,
+    velocity,
+)
 from theory_checks.framework.registry import Draw, Finding, claim, identity, largest
 
-FLOWS = ((0, "riemannian"), (1, "renormalized"))
 MOST_LOST = 1e7  # growth of rounding in a velocity, at which eight digits are left
 HORIZON = 2.0  # of C^2 N
 REASON = "200 eps, times the growth of rounding in the within-class gradient and the spread of omega"
@@ -40,17 +47,16 @@ def _loss(X: jax.Array, columns: jax.Array) -> jax.Array:
 
 
 _gradient = jax.jit(jax.grad(_loss))
-_velocity = jax.jit(features_field)
 
 
-def _aligned_velocity(X: np.ndarray, k: int, columns: np.ndarray) -> np.ndarray:
+def _aligned_velocity(X: np.ndarray, flow: AbstractFlow, columns: np.ndarray) -> np.ndarray:
     """-Pi(grad L_LS) of aligned features (C, C, N), stacked, with the class-centring matrix as printed."""
     C = X.shape[1]
     labels, F = definitions.labels_of(X), definitions.stack(X)
     Z = -definitions.stack(np.asarray(_gradient(X, columns)))
     half = F @ definitions.centre_classes(Z, labels, C).T
     S = (half + half.T) / 2
-    return Z - S @ (F if k == 1 else definitions.centre_classes(F, labels, C) * F.shape[1])
+    return Z - S @ (F if flow is RENORMALIZED else definitions.centre_classes(F, labels, C) * F.shape[1])
 
 
 def _turn(rng: np.random.Generator, C: int) -> np.ndarray:
@@ -82,14 +88,14 @@ def without_loss_of_generality(draw: Draw) -> Iterator[Finding]:
         turn = np.kron(aligned.V, np.eye(N))
         small = aligned.X.reshape(C, C, N)
         U = definitions.svd_of_snr(definitions.statistics_of(instance.H).Mbar)[0]
-        for k, name in FLOWS:
-            velocity = definitions.stack(np.asarray(_velocity(X, np.int32(k))))
-            found, fault = (_aligned_velocity(small, k, A) for A in (np.eye(C)[:, : C - 1], definitions.simplex(C)))
+        for flow in EQUATION_5:
+            name, moved = flow.name, definitions.stack(np.asarray(velocity(X, traced(flow))))
+            found, fault = (_aligned_velocity(small, flow, A) for A in (np.eye(C)[:, : C - 1], definitions.simplex(C)))
             kwargs: dict[str, Any] = {"condition": spread, "reason": REASON}
-            expected = aligned.U.T @ velocity @ turn
+            expected = aligned.U.T @ moved @ turn
             yield identity(f"velocity of aligned features, {name}", found, expected, fault=fault, **kwargs)
-            outside, wrong = (velocity - A @ (A.T @ velocity) for A in (aligned.U, U))
-            size = largest(velocity)
+            outside, wrong = (moved - A @ (A.T @ moved) for A in (aligned.U, U))
+            size = largest(moved)
             yield identity(
                 f"velocity outside the columns of U, {name}", outside, 0 * outside, fault=wrong, scale=size, **kwargs
             )
@@ -99,14 +105,14 @@ def without_loss_of_generality(draw: Draw) -> Iterator[Finding]:
             X = instances.with_snr(draw.rng, shape, draw.rng.uniform(0.5, 4.0, C - 1))
             Q = np.linalg.qr(draw.rng.standard_normal((P, P)))[0]
             R, V = _turn(draw.rng, C), definitions.align(X).V
-            for k, name in FLOWS:
+            for flow in EQUATION_5:
                 ends = [
-                    follow(np.einsum("qp,pcn,cd->qdn", A, X, B), k, t_max=HORIZON * C**2 * N, saves=3).X[-1]
+                    follow(np.einsum("qp,pcn,cd->qdn", A, X, B), flow, t_max=HORIZON * C**2 * N, saves=3).X[-1]
                     for A, B in ((np.eye(P), np.eye(C)), (Q, R), (Q, V))
                 ]
                 turned, wrong = (np.einsum("qp,pcn,cd->qdn", Q, ends[0], B) for B in (R, V))
                 yield identity(
-                    f"path of turned features, against the turned path, {name}",
+                    f"path of turned features, against the turned path, {flow.name}",
                     ends[1],
                     turned,
                     fault=ends[1] + wrong - ends[2],

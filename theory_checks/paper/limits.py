@@ -10,32 +10,32 @@ from typing import Any
 
 import numpy as np
 
+from central_path.flows import AbstractFlow
 from theory_checks.framework import compiled, definitions, instances
 from theory_checks.framework.extrapolation import fitted_rate
-from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, Path, follow
+from theory_checks.framework.paths import EQUATION_5, PATH_REASON, PATH_TOLERANCE, Path, follow
 from theory_checks.framework.registry import Draw, Finding, claim, identity, refutation
 from theory_checks.paper.collapse import of_means
 
-POWER = {0: 0.25, 1: 0.5}  # omega ~ t^power
-FLOWS = ((0, "riemannian"), (1, "renormalized"))
+POWER = {"riemannian": 0.25, "renormalized": 0.5}  # omega ~ t^power
 BEGIN, END = 1e4, 1e8  # of the times over which rates are fitted
 LATEST = 1e11  # where the rules of NC4 differ on one point in 1e9 or less
 NEW_POINTS = 500
 RATES = {
-    "nc1": lambda k: -2 * POWER[k],
-    "equinorm": lambda k: -1.0,
-    "equiangularity": lambda k: -1.0,
-    "max_angle": lambda k: -1.0,
-    "self_duality": lambda k: -2.0,
+    "nc1": lambda power: -2 * power,
+    "equinorm": lambda power: -1.0,
+    "equiangularity": lambda power: -1.0,
+    "max_angle": lambda power: -1.0,
+    "self_duality": lambda power: -2.0,
 }
 RATE_TOLERANCE = 5e-4
 RATE_REASON = "orders beyond those fitted, and log t/t, over four decades"
 
 
-def _late(rng: np.random.Generator, k: int, t_max: float) -> Path:
+def _late(rng: np.random.Generator, flow: AbstractFlow, t_max: float) -> Path:
     """A path far beyond the onset of growth."""
     omega0 = rng.uniform(0.7, 1.4) * np.array([3.0, 2.0, 1.0])
-    return follow(instances.with_snr(rng, instances.GENERIC, omega0), k, t_max=t_max)
+    return follow(instances.with_snr(rng, instances.GENERIC, omega0), flow, t_max=t_max)
 
 
 def _window(path: Path) -> np.ndarray:
@@ -75,23 +75,24 @@ def _rule_changes(X: np.ndarray, h: np.ndarray) -> float:
 def corollary_2(draw: Draw) -> Iterator[Finding]:
     """Full features followed far into collapse: the distances from the limits, the rates at which they fall, NC4."""
     for _ in range(draw.repeats):
-        for k, name in FLOWS:
-            path = _late(draw.rng, k, END)
+        for flow in EQUATION_5:
+            name, power = flow.name, POWER[flow.name]
+            path = _late(draw.rng, flow, END)
             window = _window(path)
             yield from _limits(path, window, name)
             metrics = [_measured(path.X[i]) for i in window]
             for metric, rate in RATES.items():
-                found = fitted_rate(path.ts[window], np.array([m[metric] for m in metrics]), step=2 * POWER[k])
+                found = fitted_rate(path.ts[window], np.array([m[metric] for m in metrics]), step=2 * power)
                 yield identity(
                     f"rate of {metric}, {name}",
                     found,
-                    rate(k),
-                    fault=rate(k) + found,
+                    rate(power),
+                    fault=rate(power) + found,
                     tolerance=RATE_TOLERANCE,
                     reason=RATE_REASON,
                     of="amended",
                 )
-            last, h = _late(draw.rng, k, LATEST), draw.rng.standard_normal((NEW_POINTS, len(path.X[0])))
+            last, h = _late(draw.rng, flow, LATEST), draw.rng.standard_normal((NEW_POINTS, len(path.X[0])))
             yield identity(
                 f"NC4: new points on which the rules differ, {name}",
                 _rule_changes(last.X[-1], h),
@@ -101,7 +102,7 @@ def corollary_2(draw: Draw) -> Iterator[Finding]:
                 reason=" counts",
                 of="amended",
             )
-            yield refutation(f"max_angle from class means on a line, {name}", _on_a_line(draw.rng, k), at_least=0.05)
+            yield refutation(f"max_angle from class means on a line, {name}", _on_a_line(draw.rng, flow), at_least=0.05)
 
 
 def _limits(path: Path, window: np.ndarray, name: str) -> Iterator[Finding]:
@@ -125,7 +126,7 @@ def _limits(path: Path, window: np.ndarray, name: str) -> Iterator[Finding]:
         **kwargs,
     )
     rates: dict[str, Any] = {"tolerance": RATE_TOLERANCE, "reason": RATE_REASON, "of": "amended"}
-    found, still = (fitted_rate(path.ts[window], x, step=2 * POWER[path.k]) for x in (distance, fault))
+    found, still = (fitted_rate(path.ts[window], x, step=2 * POWER[path.flow.name]) for x in (distance, fault))
     yield identity(f"Equation 10: rate of the distance, {name}", found, -1.0, fault=found - still - 1.0, **rates)
     ends = [np.kron(end, np.ones((1, N))) for end in (limit, wrong)]
     stacked = [definitions.stack(path.X[i]) / path.omega[i, 0] for i in window]
@@ -140,16 +141,16 @@ def _limits(path: Path, window: np.ndarray, name: str) -> Iterator[Finding]:
         tolerance=PATH_TOLERANCE,
         **kwargs,
     )
-    found, still = (fitted_rate(path.ts[window], x, step=2 * POWER[path.k]) for x in (distance, fault))
-    rate = -POWER[path.k]
+    found, still = (fitted_rate(path.ts[window], x, step=2 * POWER[path.flow.name]) for x in (distance, fault))
+    rate = -POWER[path.flow.name]
     yield identity(f"Equation 11: rate of the distance, {name}", found, rate, fault=found - still + rate, **rates)
 
 
-def _on_a_line(rng: np.random.Generator, k: int) -> float:
+def _on_a_line(rng: np.random.Generator, flow: AbstractFlow) -> float:
     """NC2's max_angle at the end of the flow from class means on a line, of which all but one omega_j are 0."""
     line = instances.with_snr(rng, instances.GENERIC, np.array([2.0, 0.0, 0.0]))
     C, N, _ = instances.GENERIC
-    return _measured(follow(line, k, t_max=20.0 * C**2 * N, saves=3).X[-1])["max_angle"]
+    return _measured(follow(line, flow, t_max=20.0 * C**2 * N, saves=3).X[-1])["max_angle"]
 
 
 @claim(
@@ -166,9 +167,9 @@ def _on_a_line(rng: np.random.Generator, k: int) -> float:
 def theorem_3(draw: Draw) -> Iterator[Finding]:
     """Metrics of full features along the flow, against those of the explicit dynamics; class means on a line."""
     for _ in range(draw.repeats):
-        for k, name in FLOWS:
-            path = _late(draw.rng, k, END)
-            other = Path(path.ts, path.X, path.omega, 1 - k)
+        for flow, not_it in zip(EQUATION_5, EQUATION_5[::-1], strict=True):
+            name, path = flow.name, _late(draw.rng, flow, END)
+            other = path._replace(flow=not_it)
             window = _window(path)[::4]
             measured = [_measured(path.X[i]) for i in window]
             right, wrong = ([of_means(_predicted(p, i)) for i in window] for p in (path, other))
@@ -183,4 +184,4 @@ def theorem_3(draw: Draw) -> Iterator[Finding]:
                     reason=PATH_REASON + ", over the smallest share of a metric in what it is computed from",
                     of="amended",
                 )
-            yield refutation(f"max_angle from class means on a line, {name}", _on_a_line(draw.rng, k), at_least=0.05)
+            yield refutation(f"max_angle from class means on a line, {name}", _on_a_line(draw.rng, flow), at_least=0.05)

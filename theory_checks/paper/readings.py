@@ -9,7 +9,7 @@ import numpy as np
 
 from theory_checks.framework import compiled, definitions, instances
 from theory_checks.framework.extrapolation import fitted_rate, limit
-from theory_checks.framework.paths import follow
+from theory_checks.framework.paths import RENORMALIZED, RIEMANNIAN, UNNORMALIZED, follow
 from theory_checks.framework.registry import Draw, Finding, claim, identity, largest, refutation
 from theory_checks.paper.decomposition import REASON, condition
 
@@ -89,7 +89,7 @@ def reducing_loss_nc1(draw: Draw) -> Iterator[Finding]:
 
 MOST_LOST = 1e6  # condition of the second moment, at which nine digits are left
 WINDOW = 1e4  # the last times of a path, over which rates are fitted
-RATIO = {0: 0.5, 1: 1.0}  # L_NC2/3 over L_NC1 ~ C/omega^2 ~ t^-RATIO
+RATIO = {"riemannian": 0.5, "renormalized": 1.0}  # L_NC2/3 over L_NC1 ~ C/omega^2 ~ t^-RATIO
 
 
 def _losses_along(X: np.ndarray) -> np.ndarray:
@@ -118,16 +118,16 @@ def figure_2(draw: Draw) -> Iterator[Finding]:
     for _ in range(draw.repeats):
         omega0 = draw.rng.uniform(1.0, 3.0) * np.array([3.0, 2.0, 1.0])
         H = instances.with_snr(draw.rng, instances.GENERIC, omega0)
-        for k, t_max, name in ((0, 1e9, "riemannian"), (1, 1e8, "renormalized")):
-            path = follow(H, k, t_max=t_max)
+        for flow, t_max in ((RIEMANNIAN, 1e9), (RENORMALIZED, 1e8)):
+            path, ratio = follow(H, flow, t_max=t_max), RATIO[flow.name]
             late = path.ts > t_max / WINDOW
             losses = _losses_along(path.X[late])
             yield identity(
-                f"rate of L_NC2/3 over L_NC1, {name}",
-                fitted_rate(path.ts[late], losses[:, 1] / losses[:, 0], step=RATIO[k]),
-                -RATIO[k],
+                f"rate of L_NC2/3 over L_NC1, {flow.name}",
+                fitted_rate(path.ts[late], losses[:, 1] / losses[:, 0], step=ratio),
+                -ratio,
                 fault=0.0,
-                tolerance=5e-4 * RATIO[k],
+                tolerance=5e-4 * ratio,
                 scale=1.0,
                 reason="orders beyond those fitted, over four decades",
             )
@@ -144,7 +144,7 @@ def figure_2(draw: Draw) -> Iterator[Finding]:
             of="instead",
         )
         start = instances.with_snr(draw.rng, instances.GENERIC, np.array([3.0, 2.0, 1.0]))
-        plain = follow(start, 2, t_max=10.0 * C**2 * instances.GENERIC[1], saves=3, from_total=False).X
+        plain = follow(start, UNNORMALIZED, t_max=10.0 * C**2 * instances.GENERIC[1], saves=3, as_they_are=True).X
         first, last = _losses_along(plain[[0, -1]])
         angle = compiled.metrics_of(compiled.moments_of(plain[-1]), compiled.samples(plain[-1])[0])["max_angle"]
         fell = last[1] / last[0] < 0.01 * first[1] / first[0]

@@ -2,22 +2,13 @@
 
 from collections.abc import Iterator
 
-import jax
 import numpy as np
 
 from theory_checks.framework import compiled, definitions, instances
-from theory_checks.framework.by_exponent import features_field
 from theory_checks.framework.extrapolation import limit, order
-from theory_checks.framework.paths import follow
+from theory_checks.framework.paths import RENORMALIZED, RIEMANNIAN, UNNORMALIZED, follow, velocity
 from theory_checks.framework.registry import Draw, Finding, claim, identity, refutation
 from theory_checks.paper.geometry import left_times
-
-
-@jax.jit
-def _descent(X):
-    """-grad L_LS, which the flow with k = 2 does not project."""
-    return features_field(X, 2)
-
 
 STEPS = 2.0 ** -np.arange(5.0, 11.0)
 LIMIT_TOLERANCE = 1e-5
@@ -44,7 +35,7 @@ def lemma_2(draw: Draw) -> Iterator[Finding]:
         X = np.asarray(compiled.retract(compiled.retract(instance.H)))
         noise = draw.rng.standard_normal(X.shape)
         noise -= noise.mean(axis=(1, 2), keepdims=True)
-        for name, Z in (("a random step", noise), ("a gradient step", np.asarray(_descent(X)))):
+        for name, Z in (("a random step", noise), ("a gradient step", np.asarray(velocity(X, UNNORMALIZED)))):
             Z = Z / np.linalg.norm(Z) * np.sqrt(X[0].size)
             found, wrong = (
                 order(_remainders(X, Z, np.asarray(project(X, Z))))
@@ -130,7 +121,7 @@ def appendix_d3(draw: Draw) -> Iterator[Finding]:
         _, C, N = X.shape
         t = HORIZON * C**2 * N
         descents = np.stack([_descend(X, t, int(steps)) for steps in COUNTS])
-        flow, wrong = (follow(X, k, t_max=t, saves=3).X[-1] for k in (1, 0))
+        flow, wrong = (follow(X, f, t_max=t, saves=3).X[-1] for f in (RENORMALIZED, RIEMANNIAN))
         yield identity(
             "features at a finite time, step size to 0, against the flow",
             limit(descents),

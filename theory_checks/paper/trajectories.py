@@ -8,11 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from central_path.flows import AbstractFlow
 from central_path.theory.laws import Law
 from theory_checks.framework import definitions, instances
-from theory_checks.framework.by_exponent import EXPONENTS
 from theory_checks.framework.extrapolation import fitted_limit, fitted_rate
-from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, Path, follow
+from theory_checks.framework.paths import (
+    EQUATION_5,
+    PATH_REASON,
+    PATH_TOLERANCE,
+    RENORMALIZED,
+    RIEMANNIAN,
+    UNNORMALIZED,
+    Path,
+    follow,
+)
 from theory_checks.framework.registry import EPS, Draw, Finding, claim, identity, largest, refutation
 
 LIMIT_REASON = "orders in t^(-1/2) beyond those fitted, and log t/t, over some decades; rounding of the ratio less 1"
@@ -22,10 +31,10 @@ SHAPES = (instances.GENERIC, instances.TWO_CLASSES, instances.JUST_FULL_RANK, in
 GROWING = np.array([1.5, 0.6, 0.2])  # omega(0) from which each of the three terms leads for a while
 
 
-def _paths(draw: Draw, k: int) -> Iterator[Path]:
+def _paths(draw: Draw, flow: AbstractFlow) -> Iterator[Path]:
     for _ in range(draw.repeats):
         for shape in SHAPES[:2] if draw.quick else SHAPES:
-            yield follow(instances.random_features(draw.rng, shape), k)
+            yield follow(instances.random_features(draw.rng, shape), flow)
 
 
 @jax.jit
@@ -65,7 +74,7 @@ def _distance(path: Path, law: Law) -> float:
 def proposition_2(draw: Draw) -> Iterator[Finding]:
     """Full features integrated, their singular values against the closed form, in omega and in t."""
     kwargs: dict[str, Any] = {"tolerance": PATH_TOLERANCE, "reason": PATH_REASON}
-    for path in _paths(draw, EXPONENTS["riemannian"]):
+    for path in _paths(draw, RIEMANNIAN):
         _, _, C, N = path.X.shape
         predicted, elapsed, risen = map(np.asarray, _of_law(path.ts, path.omega, np.zeros((C, N))))
         wrong = np.asarray(Law(0, C + 1, N).omega(path.ts[:, None], path.omega[:1]))
@@ -91,7 +100,7 @@ def proposition_2(draw: Draw) -> Iterator[Finding]:
         yield identity("Law.forward, against t", risen, t, fault=t + direct - direct_wrong, **scale, **kwargs)
     for _ in range(draw.repeats):
         shape = instances.GENERIC
-        grown = follow(instances.with_snr(draw.rng, shape, GROWING * draw.rng.uniform(0.8, 1.2)), 0, t_max=1e5)
+        grown = follow(instances.with_snr(draw.rng, shape, GROWING * draw.rng.uniform(0.8, 1.2)), RIEMANNIAN, t_max=1e5)
         measured, laws = (
             _fitted_constants(grown),
             (np.array(Law(0, shape[0] + more, shape[1]).constants) for more in (0, 1)),
@@ -107,7 +116,7 @@ def proposition_2(draw: Draw) -> Iterator[Finding]:
                 reason="solver tolerance 1e-11, times some tens of steps and the condition of the fit",
                 of="amended",
             )
-    for path in _paths(draw, 1):
+    for path in _paths(draw, RENORMALIZED):
         _, _, C, N = path.X.shape
         yield identity(
             "omega(t) of the `renormalized` flow, against its own law",
@@ -137,7 +146,7 @@ def corollary_1(draw: Draw) -> Iterator[Finding]:
     for _ in range(draw.repeats):
         C, N, _ = instances.GENERIC
         omega0 = np.sort(draw.rng.uniform(1.0, 4.0, C - 1))[::-1] + np.arange(C - 1, 0, -1) / 4
-        path = follow(instances.with_snr(draw.rng, instances.GENERIC, omega0), 0, t_max=1e12)
+        path = follow(instances.with_snr(draw.rng, instances.GENERIC, omega0), RIEMANNIAN, t_max=1e12)
         late = path.ts > 1e7
         T = path.ts[late, None] / (N / 4)
         kwargs: dict[str, Any] = {"tolerance": 5e-4, "scale": 1.0, "reason": LIMIT_REASON}
@@ -205,13 +214,13 @@ def lemma_6(draw: Draw) -> Iterator[Finding]:
     """U(0)^T SNR(t) V(0) stays diagonal, on full features integrated to the default horizon."""
     for _ in range(draw.repeats):
         H = instances.random_features(draw.rng, instances.GENERIC)
-        wrong = _turning(follow(H, 2, from_total=False, t_max=20.0))
+        wrong = _turning(follow(H, UNNORMALIZED, as_they_are=True, t_max=20.0))
         equal = instances.with_snr(draw.rng, instances.GENERIC, np.array([2.0, 2.0, 1.0]))
         starts = (H, equal, instances.random_features(draw.rng, instances.TWO_CLASSES))
-        for (k, name), start in product(((0, "riemannian"), (1, "renormalized")), starts):
-            found = _turning(follow(start, k))
+        for flow, start in product(EQUATION_5, starts):
+            found = _turning(follow(start, flow))
             yield identity(
-                f"off-diagonal of U(0)^T SNR(t) V(0), {name}",
+                f"off-diagonal of U(0)^T SNR(t) V(0), {flow.name}",
                 found,
                 0.0,
                 fault=wrong,
