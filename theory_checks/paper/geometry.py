@@ -102,20 +102,8 @@ def _printed_tangency(rng: np.random.Generator) -> float:
     return max(float(np.linalg.norm(left + right) / np.linalg.norm(F)) for left, right in half)
 
 
-@claim(
-    "Proposition 4",
-    source="Appendix D.2, Proposition 4; its use in the proof of Lemma 4",
-    expected="holds in part",
-    statement="Pi(Z) = Z - 1/2 (X Gamma Z^T + Z Gamma X^T) X is the projection onto the tangent space of the manifold "
-    "at X, and may be moved across the inner product (as the proof of Lemma 4 does).",
-    amendment="It is a projection, idempotent and onto the tangent space, along the fibres of H -> A H; it is not "
-    "self-adjoint, so not the orthogonal one and not to be moved across the inner product. That is Pi(Z) = Z - S E "
-    "with the deviations E in place of X. Off the manifold S solves S Sigma_W + Sigma_W S = 2 sym(E Z^T)/(CN).",
-    assumptions="Sigma_W = I on the manifold; Sigma_W > 0 off it.",
-    fault="the factor 1/2 left out.",
-)
-def proposition_4(draw: Draw) -> Iterator[Finding]:
-    """Both projections, on the manifold and off it: tangent, idempotent, and which one is self-adjoint."""
+def _on_the_manifold(draw: Draw) -> Iterator[Finding]:
+    """Formula, tangency, idempotence and self-adjointness at points of the manifold."""
     for X in _points(draw):
         shape = X.shape
         Z, Y = draw.rng.standard_normal(shape), draw.rng.standard_normal(shape)
@@ -152,7 +140,11 @@ def proposition_4(draw: Draw) -> Iterator[Finding]:
             reason=REASON,
             of="instead",
         )
-    for instance in instances.ordinary(draw):  # off the manifold
+
+
+def _off_the_manifold(draw: Draw) -> Iterator[Finding]:
+    """Tangency at features whose Sigma_W is not I."""
+    for instance in instances.ordinary(draw):
         H, Z = instance.H, draw.rng.standard_normal(instance.H.shape)
         for name, project in PROJECTIONS.items():
             once = np.asarray(project(H, Z))
@@ -167,7 +159,11 @@ def proposition_4(draw: Draw) -> Iterator[Finding]:
                 reason="200 eps, times the condition of Sigma_W",
                 of="instead",
             )
-    for _ in range(2 * draw.repeats):  # near the manifold, where the first-order expansion is used
+
+
+def _lyapunov(draw: Draw) -> Iterator[Finding]:
+    """The equation that the projections solve off the manifold; near it by its expansion to first order."""
+    for _ in range(2 * draw.repeats):
         X = np.asarray(compiled.retract(instances.random_features(draw.rng, instances.GENERIC)))
         X = X * (1 + 1e-10 * draw.rng.standard_normal((len(X), 1, 1)))
         S, R = (np.cov(draw.rng.standard_normal((len(X), 30))) for _ in range(2))
@@ -188,6 +184,24 @@ def proposition_4(draw: Draw) -> Iterator[Finding]:
             reason="20 eps; the square of the distance 1e-10 is below it",
             of="instead",
         )
+
+
+@claim(
+    "Proposition 4",
+    source="Appendix D.2, Proposition 4; its use in the proof of Lemma 4",
+    expected="holds in part",
+    statement="Pi(Z) = Z - 1/2 (X Gamma Z^T + Z Gamma X^T) X is the projection onto the tangent space of the manifold "
+    "at X, and may be moved across the inner product (as the proof of Lemma 4 does).",
+    amendment="It is a projection, idempotent and onto the tangent space, along the fibres of H -> A H; it is not "
+    "self-adjoint, so not the orthogonal one and not to be moved across the inner product. That is Pi(Z) = Z - S E "
+    "with the deviations E in place of X. Off the manifold S solves S Sigma_W + Sigma_W S = 2 sym(E Z^T)/(CN).",
+    assumptions="Sigma_W = I on the manifold; Sigma_W > 0 off it.",
+    fault="the factor 1/2 left out.",
+)
+def proposition_4(draw: Draw) -> Iterator[Finding]:
+    """Both projections, on the manifold and off it: tangent, idempotent, and which one is self-adjoint."""
+    for part in (_on_the_manifold, _off_the_manifold, _lyapunov):
+        yield from part(draw)
     for _ in range(4 * draw.repeats):
         X = instances.with_snr(draw.rng, instances.GENERIC, np.array([3.0, 2.0, 1.0]))
         S = np.cov(draw.rng.standard_normal((len(X), 30)))
