@@ -1,6 +1,7 @@
 """How a verdict follows from findings, and what a claim and its instances are."""
 
 import math
+import sys
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,9 +23,11 @@ from made_up_claims import (
     unsupported,
 )
 
-from theory_checks import registry, report
-from theory_checks.registry import Identity, Part, identity, refutation
-from theory_checks.verdicts import VERDICTS, derivation, derive
+from theory_checks import claims, extensions, paper
+from theory_checks.framework import registry
+from theory_checks.framework.registry import Identity, Part, identity, refutation
+from theory_checks.framework.verdicts import VERDICTS, derivation, derive
+from theory_checks.report import results
 
 
 def refuted_with(of):
@@ -85,7 +88,7 @@ def test_a_missed_fault_is_not_as_expected_though_the_claim_holds():
     outcome = measured(missed)
     assert outcome.verdict == "holds"
     assert not outcome.as_expected
-    assert report.shown(outcome) == outcome.parts[1]
+    assert results.shown(outcome) == outcome.parts[1]
 
 
 def test_a_fault_must_exceed_ten_tolerances():
@@ -123,7 +126,7 @@ def test_a_fault_missed_on_one_instance_of_many_is_not_as_expected(planted):
     outcome = measured(check)
     assert outcome.verdict == "holds"
     assert not outcome.as_expected
-    assert any("planted fault missed on an instance" in text for text in report.complaints(outcome))
+    assert any("planted fault missed on an instance" in text for text in results.complaints(outcome))
 
 
 def test_one_nan_among_good_instances_is_not_overlooked():
@@ -163,8 +166,8 @@ def test_a_tolerance_too_wide_to_tell_wrong_is_unclear_though_the_residual_is_0(
 
     outcome = measured(check)
     assert outcome.verdict == "unclear"
-    assert report.shown(outcome) == outcome.parts[1]
-    assert any("of the quantity compared" in text for text in report.complaints(outcome))
+    assert results.shown(outcome) == outcome.parts[1]
+    assert any("of the quantity compared" in text for text in results.complaints(outcome))
 
 
 @pytest.mark.parametrize(
@@ -203,10 +206,10 @@ def test_the_table_shows_the_tightest_comparison():
         yield Identity("loose", 1e-3, 1.0, "", 1e3)
         yield Identity("tight", 5e-11, TIGHT, "", 1.0)
 
-    shown = report.shown(measured(check))
+    shown = results.shown(measured(check))
     assert shown is not None
     assert shown.name == "tight"
-    assert report.shown(measured(raises)) is None
+    assert results.shown(measured(raises)) is None
 
 
 def test_instances_depend_on_the_seed_and_the_claim_alone(seed):
@@ -255,3 +258,29 @@ def test_a_claim_is_registered_once_and_with_an_amendment_where_it_needs_one(mon
     with pytest.raises(ValueError, match="amendment"):
         registry.claim("two", amendment="1 = 1", **text)
     assert list(registry.CLAIMS) == ["one"]
+
+
+NEW = """\
+from theory_checks.framework.registry import claim, identity
+
+
+@claim("Made up", source="", statement="1 + 1 = 2.", fault="1 + 1 = 3.")
+def made_up(draw):
+    yield identity("1 + 1, against 2", 1 + 1, 2.0, fault=3.0)
+"""
+
+
+def test_a_claim_is_one_new_file_and_comes_after_those_that_have_a_place(tmp_path, monkeypatch):
+    known = claims.in_package(extensions)
+    (tmp_path / "a_new_file.py").write_text(NEW)
+    monkeypatch.setattr(extensions, "__path__", [*extensions.__path__, str(tmp_path)])
+    monkeypatch.setattr(registry, "CLAIMS", registry.CLAIMS | {})
+    monkeypatch.setattr(claims, "CLAIMS", registry.CLAIMS)
+    assert claims.in_package(extensions) == (*known, "Made up")
+    assert registry.run(registry.CLAIMS["Made up"], seed=0, quick=True).as_expected
+    del sys.modules["theory_checks.extensions.a_new_file"]
+
+
+@pytest.mark.parametrize("package", [extensions, paper])
+def test_every_place_in_the_order_has_a_claim(package):
+    assert set(package.ORDER) <= set(claims.in_package(package))
