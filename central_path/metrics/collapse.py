@@ -14,17 +14,21 @@ Note: NC1 is normalised three ways in the literature: tr(Sigma_W Sigma_B^+), the
 Sigma_W proportional to I it is then sum_j 1/omega_j^2. Wherever the range of Mbar is not Sigma_W-invariant it is
 larger than that, so a measured NC1 is never computed from omega.
 
-Array-namespace code: it takes arrays of NumPy or of JAX, traced or not, and imports no JAX.
+Array-namespace code: it takes arrays of NumPy, of JAX, traced or not, or tensors of PyTorch, and imports neither. What
+is of C x C entries is computed in tiles of TILE classes.
 
 Source: Papyan, Han & Donoho (2020), Figures 2 to 7; Han, Papyan & Donoho (2022), Section 1.1, Corollary 2.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 from jaxtyping import Float, Int
 
+from central_path.metrics.namespace import eye_like, namespace
 from central_path.metrics.snr import Moments
+
+TILE = 1024  # classes at a time
 
 
 def nc1(m: Moments, *, tolerance: float | None = None) -> Float[Any, ""]:
@@ -35,7 +39,7 @@ def nc1(m: Moments, *, tolerance: float | None = None) -> Float[Any, ""]:
     means are affinely dependent. NaN where all class means coincide.
     """
     C = m.M.shape[1]
-    xp = m.M.__array_namespace__()
+    xp = namespace(m.M)
     U, s, _ = xp.linalg.svd(m.Mbar * xp.sqrt(m.pi)[None, :], full_matrices=False)
     U, s = U[:, : C - 1], s[: C - 1]
     least = s[0] * max(m.M.shape) * float(xp.finfo(s.dtype).eps) if tolerance is None else tolerance
@@ -46,45 +50,52 @@ def nc1(m: Moments, *, tolerance: float | None = None) -> Float[Any, ""]:
 
 def equinorm(A: Float[Any, "P C"]) -> Float[Any, ""]:
     """Std over mean of the norms of the columns of A (Mbar, or W^T)."""
-    xp = A.__array_namespace__()
+    xp = namespace(A)
     norms = xp.linalg.norm(A, axis=0)
     return xp.std(norms) / xp.mean(norms)
 
 
-def cosines(A: Float[Any, "P C"]) -> Float[Any, " C*(C-1)"]:
-    """Cosines between different columns of A."""
-    xp = A.__array_namespace__()
-    unit = A / xp.linalg.norm(A, axis=0, keepdims=True)
-    return (unit.T @ unit)[~np.eye(A.shape[1], dtype=bool)]
+def cosines(A: Float[Any, "P C"]) -> Iterator[tuple[Float[Any, "c C"], Float[Any, "c C"]]]:
+    """Cosines between columns of A, a tile of rows of the C x C table at a time, with 1 for each pair, 0 for c = c'."""
+    xp, C = namespace(A), A.shape[1]
+    unit = A / xp.linalg.norm(A, axis=0)[None, :]
+    for begin in range(0, C, TILE):
+        part = unit[:, begin : begin + TILE].T
+        yield part @ unit, 1 - eye_like(A, len(part), C, k=begin)
+
+
+def _mean_over_pairs(of: Callable[[Any], Any], A: Float[Any, "P C"]) -> Float[Any, ""]:
+    """Mean over c != c' of a function of the cosine."""
+    xp, C = namespace(A), A.shape[1]
+    return sum(xp.sum(of(tile) * pairs) for tile, pairs in cosines(A)) / (C * (C - 1))
 
 
 def equiangularity(A: Float[Any, "P C"]) -> Float[Any, ""]:
     """Std of the cosines between different columns of A."""
-    xp = A.__array_namespace__()
-    return xp.std(cosines(A))
+    mean = _mean_over_pairs(lambda cosine: cosine, A)
+    return namespace(A).sqrt(_mean_over_pairs(lambda cosine: (cosine - mean) ** 2, A))
 
 
 def max_angle(A: Float[Any, "P C"]) -> Float[Any, ""]:
     """Mean distance of the cosines between different columns of A from -1/(C-1), a Simplex ETF's."""
-    xp = A.__array_namespace__()
-    return xp.mean(xp.abs(cosines(A) + 1 / (A.shape[1] - 1)))
+    return _mean_over_pairs(lambda cosine: abs(cosine + 1 / (A.shape[1] - 1)), A)
 
 
 def self_duality(W: Float[Any, "C P"], Mbar: Float[Any, "P C"]) -> Float[Any, ""]:
     """Squared Frobenius distance of the classifier from the centred class means, both at norm 1; at most 4."""
-    xp = W.__array_namespace__()
+    xp = namespace(W)
     return xp.sum((W.T / xp.linalg.norm(W) - Mbar / xp.linalg.norm(Mbar)) ** 2)
 
 
 def decide_by_classifier(W: Float[Any, "C P"], b: Float[Any, " C"], features: Float[Any, "n P"]) -> Int[Any, " n"]:
     """argmax_c <w_c, h> + b_c."""
-    xp = features.__array_namespace__()
+    xp = namespace(features)
     return xp.argmax(W @ features.T + b[:, None], axis=0)
 
 
 def decide_by_center(M: Float[Any, "P C"], features: Float[Any, "n P"]) -> Int[Any, " n"]:
     """argmin_c ||h - mu_c||, by its expansion <mu_c, h> - ||mu_c||^2/2 about the middle of the means."""
-    xp = M.__array_namespace__()
+    xp = namespace(M)
     middle = xp.mean(M, axis=1)
     centers = M - middle[:, None]
     return xp.argmax(centers.T @ (features - middle[None, :]).T - xp.sum(centers**2, axis=0)[:, None] / 2, axis=0)
@@ -94,7 +105,7 @@ def ncc_mismatch(
     W: Float[Any, "C P"], b: Float[Any, " C"], M: Float[Any, "P C"], features: Float[Any, "n P"]
 ) -> Float[Any, ""]:
     """Share of the examples that the classifier and the nearest-class-center rule put in different classes."""
-    xp = features.__array_namespace__()
+    xp = namespace(features)
     return xp.mean(decide_by_classifier(W, b, features) != decide_by_center(M, features), dtype=features.dtype)
 
 

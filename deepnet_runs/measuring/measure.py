@@ -20,7 +20,7 @@ from torch.nn.functional import one_hot
 
 from deepnet_runs.datasets.data import DataSet, Images
 from deepnet_runs.measuring import statistics
-from deepnet_runs.measuring.moments import ClassStatistics
+from central_path.torch.collect import ClassStatistics
 from deepnet_runs.measuring.nearest import nearest_center
 from deepnet_runs.networks import Network, batchnorm
 from deepnet_runs.storage.row import Measurement

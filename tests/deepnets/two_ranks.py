@@ -13,7 +13,7 @@ from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 from torch.utils.data import DistributedSampler, TensorDataset
 
-from deepnet_runs.measuring.moments import ClassStatistics, counted_once
+from central_path.torch.collect import ClassStatistics, counted_once
 from deepnet_runs.networks.batchnorm import synchronise
 
 CPU = torch.device("cpu")

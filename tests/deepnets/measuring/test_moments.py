@@ -6,7 +6,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from central_path.theory.problem import moments_of_samples
-from deepnet_runs.measuring.moments import ClassStatistics
+from central_path.torch.collect import ClassStatistics
 
 C, P = 5, 12
 

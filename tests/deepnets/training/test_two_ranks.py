@@ -9,7 +9,7 @@ from two_ranks import in_two
 
 from deepnet_runs.datasets.data import DataSet
 from deepnet_runs.measuring.measure import measure
-from deepnet_runs.measuring.moments import ClassStatistics, counted_once
+from central_path.torch.collect import ClassStatistics, counted_once
 
 PARAMETERS = dict(network_of(0).named_parameters())
 
