@@ -26,22 +26,23 @@ from typing import Any
 from jaxtyping import Float, Int
 
 from central_path.metrics.namespace import eye_like, namespace
-from central_path.metrics.snr import Moments
+from central_path.metrics.snr import Moments, between_factor
 
 TILE = 1024  # classes at a time
 
 
-def nc1(m: Moments, *, tolerance: float | None = None) -> Float[Any, ""]:
+def nc1(
+    m: Moments, *, tolerance: float | None = None, factor: tuple[Float[Any, "P K"], Float[Any, " K"]] | None = None
+) -> Float[Any, ""]:
     """tr(Sigma_W Sigma_B^+)/C through a factor of Sigma_B: no P x P pseudo-inverse, never negative.
 
-    With Mbar diag(pi)^(1/2) = U diag(s) V^T, thin and without its null direction, it is 1/C sum_j u_j^T Sigma_W u_j /
+    With Mbar diag(pi)^(1/2) = U diag(s) V^T (`snr.between_factor`, unless given) it is 1/C sum_j u_j^T Sigma_W u_j /
     s_j^2 over the s_j above the tolerance (default: max(P, C) eps s_1), of which there are min(P, C - 1) unless class
     means are affinely dependent. NaN where all class means coincide.
     """
     C = m.M.shape[1]
     xp = namespace(m.M)
-    U, s, _ = xp.linalg.svd(m.Mbar * xp.sqrt(m.pi)[None, :], full_matrices=False)
-    U, s = U[:, : C - 1], s[: C - 1]
+    U, s = between_factor(m) if factor is None else factor
     least = s[0] * max(m.M.shape) * float(xp.finfo(s.dtype).eps) if tolerance is None else tolerance
     kept = s > least
     terms = xp.where(kept, xp.sum(U * (m.Sigma_W @ U), axis=0) / xp.where(kept, s, 1.0) ** 2, 0.0)
@@ -55,13 +56,19 @@ def equinorm(A: Float[Any, "P C"]) -> Float[Any, ""]:
     return xp.std(norms) / xp.mean(norms)
 
 
-def cosines(A: Float[Any, "P C"]) -> Iterator[tuple[Float[Any, "c C"], Float[Any, "c C"]]]:
-    """Cosines between columns of A, a tile of rows of the C x C table at a time, with 1 for each pair, 0 for c = c'."""
+def cosines(A: Float[Any, "P C"]) -> Iterator[tuple[Float[Any, "c k"], Float[Any, "c k"]]]:
+    """Cosines between columns of A, a tile of the upper part of the C x C table at a time, and how often each counts.
+
+    Within a tile on the diagonal a pair c, c' stands twice and counts once each time, beside it once and counts twice.
+    """
     xp, C = namespace(A), A.shape[1]
     unit = A / xp.linalg.norm(A, axis=0)[None, :]
     for begin in range(0, C, TILE):
         part = unit[:, begin : begin + TILE].T
-        yield part @ unit, 1 - eye_like(A, len(part), C, k=begin)
+        yield part @ part.T, 1 - eye_like(A, len(part))
+        beside = unit[:, begin + TILE :]
+        if beside.shape[1]:
+            yield part @ beside, 2 * xp.ones_like(beside[0, :])[None, :]
 
 
 def _mean_over_pairs(of: Callable[[Any], Any], A: Float[Any, "P C"]) -> Float[Any, ""]:
@@ -72,8 +79,10 @@ def _mean_over_pairs(of: Callable[[Any], Any], A: Float[Any, "P C"]) -> Float[An
 
 def equiangularity(A: Float[Any, "P C"]) -> Float[Any, ""]:
     """Std of the cosines between different columns of A."""
-    mean = _mean_over_pairs(lambda cosine: cosine, A)
-    return namespace(A).sqrt(_mean_over_pairs(lambda cosine: (cosine - mean) ** 2, A))
+    xp, C = namespace(A), A.shape[1]
+    unit = A / xp.linalg.norm(A, axis=0)[None, :]
+    mean = (xp.sum(xp.sum(unit, axis=1) ** 2) - C) / (C * (C - 1))
+    return xp.sqrt(_mean_over_pairs(lambda cosine: (cosine - mean) ** 2, A))
 
 
 def max_angle(A: Float[Any, "P C"]) -> Float[Any, ""]:

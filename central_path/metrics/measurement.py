@@ -177,16 +177,16 @@ def solver(m: Moments, rounding: Rounding, lam: float, *, bias: bool, n: int) ->
 
     So too for a lambda that the largest of the second moments rounds away; for any other the solution is unique: None.
     """
-    second_moment = m.Sigma_T if bias else m.Sigma_T + np.outer(m.mu_G, m.mu_G)
-    if lam > len(second_moment) * DOUBLE * np.trace(second_moment):
+    second_moment = m.Sigma_T if bias else m.Sigma_T + namespace(m.M).outer(m.mu_G, m.mu_G)
+    if lam > len(second_moment) * DOUBLE * float(second_moment.trace()):
         return None
     seen = resolved_range(second_moment, rounding, n=n)
     return lambda S, B: seen.solve(B)
 
 
 def parts_of_loss(
-    W: Float[np.ndarray, "C P"],
-    b: Float[np.ndarray, " C"],
+    W: Float[Any, "C P"],
+    b: Float[Any, " C"],
     m: Moments,
     *,
     lam: float,
@@ -226,7 +226,7 @@ def collapse_of(m: Moments, W: Float[Any, "C P"], spread: Between) -> tuple[dict
     names = ("nc1", "equinorm", "equiangularity", "max_angle", "self_duality")
     if spread.rank == 0:
         return dict.fromkeys(names, np.nan), dict.fromkeys(names, SAME)
-    numbers, reasons = {"nc1": float(collapse.nc1(m, tolerance=spread.tolerance))}, {}
+    numbers, reasons = {"nc1": float(collapse.nc1(m, tolerance=spread.tolerance, factor=(spread.U, spread.s)))}, {}
     columns, why = collapse_of_columns(m.Mbar, spread.tolerance, "The mean of a class is the global mean")
     numbers, reasons = numbers | columns, reasons | why
     if bool((W != 0).any()):

@@ -13,8 +13,8 @@ Where Sigma_W is singular, SNR stands for its limit as Sigma_W + delta I, delta 
 range of Sigma_W and one of its orthogonal complement, SNR = [A; B/delta^(1/2)]: rank(B) singular values are infinite,
 the others are those of A on the kernel of B. Any positive definite matrix in the place of I gives the same limit.
 
-Array-namespace code, for NumPy and for tensors of PyTorch, which stay on their device; `snr` ends in NumPy, once what is
-left is small. Source: Han, Papyan & Donoho (2022), Definition 2; the limit is derived here.
+Array-namespace code, for NumPy and for tensors of PyTorch, which stay on their device; `snr` ends in NumPy, once what
+is left is small. Source: Han, Papyan & Donoho (2022), Definition 2; the limit is derived here.
 """
 
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from central_path.metrics.namespace import namespace
-from central_path.metrics.snr import Moments, contrasts_of, singular_values
+from central_path.metrics.snr import Moments, between_factor, contrasts_of, singular_values
 
 DOUBLE = float(np.finfo(np.float64).eps)
 SINGLE = float(np.finfo(np.float32).eps)
@@ -139,10 +139,11 @@ def _eigh(S: Float[Any, "P P"], n: int | None) -> tuple[Float[Any, " r"], Float[
 
 
 class Between(NamedTuple):
-    """Singular values s of Mbar diag(pi)^(1/2), min(P, C - 1) of them, and those below `tolerance` are rounding."""
+    """K = min(P, C - 1) singular values s of Mbar diag(pi)^(1/2), which below `tolerance` are rounding, and its U."""
 
     s: Float[Any, " K"]
     tolerance: float
+    U: Float[Any, "P K"]
 
     @property
     def rank(self) -> int:
@@ -157,8 +158,8 @@ class Between(NamedTuple):
 
 def between(m: Moments, rounding: Rounding) -> Between:
     """The spectrum of Sigma_B."""
-    s = namespace(m.M).linalg.svdvals(m.Mbar * m.pi**0.5)[: len(m.pi) - 1]
-    return Between(s, float(rounding.total.sum()) ** 0.5 + max(m.M.shape) * DOUBLE * _largest(s))
+    U, s = between_factor(m)
+    return Between(s, float(rounding.total.sum()) ** 0.5 + max(m.M.shape) * DOUBLE * _largest(s), U)
 
 
 class SNR(NamedTuple):

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.linalg import get_blas_funcs
 from scipy.sparse import csr_array
 from torch import Tensor
@@ -58,8 +58,8 @@ class ClassStatistics:
     def zeros(cls, classes: int, width: int, device: torch.device) -> "ClassStatistics":
         """Statistics of no examples."""
         like: dict[str, Any] = {"dtype": torch.float64, "device": device}
-        of_classes = (torch.zeros(classes, width, **like) for _ in range(2))
-        return cls(torch.zeros(classes, **like), *of_classes, torch.zeros(width, width, **like))
+        anchors, sums = (torch.zeros(classes, width, **like) for _ in range(2))
+        return cls(torch.zeros(classes, **like), anchors, sums, torch.zeros(width, width, **like))
 
     @classmethod
     def of(cls, features: Float[Tensor, "n P"], labels: Int[Tensor, " n"], classes: int) -> "ClassStatistics":
@@ -107,6 +107,10 @@ class ClassStatistics:
             found, own = np.unique(part, return_inverse=True)
             sums[found] += csr_array((np.ones(len(part)), own, np.arange(len(part) + 1))).T @ e
 
+    def to(self, device: torch.device) -> "ClassStatistics":
+        """The same on another device."""
+        return ClassStatistics(*(value.to(device) for value in vars(self).values()))
+
     def moved(self, anchors: Float[Tensor, "C P"]) -> "ClassStatistics":
         """The same examples' sums about other anchors."""
         d = torch.where(self.counts[:, None] > 0, self.anchors - anchors, 0.0)
@@ -116,7 +120,7 @@ class ClassStatistics:
 
     def merge(self, other: "ClassStatistics") -> None:
         """Add the statistics of other examples."""
-        other = ClassStatistics(*(value.to(self.counts.device) for value in vars(other).values()))
+        other = other.to(self.counts.device)
         self.anchors = torch.where(self.counts[:, None] > 0, self.anchors, other.anchors)
         other = other.moved(self.anchors)
         self.counts = self.counts + other.counts
@@ -125,7 +129,7 @@ class ClassStatistics:
     def merge_ranks(self, group: Any = None) -> "ClassStatistics":
         """The statistics of all ranks together, the same on each; about the class means of all.
 
-        Every example counts as often as ranks have it: of a sampler that repeats some keep `counted_once`.
+        Every example counts as often as ranks have it: `once` leaves out what a sampler repeats.
         """
         if not dist.is_initialized():
             return self
@@ -160,21 +164,3 @@ class ClassStatistics:
     def arrays(self) -> Moments:
         """The same as arrays of NumPy."""
         return Moments(*(value.cpu().numpy() for value in self.moments()))
-
-
-def counted_once(indices: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
-    """Which of this rank's examples to count, so that each index is counted once on all ranks together.
-
-    torch's DistributedSampler repeats examples until every rank has as many; `measure.batches` repeats none.
-    """
-    first = torch.zeros(len(indices), dtype=torch.bool)
-    lower: list[int] = []
-    if dist.is_initialized():
-        every: list[list[int]] = [[] for _ in range(dist.get_world_size())]
-        dist.all_gather_object(every, indices.tolist())
-        lower = [index for own in every[: dist.get_rank()] for index in own]
-    seen = set(lower)
-    for place, index in enumerate(indices.tolist()):
-        first[place] = index not in seen
-        seen.add(index)
-    return first.to(indices.device)
