@@ -17,6 +17,7 @@ from jaxtyping import Float, Int, Shaped
 from central_path.metrics import catalogue, collapse
 from central_path.metrics.arrays import is_one_hot, plain, read_features, read_labels
 from central_path.metrics.decomposition import Solve, decompose, least_squares
+from central_path.metrics.namespace import namespace
 from central_path.metrics.resolved import DOUBLE, SNR, Between, Rounding, between, resolved_range, snr
 from central_path.metrics.samples import check_lengths, moments_of_rows
 from central_path.metrics.snr import Moments
@@ -185,16 +186,16 @@ def solver(m: Moments, rounding: Rounding, lam: float, *, bias: bool, n: int) ->
 
     So too for a lambda that the largest of the second moments rounds away; for any other the solution is unique: None.
     """
-    second_moment = m.Sigma_T if bias else m.Sigma_T + np.outer(m.mu_G, m.mu_G)
-    if lam > len(second_moment) * DOUBLE * np.trace(second_moment):
+    second_moment = m.Sigma_T if bias else m.Sigma_T + namespace(m.M).outer(m.mu_G, m.mu_G)
+    if lam > len(second_moment) * DOUBLE * float(second_moment.trace()):
         return None
     seen = resolved_range(second_moment, rounding, n=n)
     return lambda S, B: seen.solve(B)
 
 
 def parts_of_loss(
-    W: Float[np.ndarray, "C P"],
-    b: Float[np.ndarray, " C"],
+    W: Float[Any, "C P"],
+    b: Float[Any, " C"],
     m: Moments,
     *,
     lam: float,
@@ -226,15 +227,18 @@ def why_omega(spectrum: SNR, spread: Between, P: int, most: int) -> Reasons:
 SAME = "All class means coincide to the precision of the features."
 
 
-def collapse_of(m: Moments, W: Float[np.ndarray, "C P"], spread: Between) -> tuple[dict[str, float], Reasons]:
-    """`nc1`, `equinorm`, `equiangularity`, `max_angle`, `self_duality` and the `catalogue`'s metrics, and reasons."""
+def collapse_of(m: Moments, W: Float[Any, "C P"], spread: Between) -> tuple[dict[str, float], Reasons]:
+    """`nc1`, `equinorm`, `equiangularity`, `max_angle`, `self_duality` and the `catalogue`'s metrics, and reasons.
+
+    This and `collapse_of_columns` take tensors of PyTorch too.
+    """
     names = ("nc1", "equinorm", "equiangularity", "max_angle", "self_duality", *catalogue.METRICS)
     if spread.rank == 0:
         return dict.fromkeys(names, np.nan), dict.fromkeys(names, SAME)
-    numbers, reasons = {"nc1": float(collapse.nc1(m, tolerance=spread.tolerance))}, {}
+    numbers, reasons = {"nc1": float(collapse.nc1(m, tolerance=spread.tolerance, factor=(spread.U, spread.s)))}, {}
     columns, why = collapse_of_columns(m.Mbar, spread.tolerance, "The mean of a class is the global mean")
     numbers, reasons = numbers | columns, reasons | why
-    if np.any(W):
+    if bool((W != 0).any()):
         numbers["self_duality"] = float(collapse.self_duality(W, m.Mbar))
     else:
         numbers["self_duality"], reasons["self_duality"] = np.nan, "W is 0: it has no direction."
@@ -242,9 +246,9 @@ def collapse_of(m: Moments, W: Float[np.ndarray, "C P"], spread: Between) -> tup
     return numbers | further, reasons | undefined
 
 
-def collapse_of_columns(A: Float[np.ndarray, "P C"], tolerance: float, what: str) -> tuple[dict[str, float], Reasons]:
+def collapse_of_columns(A: Float[Any, "P C"], tolerance: float, what: str) -> tuple[dict[str, float], Reasons]:
     """`equinorm`, `equiangularity`, `max_angle` of the columns of A; one of norm 0 has an angle with no other."""
-    norms = np.linalg.norm(A, axis=0)
+    norms = namespace(A).linalg.norm(A, axis=0)
     if not norms.max() > tolerance:
         names = ("equinorm", "equiangularity", "max_angle")
         return dict.fromkeys(names, np.nan), dict.fromkeys(names, f"{what}, for all classes.")
@@ -252,6 +256,6 @@ def collapse_of_columns(A: Float[np.ndarray, "P C"], tolerance: float, what: str
     if norms.min() > tolerance:
         angles = float(collapse.equiangularity(A)), float(collapse.max_angle(A))
         return {"equinorm": equinorm, "equiangularity": angles[0], "max_angle": angles[1]}, {}
-    why = f"{what} (number {norms.argmin()} of 0 to {len(norms) - 1}): its angle with the others is not defined."
+    why = f"{what} (number {int(norms.argmin())} of 0 to {len(norms) - 1}): its angle with the others is not defined."
     angles = ("equiangularity", "max_angle")
     return {"equinorm": equinorm, **dict.fromkeys(angles, np.nan)}, dict.fromkeys(angles, why)

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.nn.functional import one_hot
 
+from central_path.torch.collect import ClassStatistics
 from deepnet_runs.datasets.data import DataSet, Images
 from deepnet_runs.measuring import statistics
-from deepnet_runs.measuring.moments import ClassStatistics
 from deepnet_runs.measuring.nearest import nearest_center
 from deepnet_runs.networks import Network, batchnorm
 from deepnet_runs.storage.row import FURTHER, NetworkMeasurement

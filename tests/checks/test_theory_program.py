@@ -11,7 +11,7 @@ from theory_checks import __main__ as program
 from theory_checks import claims, options
 from theory_checks.framework import registry
 from theory_checks.framework.registry import refutation
-from theory_checks.report import figures, page, results
+from theory_checks.report import figures, page
 
 KEYS = {"claim", "source", "statement", "assumptions", "verdict", "expected", "residual", "tolerance", "fault_residual"}
 KEYS |= {

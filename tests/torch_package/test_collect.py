@@ -6,7 +6,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from central_path.theory.problem import moments_of_samples
-from deepnet_runs.measuring.moments import ClassStatistics
+from central_path.torch.collect import ClassStatistics
 
 C, P = 5, 12
 
@@ -70,7 +70,7 @@ def test_the_order_of_the_batches_does_not_matter(seed):
 def test_statistics_are_float64_and_exact_for_features_of_any_precision(dtype, device):
     features, labels = draw(0, device=device, dtype=dtype)
     seen = merged(features, labels, [30])
-    assert {value.dtype for value in (seen.counts, seen.means, seen.scatter)} == {torch.float64}
+    assert {value.dtype for value in vars(seen).values()} == {torch.float64}
     assert {array.dtype for array in seen.arrays()} == {np.dtype(np.float64)}
     assert seen.scatter.device.type == device.type
     assert_equal(seen, *ClassStatistics.of(features.double(), labels, C).arrays())
@@ -127,3 +127,25 @@ def test_no_outer_product_is_stored_for_every_example_or_every_class():
     with Largest() as largest:
         seen.merge(ClassStatistics.of(features, labels, classes))
     assert largest.entries == max(n * width, width * width) < classes * width * width
+
+
+def test_the_state_is_no_larger_than_it_says_and_needs_no_class_in_a_product_of_width_by_width():
+    seen = ClassStatistics.of(torch.randn(9, 4), torch.arange(9) % 3, 3)
+    assert sum(value.numel() for value in vars(seen).values()) == 4 * 4 + 2 * 3 * 4 + 3
+
+
+def test_moved_to_other_anchors_the_sums_are_of_the_same_examples(seed):
+    features, labels = draw(seed)
+    seen = ClassStatistics.of(features, labels, C)
+    far = seen.moved(seen.anchors + torch.randn(C, P, dtype=torch.float64))
+    torch.testing.assert_close(far.means, seen.means, rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(far.scatter, seen.scatter, rtol=1e-12, atol=1e-12)
+    wrong = ClassStatistics(seen.counts, far.anchors, seen.sums, seen.half)  # planted: anchors without the shift
+    assert float((wrong.means - seen.means).abs().max()) > 0.1
+
+
+def test_equal_examples_have_no_scatter_at_all():
+    h = torch.tensor([0.1, 1e8, -3e-9], dtype=torch.float64).repeat(7, 1)
+    seen = ClassStatistics.of(h, torch.zeros(7, dtype=torch.long), 2)
+    assert not seen.scatter.any()
+    assert torch.equal(seen.means[0], h[0])
