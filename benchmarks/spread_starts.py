@@ -107,9 +107,8 @@ def main() -> int:
     for i in range(args.starts):
         follow(rows, args.seed, i, args.kernel)
     sizes = "; ".join(f"{C}, {N}, {P}" for C, N, P in SIZES)
-    print(
-        f"{args.starts} starts of seeds [{args.seed}, 0] to [{args.seed}, {args.starts - 1}], kernel {args.kernel:g}; C, N, P = {sizes}"
-    )
+    drawn = f"{args.starts} starts of seeds [{args.seed}, 0] to [{args.seed}, {args.starts - 1}]"
+    print(f"{drawn}, kernel {args.kernel:g}; C, N, P = {sizes}")
     print("flow          level     starts  agree  refused  worst error  steps: median    max  seconds  worst starts")
     for (name, level), row in rows.items():
         worst = sorted(row.errors, reverse=True)
