@@ -11,6 +11,7 @@ import numpy as np
 
 from central_path.flows import FLOWS, AbstractFlow, OneOf, index_of
 from central_path.simulation import solve
+from central_path.theory.law import AbstractLaw
 from central_path.theory.laws import Law
 from central_path.theory.manifold import retract
 from central_path.theory.problem import class_means, covariance, deviations, equal_priors, snr_singular_values
@@ -25,7 +26,7 @@ EQUATION_5 = (RIEMANNIAN, RENORMALIZED)  # with the orthogonal projection, and w
 
 def traced(flow: AbstractFlow) -> OneOf:
     """A flow as the argument of a compiled program, which then serves all flows."""
-    return OneOf(index_of(flow.name))
+    return OneOf(index_of(flow.name), np.float64(flow.kernel))
 
 
 class Path(NamedTuple):
@@ -37,13 +38,19 @@ class Path(NamedTuple):
     flow: AbstractFlow
 
     @property
-    def law(self) -> Law:
+    def law(self) -> AbstractLaw:
         """The law that the flow should follow."""
         return self.flow.law(self.X.shape[2], self.X.shape[3])
 
     @property
     def k(self) -> int:
-        """The exponent of the law."""
+        """The exponent of the law of free features.
+
+        Raises:
+            ValueError: for a flow with another kernel.
+        """
+        if not isinstance(self.law, Law):
+            raise ValueError(f"Need kernel 0 or 1 for an exponent, got {self.flow.kernel}.")
         return int(self.law.k)
 
 
