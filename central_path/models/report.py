@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from central_path.cli.tables import aligned
-from central_path.models.model import METRICS, tolerance
+from central_path.models.model import METRICS, Fact
 from central_path.models.outcome import Outcome
 
 HEADS = ("NC1", "equinorm", "equiangular", "max. angle", "self-dual", "NC4")
@@ -57,6 +57,12 @@ def tables(outcomes: Sequence[Outcome]) -> str:
     return "\n\n".join([*lines, *(["\n".join(wrong)] if wrong else [])])
 
 
+def _fact(fact: Fact) -> dict[str, Any]:
+    """The entry of a rate, threshold or saddle."""
+    keys = ("name", "measured", "predicted", "tolerance", "reason", "fault", "residual", "holds")
+    return {key: getattr(fact, key) for key in keys}
+
+
 def entry(outcome: Outcome) -> dict[str, Any]:
     """The entry of a model in models.json."""
     model = outcome.model
@@ -75,12 +81,12 @@ def entry(outcome: Outcome) -> dict[str, Any]:
                 "instance": str(run.model),
                 "start": run.seed,
                 "steps": run.path.steps,
-                "residuals": run.residuals,
-                "tolerances": {key: tolerance(key) for key in run.residuals},
-                "with_planted_fault": run.with_fault,
+                "residuals": {c.name: c.residual for c in run.comparisons},
+                "tolerances": {c.name: c.tolerance for c in run.comparisons},
+                "with_planted_fault": {c.name: c.fault for c in run.comparisons},
                 "metrics": {key: float(values[-1]) for key, values in run.path.ys.items()},
             }
             for run in outcome.runs
         ],
-        "facts": [{**vars(fact), "residual": fact.residual, "holds": fact.holds} for fact in outcome.facts],
+        "facts": [_fact(fact) for fact in outcome.facts],
     }

@@ -25,7 +25,7 @@ from made_up_claims import (
 
 from theory_checks import claims, extensions, paper
 from theory_checks.framework import registry
-from theory_checks.framework.registry import Identity, Part, identity, refutation
+from theory_checks.framework.registry import Identity, Refutation, identity, refutation
 from theory_checks.framework.verdicts import VERDICTS, derivation, derive
 from theory_checks.report import results
 
@@ -64,15 +64,15 @@ def test_the_verdict_follows_from_the_findings_whatever_is_expected(check, verdi
     ],
 )
 def test_of_several_statements_the_nearest_to_the_print_gives_the_word(supported, verdict):
-    parts = [Part(of, "identity", 0.0, TIGHT, "", 1.0, 2, of) for of in supported]
-    assert derive([*parts, Part("no", "refutation", 0.3, 1e-2, "", None, 12)]) == verdict
+    parts = [Identity(of, 0.0, TIGHT, "", 1.0, of, instances=2) for of in supported]
+    assert derive([*parts, Refutation("no", 0.3, 1e-2, 12)]) == verdict
     assert derive(parts) == ("holds" if "printed" in supported else "unclear")
 
 
 def test_the_derivation_counts_what_was_compared_and_names_what_fails():
     refuted, agree = (
-        Part("no", "refutation", 0.3, 1e-2, "", None, 12),
-        Part("yes", "identity", 0.0, TIGHT, "", 1.0, 7, "amended"),
+        Refutation("no", 0.3, 1e-2, 12),
+        Identity("yes", 0.0, TIGHT, "", 1.0, "amended", instances=7),
     )
     assert derivation([refuted, agree]) == (
         "printed statement: refuted on 12 instances, least distance 3.0e-01; amended statement: 7 comparisons of 1 "
@@ -92,7 +92,7 @@ def test_a_missed_fault_is_not_as_expected_though_the_claim_holds():
 
 
 def test_a_fault_must_exceed_ten_tolerances():
-    part = Part("", "identity", 0.0, TIGHT, "", 10 * TIGHT, 1)
+    part = Identity("", 0.0, TIGHT, "", 10 * TIGHT)
     assert not part.fault_caught
     assert replace(part, fault=10.1 * TIGHT).fault_caught
     assert not replace(part, fault=math.nan).fault_caught

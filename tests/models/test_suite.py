@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from central_path.comparison import FAULT_FACTOR
 from central_path.models.catalogue import CLASSES, load
-from central_path.models.model import FAULT_FACTOR, METRICS, observe, residuals, tolerance
+from central_path.models.model import METRICS, comparisons, observe
 
 NAMES = tuple(CLASSES)
 INSTANCES = [
@@ -59,11 +60,11 @@ def test_the_run_descends_to_what_is_predicted_and_a_planted_fault_shows(model):
     assert losses[-1] <= losses[0]
     assert float(model.loss(path.point)) == pytest.approx(losses[-1], rel=1e-8, abs=1e-12)  # a flow drifts a little
     assert distance(model.constrain(path.point), path.point) < 1e-12
-    found, faulty = (residuals(model, path.point, fault=fault) for fault in (False, True))
-    assert all(value <= tolerance(key) for key, value in found.items()), found
-    assert any(value > FAULT_FACTOR * tolerance(key) for key, value in faulty.items()), faulty
-    before = residuals(model, start)
-    assert any(value > FAULT_FACTOR * tolerance(key) for key, value in before.items())
+    found = comparisons(model, path.point)
+    assert all(comparison.agrees for comparison in found), found
+    assert any(comparison.fault_caught for comparison in found), found
+    before = comparisons(model, start)
+    assert any(comparison.residual > FAULT_FACTOR * comparison.tolerance for comparison in before), before
 
 
 @pytest.mark.parametrize("model", FIRST)
@@ -78,6 +79,6 @@ def test_collapse_is_measured_on_its_own_layer(model):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_fact_holds_and_its_fault_would_show(name):
     for fact in load(name).facts():
-        assert fact.residual <= fact.tolerance, fact
+        assert fact.agrees, fact
         assert fact.holds, fact
         assert fact.reason

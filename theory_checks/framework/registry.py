@@ -15,43 +15,64 @@ findings alone, by the rule of `verdicts`; the word that is expected is compared
 import math
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Literal, SupportsFloat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, SupportsFloat
 
 import numpy as np
 from jaxtyping import ArrayLike
 
+from central_path.comparison import Comparison
 from theory_checks.framework.verdicts import Statement, Verdict, derivation, derive
 
 EPS = float(np.finfo(float).eps)
-FAULT_FACTOR = 10.0  # a planted fault must exceed the tolerance by this factor
 WIDEST = 1e-3  # the largest tolerance, relative to the quantity compared, that still tells right from wrong
 
 
 @dataclass(frozen=True)
-class Identity:
-    """One comparison: its name, residual, tolerance with the reason for it, and residual with the planted fault.
+class Identity(Comparison):
+    """A comparison on one instance, or the worst of several, each number by itself.
 
-    `relative_tolerance` is the tolerance as a share of the quantity compared, and `of` the statement that is supported.
+    `of` is the statement that is supported, `relative_tolerance` the tolerance as a share of the quantity compared. Of
+    several instances `fault` is that of the one that catches it least, in units of this tolerance.
     """
 
-    name: str
-    residual: float
-    tolerance: float
-    reason: str
-    fault: float
+    kind: ClassVar[Literal["identity"]] = "identity"
     of: Statement = "printed"
     relative_tolerance: float = 0.0
+    instances: int = 1
+
+    @property
+    def too_wide(self) -> bool:
+        """Whether the tolerance is too large a share of the quantity compared."""
+        return not self.relative_tolerance <= WIDEST
+
+    @property
+    def stands(self) -> bool:
+        """Whether both agree within a narrow tolerance."""
+        return self.agrees and not self.too_wide
 
 
 @dataclass(frozen=True)
 class Refutation:
-    """One instance of the printed statement: how far it is from true, and the least that counts."""
+    """How far the printed statement is from true on one instance, or the least of several; the least that counts."""
 
+    kind: ClassVar[Literal["refutation"]] = "refutation"
+    reason: ClassVar[str] = ""
+    fault: ClassVar[None] = None
+    of: ClassVar[Statement] = "printed"
+    relative_tolerance: ClassVar[None] = None
+    too_wide: ClassVar[bool] = False
+    fault_caught: ClassVar[bool] = True  # none is planted
     name: str
-    distance: float
-    at_least: float
+    residual: float  # the distance
+    tolerance: float  # at least this
+    instances: int = 1
+
+    @property
+    def stands(self) -> bool:
+        """Whether the distance reaches its bound; a NaN does not."""
+        return self.residual >= self.tolerance
 
 
 Finding = Identity | Refutation
@@ -87,43 +108,11 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Part:
-    """All instances of one comparison of a claim: the worst of them, each number by itself."""
-
-    name: str
-    kind: Literal["identity", "refutation"]
-    residual: float  # largest of an identity, smallest of a refutation
-    tolerance: float  # at most this for an identity, at least this for a refutation
-    reason: str
-    fault: float | None  # of the instance that catches it least, in units of this tolerance
-    instances: int
-    of: Statement = "printed"
-    relative_tolerance: float | None = None
-
-    @property
-    def too_wide(self) -> bool:
-        """Whether the tolerance is too large a share of the quantity compared."""
-        return self.relative_tolerance is not None and not self.relative_tolerance <= WIDEST
-
-    @property
-    def stands(self) -> bool:
-        """Whether the identity holds within a narrow tolerance, or the refutation stands; a NaN does neither."""
-        if self.kind == "refutation":
-            return self.residual >= self.tolerance
-        return self.residual <= self.tolerance and not self.too_wide
-
-    @property
-    def fault_caught(self) -> bool:
-        """Whether the planted fault exceeds ten times the tolerance, on every instance."""
-        return self.fault is None or self.fault > FAULT_FACTOR * self.tolerance
-
-
-@dataclass(frozen=True)
 class Outcome:
     """A claim with its measured parts and verdict."""
 
     claim: Claim
-    parts: list[Part] = field(default_factory=list)
+    parts: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
     error: str | None = None
 
@@ -143,9 +132,9 @@ class Outcome:
         return self.verdict == self.claim.expected and all(part.fault_caught for part in self.parts)
 
     @property
-    def tightest(self) -> Part | None:
+    def tightest(self) -> Identity | None:
         """The identity with the largest residual for its tolerance: the row of the table shows it."""
-        identities = [part for part in self.parts if part.kind == "identity"]
+        identities = [part for part in self.parts if isinstance(part, Identity)]
         return max(identities, key=lambda part: part.residual / part.tolerance, default=None)
 
     @property
@@ -235,25 +224,26 @@ def _worst(values: list[float], pick: Callable[[list[float]], float]) -> float:
     return math.nan if any(map(math.isnan, values)) else pick(values)
 
 
-def together(findings: list[Finding]) -> Part:
+def together(findings: Sequence[Finding]) -> Finding:
     """The worst instance of findings of one name.
 
     Raises:
         ValueError: if they are of different kinds, or support different statements.
     """
-    first = findings[0]
+    first, count = findings[0], len(findings)
     refutations = [finding for finding in findings if isinstance(finding, Refutation)]
     same = [finding for finding in findings if isinstance(finding, Identity)]
     if (refutations and same) or len({finding.of for finding in same}) > 1:
         raise ValueError(f"Need findings of one kind and one statement under one name, got others in {first.name!r}.")
     if isinstance(first, Refutation):
-        distance = _worst([finding.distance for finding in refutations], min)
-        return Part(first.name, "refutation", distance, first.at_least, "", None, len(findings))
+        return replace(first, residual=_worst([f.residual for f in refutations], min), instances=count)
     worst = max(same, key=lambda f: math.inf if math.isnan(f.residual) else f.residual / f.tolerance)
-    fault = _worst([f.fault / f.tolerance for f in same], min) * worst.tolerance
-    relative = _worst([f.relative_tolerance for f in same], max)
-    count = len(same)
-    return Part(first.name, "identity", worst.residual, worst.tolerance, worst.reason, fault, count, first.of, relative)
+    return replace(
+        worst,
+        fault=_worst([f.fault / f.tolerance for f in same], min) * worst.tolerance,
+        relative_tolerance=_worst([f.relative_tolerance for f in same], max),
+        instances=count,
+    )
 
 
 def run(claim: Claim, *, seed: int, quick: bool, seeds: int = 1) -> Outcome:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
-    from theory_checks.framework.registry import Part
+    from theory_checks.framework.registry import Finding
 
 Statement = Literal["printed", "amended", "intended", "instead"]
 Verdict = Literal["holds", "holds in part", "holds as amended", "fails as printed", "misprint", "unclear"]
@@ -43,7 +43,7 @@ NAMES: dict[Statement, str] = {
 WORDS: dict[Statement, Verdict] = {"intended": "misprint", "amended": "holds as amended", "printed": "holds in part"}
 
 
-def derive(parts: "Sequence[Part]") -> Verdict:
+def derive(parts: "Sequence[Finding]") -> Verdict:
     """The word that follows from the parts, by `RULE`."""
     if not parts or not all(part.stands for part in parts):
         return "unclear"
@@ -60,13 +60,13 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def off_by(parts: "Sequence[Part]") -> float | None:
+def off_by(parts: "Sequence[Finding]") -> float | None:
     """Least distance of the printed statement from true, over all refutations; NaN if one of them is."""
     distances = [part.residual for part in parts if part.kind == "refutation"]
     return min(distances, key=lambda x: -math.inf if math.isnan(x) else x, default=None)
 
 
-def derivation(parts: "Sequence[Part]") -> str:
+def derivation(parts: "Sequence[Finding]") -> str:
     """The same in a sentence: what was refuted, what agrees, and what follows."""
     refuted = [part for part in parts if part.kind == "refutation"]
     found = []

@@ -5,7 +5,8 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 
-from theory_checks.framework.registry import FAULT_FACTOR, WIDEST, Outcome, Part
+from central_path.comparison import FAULT_FACTOR
+from theory_checks.framework.registry import WIDEST, Finding, Outcome
 from theory_checks.framework.verdicts import HYPOTHESES, NAMES, RULE, Verdict, off_by
 from theory_checks.report.formulas import typeset
 from theory_checks.report.results import Setting, complaints, counts, number, part_complaints, shown
@@ -68,7 +69,7 @@ def _filters(outcomes: Sequence[Outcome]) -> tuple[str, str]:
     return "\n".join(buttons), "\n".join(rules)
 
 
-def _comparison(part: Part) -> str:
+def _comparison(part: Finding) -> str:
     wrong = "".join(f'<br><span class="not">{html.escape(text)}</span>' for text in part_complaints(part))
     name = f'{typeset(part.name)}<br><span class="reason">tolerance: {typeset(part.reason)}</span>{wrong}'
     numbers = map(number, (part.residual, part.tolerance, part.relative_tolerance, part.fault))
@@ -87,7 +88,7 @@ def _comparisons(outcome: Outcome) -> str:
     return f"<details><summary>{summary}</summary>\n{chr(10).join(tables)}</details>" if tables else ""
 
 
-def _table(heading: str, parts: Sequence[Part]) -> str:
+def _table(heading: str, parts: Sequence[Finding]) -> str:
     heads = "".join(f'<th role="columnheader" scope="col" class="number">{text}</th>' for text in LABELS)
     rows = map(_comparison, parts)
     return (

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from central_path.cli import records
-from theory_checks.framework.registry import CLAIMS, FAULT_FACTOR, WIDEST, Outcome, Part
+from central_path.comparison import FAULT_FACTOR
+from theory_checks.framework.registry import CLAIMS, WIDEST, Finding, Identity, Outcome
 from theory_checks.framework.verdicts import VERDICTS, off_by
 
 
@@ -29,15 +30,15 @@ def number(value: float | None) -> str:
     return "-" if value is None else "0" if value == 0 else format(value, ".1e")
 
 
-def shown(outcome: Outcome) -> Part | None:
+def shown(outcome: Outcome) -> Identity | None:
     """The comparison that stands for the claim: one that fails, else one whose fault was missed, else the tightest."""
-    identities = [part for part in outcome.parts if part.kind == "identity"]
+    identities = [part for part in outcome.parts if isinstance(part, Identity)]
     failing = [part for part in identities if not part.stands]
     missed = [part for part in identities if not part.fault_caught]
     return (failing or missed or [outcome.tightest])[0]
 
 
-def part_complaints(part: Part) -> list[str]:
+def part_complaints(part: Finding) -> list[str]:
     """What is wrong with a part, in words: nothing, as a rule."""
     found = []
     if part.kind == "refutation":
