@@ -7,10 +7,9 @@ Takes random or given features, renormalizes them (Sigma_W = I), integrates reno
 compares every singular value omega_j(t) of the SNR matrix with the closed form c1 log w + c2 w^2 + c3 w^4 = a + t that
 starts from the same omega(0). Writes summary.json, trajectory.npz and three figures; `--help` says the rest.
 
-JAX is imported only when the options are known to be good and matplotlib is loading beside it.
+JAX and matplotlib are imported only when the options are known to be good.
 """
 
-import gc
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ from central_path.cli import records
 from central_path.cli.config import FILES_OF_MANY, FILES_OF_ONE, SimulateConfig
 from central_path.cli.inputs import Given, GivenMeans, read_input
 from central_path.cli.options import PROGRAM, parse
-from central_path.cli.painter import Painter, painter
 from central_path.cli.program import (
     answer,
     is_first_process,
@@ -98,7 +96,7 @@ def spread_over(devices: int, C: int, N: int) -> Any:
     return spread(C, N, devices or jax.device_count())
 
 
-def simulate(config: SimulateConfig, given: Given | GivenMeans, paint: Painter | None) -> tuple[int, str]:
+def simulate(config: SimulateConfig, given: Given | GivenMeans) -> tuple[int, str]:
     """Run and write; the exit code and the closing table. Of several processes the first alone writes.
 
     Raises:
@@ -118,6 +116,9 @@ def simulate(config: SimulateConfig, given: Given | GivenMeans, paint: Painter |
     with shown("compiling", silent=config.quiet):
         options = {"kernel": config.kernel, "meter": meter, "how": how}
         compiled = experiment.prepare(given.values.shape, N, config.level, config.saves, **options)
+        draw = None
+        if not config.no_plots:  # matplotlib is imported while XLA compiles in its threads
+            from central_path.cli.plots import draw
         begin = given.start(how)
     starts.check_horizons(config.flow, begin, config.t_max, kernel=config.kernel)
     warn_of_rounding(config, begin)
@@ -134,7 +135,7 @@ def simulate(config: SimulateConfig, given: Given | GivenMeans, paint: Painter |
     arrays = given.arrays(begin)
     for flow in flows:
         arrays |= report.flow_arrays(flow)
-    report.write(config, heading, found, arrays, draw=paint.draw if paint else None, started=started)
+    report.write(config, heading, found, arrays, draw=draw, started=started)
     table = report.table(found, C=C, N=N)
     return code, f"{table}\n\nC = {C}, N = {N}, P = {P}, level {config.level}; results in {config.output}"
 
@@ -145,9 +146,7 @@ def run(config: SimulateConfig) -> tuple[int, str]:
     if config.ensemble:
         code, table = simulate_many(config)
     else:
-        given = read_input(config)
-        with painter(not config.no_plots) as paint:
-            code, table = simulate(config, given, paint)
+        code, table = simulate(config, read_input(config))
     return code, "" if config.quiet else table
 
 
@@ -158,5 +157,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    gc.disable()  # a process that lives for one run: collecting costs its imports and traces a tenth of their time
     run_program(main)

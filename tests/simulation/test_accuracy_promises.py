@@ -289,7 +289,7 @@ def test_a_law_below_the_lowest_k_is_refused_where_it_would_lose_its_digits():
 
 def test_rounding_of_the_means_in_the_unnormalized_flow_is_what_its_largest_omega_allows():
     C = 2
-    R = np.array([[1.0, 1.0], [-1.0, 1.0]]) / np.sqrt(2)
+    R = jnp.array([[1.0, 1.0], [-1.0, 1.0]]) / np.sqrt(2)
     plain, omega = flows.FLOWS["unnormalized"], np.geomspace(1, horizon.LARGEST_UNNORMALIZED, 30)
     for w in omega:
         B = np.full((C - 1, C - 1), w / np.sqrt(1 + w**2 / C))
