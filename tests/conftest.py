@@ -1,9 +1,18 @@
-"""float64 as in a program, strict promotion of dtypes and ranks, five seeds for what is drawn at random."""
+"""float64 as in a program, strict promotion of dtypes and ranks, five seeds for what is drawn at random.
 
+The suite is to run on two cores with little memory: the compiler takes the programs' own options, which halve its time,
+a process computes in one thread, and what a file has compiled is freed when its last test has ended.
+"""
+
+import ctypes
+import gc
+import os
+import sys
 from collections.abc import Iterator
 
 import jax
 import pytest
+from threadpoolctl import threadpool_limits
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -12,6 +21,32 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 pytest.register_assert_rewrite("refusal")
 
 SEEDS = range(5)
+
+
+def pytest_sessionstart() -> None:
+    """Options of the compiler and threads, before JAX starts and after jaxtyping watches the packages."""
+    from central_path.simulation.compiler import compile_quickly
+
+    compile_quickly()
+    for library in ("OMP", "OPENBLAS"):  # of the processes that tests start
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_for_numpy() -> Iterator[None]:
+    """Matrices here are small, and threads of two workers wait for each other."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory_is_freed_between_files() -> Iterator[None]:
+    """Compiled programs of a file are of shapes that no other file has."""
+    yield
+    jax.clear_caches()
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)  # what the compiler and torch have freed goes back to the system
 
 
 @pytest.fixture(params=SEEDS)

@@ -6,11 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-import nbformat
 import pytest
-from IPython.core.inputtransformer2 import TransformerManager
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("1_tour", "2_geometry", "3_three_laws", "4_deep_nets", "5_other_models")
@@ -22,6 +18,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def read(name):
+    import nbformat  # here, because the grammars that it builds cost seconds, which every worker would pay
+
     return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
 
 
@@ -31,6 +29,8 @@ def code_of(notebook):
 
 def parsed(cell):
     """The cell as Python, its magics turned into calls."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
     return ast.parse(TransformerManager().transform_cell(cell.source))
 
 
@@ -43,6 +43,8 @@ def execute(notebook, folder, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("IPYTHONDIR", str(folder / "ipython"))
+    from nbclient import NotebookClient
+
     client = NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
     return client.execute()
 
@@ -60,6 +62,9 @@ def test_a_notebook_runs_in_a_fresh_kernel(name, tmp_path, monkeypatch):
 
 
 def test_a_false_claim_in_a_notebook_is_noticed(tmp_path, monkeypatch):
+    import nbformat
+    from nbclient.exceptions import CellExecutionError
+
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("assert 1 + 1 == 3, 'planted'")])
     with pytest.raises(CellExecutionError, match="planted"):
         execute(notebook, tmp_path, monkeypatch)
@@ -89,6 +94,8 @@ def test_a_notebook_is_short_functions_and_claims_that_are_asserted(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_kept_of_a_run_is_whole_small_and_without_errors(name):
+    import nbformat
+
     notebook = read(name)
     nbformat.validate(notebook)
     counts = [cell.execution_count for cell in code_of(notebook)]

@@ -164,20 +164,26 @@ def test_an_installed_command_passes_the_exit_code_on(python, tmp_path):
     assert "need at least 2 classes, got 1" in done.stderr
 
 
-def complaints(python, folder, text):
-    """The lines of a user's file that pyright in strict mode complains about, each with what it says."""
-    (folder / "user.py").write_text(text)
-    (folder / "pyrightconfig.json").write_text(json.dumps({"strict": ["user.py"]}))
+def complaints(python, folder, **texts):
+    """The lines of users' files that pyright in strict mode complains about, each with what it says, by file."""
+    for name, text in texts.items():
+        (folder / f"{name}.py").write_text(text)
+    (folder / "pyrightconfig.json").write_text(json.dumps({"strict": ["*.py"]}))
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", str(python)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     said = json.loads(done.stdout)
-    assert said["summary"]["filesAnalyzed"] == 1
-    return {one["range"]["start"]["line"] + 1: one["message"] for one in said["generalDiagnostics"]}
+    assert said["summary"]["filesAnalyzed"] == len(texts)
+    found = {name: {} for name in texts}
+    for one in said["generalDiagnostics"]:
+        found[Path(one["file"]).stem][one["range"]["start"]["line"] + 1] = one["message"]
+    return found
 
 
 def test_a_users_file_passes_the_strictest_type_checking_and_misuses_do_not(python, tmp_path):
-    assert complaints(python, tmp_path, (ROOT / "tests" / "house" / "user_example.py").read_text()) == {}
-    assert set(complaints(python, tmp_path, MISUSES)) == set(range(2, 9))
+    right = (ROOT / "tests" / "house" / "user_example.py").read_text()
+    found = complaints(python, tmp_path, right=right, misuses=MISUSES)
+    assert found["right"] == {}
+    assert set(found["misuses"]) == set(range(2, 9))
 
 
 def test_a_users_file_runs(python, tmp_path):

@@ -1,5 +1,6 @@
 """Features spread over devices and over processes: the results of one device, to rounding."""
 
+import json
 import os
 import socket
 import subprocess
@@ -100,20 +101,45 @@ def test_two_processes_as_slurm_starts_them_give_the_results_of_one_and_the_firs
     assert_same(arrays(tmp_path), alone)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "match"),
-    [
-        (["--devices", "64"], "Need at most 8 devices, got 64"),
-        (["--devices", "3"], "Need N or C divisible by the number of devices, got N = 8, C = 4 on 3"),
-        (["--devices", "none"], "need a number of devices or all, got none"),
-        (["--devices", "-1"], "got -1"),
-        (["--devices", "2", "--level", "means"], "need --level features"),
-        (["--devices", "2", "--ensemble", "4"], "no --ensemble"),
-        (["--distributed"], "Need processes started by Slurm or MPI"),
-    ],
-)
-def test_what_cannot_be_gets_one_line(tmp_path, arguments, match):
-    code, out, err = finish(start(tmp_path / "out", *arguments, **EIGHT))
+REFUSED = [
+    (["--distributed"], "Need processes started by Slurm or MPI"),  # first, for JAX then starts its devices
+    (["--devices", "64"], "Need at most 8 devices, got 64"),
+    (["--devices", "3"], "Need N or C divisible by the number of devices, got N = 8, C = 4 on 3"),
+    (["--devices", "none"], "need a number of devices or all, got none"),
+    (["--devices", "-1"], "got -1"),
+    (["--devices", "2", "--level", "means"], "need --level features"),
+    (["--devices", "2", "--ensemble", "4"], "no --ensemble"),
+]
+ONE_BY_ONE = """
+import contextlib, io, json, sys
+from central_path import simulate
+
+said = []
+for arguments in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            code = simulate.main(arguments)
+        except SystemExit as stopped:
+            code = stopped.code
+    said.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory):
+    """What one process with eight devices says to each of the arguments, and the folder where nothing is to be."""
+    folder = tmp_path_factory.mktemp("refusals")
+    commands = [[*SIZES, "--no-plots", "--output", str(folder / "out"), *arguments] for arguments, _ in REFUSED]
+    command = [sys.executable, "-c", ONE_BY_ONE, json.dumps(commands)]
+    done = subprocess.run(command, env=os.environ | EIGHT, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout), folder
+
+
+@pytest.mark.parametrize("case", range(len(REFUSED)), ids=[" ".join(arguments) for arguments, _ in REFUSED])
+def test_what_cannot_be_gets_one_line(refusals, case):
+    said, folder = refusals
+    code, out, err = said[case]
     assert (code, out, err.count("\n")) == (2, "", 1), err
-    assert match in err
-    assert not list(tmp_path.iterdir())
+    assert REFUSED[case][1] in err
+    assert not list(folder.iterdir())

@@ -7,7 +7,7 @@ from scipy.stats import ks_2samp
 from central_path.metrics import samples
 from central_path.theory import wishart
 
-C, N, P, DRAWS = 4, 5, 6, 4000
+C, N, P = 4, 5, 6
 
 
 def omega_of_features(seed):
@@ -22,10 +22,11 @@ def omega_of_means(seed, N=N):
     return np.linalg.svd(wishart.random_means(C, N, P, seed=seed), compute_uv=False)
 
 
-def test_omega_has_the_distribution_of_random_features():
-    features = np.array([omega_of_features(seed) for seed in range(DRAWS)])
-    means = np.array([omega_of_means(seed) for seed in range(DRAWS)])
-    wrong = np.array([omega_of_means(seed, N + 1) for seed in range(DRAWS)])  # planted: an example more a class
+@pytest.mark.parametrize("draws", [1000, pytest.param(4000, marks=pytest.mark.slow)])
+def test_omega_has_the_distribution_of_random_features(draws):
+    features = np.array([omega_of_features(seed) for seed in range(draws)])
+    means = np.array([omega_of_means(seed) for seed in range(draws)])
+    wrong = np.array([omega_of_means(seed, N + 1) for seed in range(draws)])  # planted: an example more a class
     for j in range(C - 1):
         assert ks_2samp(features[:, j], means[:, j]).pvalue > 1e-3
     assert min(ks_2samp(features[:, j], wrong[:, j]).pvalue for j in range(C - 1)) < 1e-6

@@ -122,7 +122,11 @@ def test_small_images_keep_their_resolution_in_the_stem_and_large_ones_have_the_
     assert (first.kernel_size, first.stride, pools) == (((3, 3), (1, 1), 0) if size < 64 else ((7, 7), (2, 2), 1))
 
 
+QUICK = {*SMALL, "resnet18", "densenet40"}  # one a family: VGG's by vgg7, whose full size has matrices of 4096 x 4096
 CASES = [*((name, 8 if name in SMALL else 32) for name in BODIES), ("densenet201", 96), ("resnet18", 96), ("vgg11", 96)]
+CASES = [
+    pytest.param(name, size, marks=() if name in QUICK and size < 96 else pytest.mark.slow) for name, size in CASES
+]
 
 
 @pytest.mark.parametrize(("name", "size"), CASES)
