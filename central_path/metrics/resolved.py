@@ -54,7 +54,7 @@ class Rounding(NamedTuple):
         return Rounding(self.own[live] / scale**2, self.shared[live] / scale**2)
 
 
-class Range(NamedTuple):
+class ResolvedRange(NamedTuple):
     """Range of a covariance S: coordinates `live`, their `scale`, and eigenpairs of the correlations that resolve it.
 
     S = diag(scale) V diag(w) V^T diag(scale) on the live coordinates, which are all but those that do not vary.
@@ -99,7 +99,7 @@ class Range(NamedTuple):
         return rest
 
 
-def resolved_range(S: Float[np.ndarray, "P P"], rounding: Rounding, *, n: int | None = None) -> Range:
+def resolved_range(S: Float[np.ndarray, "P P"], rounding: Rounding, *, n: int | None = None) -> ResolvedRange:
     """The range of a covariance S at the precision of the features; n, the number of examples, may spare work."""
     variance = np.diag(S)
     live = variance > rounding.total
@@ -108,7 +108,7 @@ def resolved_range(S: Float[np.ndarray, "P P"], rounding: Rounding, *, n: int | 
     w, V = _eigh(S[np.ix_(live, live)] / np.outer(scale, scale), n)
     arithmetic = len(scale) * DOUBLE * float(w.max(initial=0))
     kept = w > scaled.along(V) + arithmetic
-    return Range(live, scale, w[kept], V[:, kept], scaled, arithmetic)
+    return ResolvedRange(live, scale, w[kept], V[:, kept], scaled, arithmetic)
 
 
 def _eigh(S: Float[np.ndarray, "P P"], n: int | None) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, "P r"]]:

@@ -43,7 +43,7 @@ class Layer(NamedTuple):
     labels: Int[np.ndarray, " n"]
 
 
-class Path(NamedTuple):
+class ModelPath(NamedTuple):
     """A run: the point it ends at, and the loss and NC1 to NC4 at some of its steps (or times), by name.
 
     A flow keeps its points at those times, with a leading axis T.
@@ -57,7 +57,7 @@ class Path(NamedTuple):
     points: Point | None = None
 
 
-class Line(NamedTuple):
+class Series(NamedTuple):
     """A curve of a panel: points for what is measured, a line for what is predicted."""
 
     label: str
@@ -66,13 +66,13 @@ class Line(NamedTuple):
     kind: Literal["measured", "predicted"] = "measured"
 
 
-class Panel(NamedTuple):
+class Chart(NamedTuple):
     """A panel of a model's figure."""
 
     title: str
     x: str
     y: str
-    lines: tuple[Line, ...]
+    lines: tuple[Series, ...]
     log_x: bool = False
     log_y: bool = False
 
@@ -126,7 +126,7 @@ class Model(abc.ABC):
         yield from ()
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """What its figure shows beside the path; nothing by default."""
         return []
 
@@ -143,7 +143,7 @@ class Model(abc.ABC):
         return point
 
     @abc.abstractmethod
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """The model's own way down."""
 
     @abc.abstractmethod

@@ -3,16 +3,16 @@
 import time
 from dataclasses import dataclass, field
 
-from central_path.models.model import FAULT_FACTOR, VALUE, Fact, Model, Path, residuals, tolerance
+from central_path.models.model import FAULT_FACTOR, VALUE, Fact, Model, ModelPath, residuals, tolerance
 
 
 @dataclass(frozen=True)
-class Run:
+class ModelRun:
     """One instance from one start: where it came to and how far that is from what is predicted, by name."""
 
     model: Model
     seed: int
-    path: Path
+    path: ModelPath
     residuals: dict[str, float]
     with_fault: dict[str, float]
 
@@ -28,11 +28,11 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ModelOutcome:
     """All runs of a model and its facts."""
 
     model: type[Model]
-    runs: list[Run] = field(default_factory=list)
+    runs: list[ModelRun] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     seconds: float = 0.0
     error: str | None = None
@@ -73,7 +73,7 @@ class Outcome:
         return "not as predicted" if self.complaints or not self.runs else "as predicted"
 
 
-def run(model: type[Model], *, starts: int, seed: int) -> Outcome:
+def run(model: type[Model], *, starts: int, seed: int) -> ModelOutcome:
     """Run every instance from `starts` starts, and measure the facts; a failure is part of the outcome."""
     begin, runs, facts, error = time.perf_counter(), [], [], None
     try:
@@ -81,8 +81,8 @@ def run(model: type[Model], *, starts: int, seed: int) -> Outcome:
             for number in range(seed, seed + starts):
                 path = instance.run(instance.start(number))
                 found, faulty = (residuals(instance, path.point, fault=fault) for fault in (False, True))
-                runs.append(Run(instance, number, path, found, faulty))
+                runs.append(ModelRun(instance, number, path, found, faulty))
         facts = list(model.facts())
     except (RuntimeError, ValueError, ArithmeticError) as failure:
         error = f"{type(failure).__name__}: {' '.join(str(failure).split())[:300]}"
-    return Outcome(model, runs, facts, time.perf_counter() - begin, error)
+    return ModelOutcome(model, runs, facts, time.perf_counter() - begin, error)
