@@ -35,7 +35,7 @@ def planted(seed, level):
     E -= E.mean(axis=1, keepdims=True)
     y = torch.arange(C).repeat_interleave(N)
     whole = np.trace(np.einsum("cip,ciq->pq", E, E) / (C * N) @ np.linalg.pinv(np.cov(M.T, bias=True), rcond=1e-10)) / C
-    beyond = np.longdouble(2.0**-53) * rng.uniform(-0.5, 0.5, size=M.shape) * np.abs(M)  # of float64
+    beyond = np.longdouble(2.0**-49) * rng.uniform(-0.5, 0.5, size=M.shape) * np.abs(M)  # of float64
     h = M[:, None] + beyond[:, None] + np.sqrt(level / whole) * E.astype(np.longdouble)
     return torch.from_numpy(h.astype(np.float64).reshape(-1, P)), y
 
