@@ -63,7 +63,7 @@ def main() -> int:
             options |= {"flow": "unnormalized", "kernel": 0.5}
             refused.append(str(error))
             run = simulate_general(features, labels, saves=20, **options)
-        how = {"t_max": run.t_max, "saves": 20, "rtol": 1e-11, "atol": 1e-11}
+        how = {"t_max": run.t_max, "saves": 20, "rtol": 1e-12, "atol": 1e-12}
         other = run_general(run.start, run.dynamics, level="features", **how)
         if not (run.successful and other.successful):
             failed.append((C, n, P, options, run.result, other.result))

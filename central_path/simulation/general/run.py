@@ -273,10 +273,15 @@ def _integrate_moments(state, setting, clock, ts, rtol, atol, *, infinite, decay
     def measure(state, wrong, setting, rtol, atol):
         motion = setting.motion
         if state.F is None:
-            return error.of_means(state.B, wrong.B, jnp.sqrt(setting.constant), motion.beta, rtol, atol)
+            e = jnp.sqrt(setting.constant)
+            left = error.of_what_is_left(state.B, wrong.B, e, motion.beta, rtol)
+            of_B = error.of_means(state.B, wrong.B, e, rtol, atol)
+            return of_B if infinite else jnp.maximum(of_B, left)
         e = jnp.sqrt(jnp.sum(state.F**2, axis=1) + motion.lam)
-        of_B = error.of_means(state.B, wrong.B, e, motion.beta, rtol, atol)
-        return jnp.maximum(of_B, error.of_deviations(state.F, wrong.F, rtol, error.FINEST))
+        of_B = error.of_means(state.B, wrong.B, e, rtol, atol)
+        of_F = error.of_deviations(state.F, wrong.F, rtol, error.FINEST)
+        of_F = of_F if infinite else jnp.maximum(of_F, error.of_covariance(state.F, wrong.F, rtol))
+        return jnp.maximum(of_B, of_F)
 
     def observe(state, setting):
         seen = observables.of_state(state, setting, infinite, decays)
@@ -309,7 +314,9 @@ def _integrate_features(H, setting, to_contrasts, clock, ts, rtol, atol, *, infi
         B, dB = (examples.moments_of(A, setting).M @ to_contrasts for A in (H, wrong))
         e = jnp.sqrt(jnp.mean(E**2, axis=1) + setting.motion.lam + without)
         noise = error.FINEST * (1 + setting.on_deviations * jnp.max(jnp.sum((B / e[:, None]) ** 2, axis=0)))
-        return jnp.maximum(error.of_means(B, dB, e, jnp.zeros(()), rtol, atol), error.of_deviations(E, dE, rtol, noise))
+        of_E = error.of_deviations(E, dE, rtol, noise)
+        of_E = of_E if infinite else jnp.maximum(of_E, error.of_covariance(E, dE, rtol + noise))
+        return jnp.maximum(error.of_means(B, dB, e, rtol, atol), of_E)
 
     def observe(H, args):
         seen = observables.of_examples(H, args[0], conserved, infinite)
