@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from central_path.cli import records
 from central_path.cli.config import FILES_OF_MANY, FILES_OF_ONE, SimulateConfig
-from central_path.cli.inputs import Given, GivenMeans, read_input
+from central_path.cli.inputs import Given, GivenMeans, GivenSamples, read_input
 from central_path.cli.options import PROGRAM, parse
 from central_path.cli.program import (
     answer,
@@ -28,6 +28,7 @@ from central_path.cli.program import (
     shown,
     ticking,
 )
+from central_path.cli.simulate_general import simulate_general
 from central_path.cli.simulate_many import simulate_many
 from central_path.names import LEVEL_NAMES
 
@@ -145,8 +146,10 @@ def run(config: SimulateConfig) -> tuple[int, str]:
     records.check_destination(config.output, ("summary.json", *FILES_OF_ONE, *FILES_OF_MANY))
     if config.ensemble:
         code, table = simulate_many(config)
+    elif isinstance(given := read_input(config), GivenSamples):
+        code, table = simulate_general(config, given)
     else:
-        code, table = simulate(config, read_input(config))
+        code, table = simulate(config, given)
     return code, "" if config.quiet else table
 
 

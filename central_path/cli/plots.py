@@ -78,6 +78,11 @@ class Curves(NamedTuple):
         """Whether omega grows as a power of t (drawn over log t) or exponentially (over t)."""
         return "asymptote" in self.arrays
 
+    @property
+    def log_time(self) -> bool:
+        """Whether its times are spaced evenly in their logarithm."""
+        return len(self.t) > 2 and float(np.ptp(np.diff(self.t))) > 1e-6 * float(self.t[-1])
+
 
 def read_runs(path: Path) -> list[Curves]:
     """Flows of a trajectory.npz, in the order in which they were written."""
@@ -104,7 +109,7 @@ def _axes(runs: list[Curves], ylabel: str, *, below: float = 0.0) -> tuple[Figur
         axis.set_title(f"{run.name} flow", fontsize=9, y=1.0)
         axis.set_yscale("log")
         axis.set_xlabel("time $t$ (units of the gradient flow)")
-        if run.power_law:
+        if run.log_time:
             axis.set_xscale("log")
         axis.tick_params(labelleft=True)
     return figure, axes
@@ -125,7 +130,11 @@ def draw_omega(runs: list[Curves]) -> Figure:
     """Every omega_j(t): simulated (coloured), its own law (dashed, on top), and the law's asymptote (dotted)."""
     figure, axes = _axes(runs, r"singular values $\omega_j$ of the SNR matrix")
     for axis, run in zip(axes, runs, strict=True):
-        omega, law = run.arrays["omega"], run.arrays["omega_law"]
+        omega = run.arrays["omega"]
+        beside, label = (
+            ("omega_law", "its law") if "omega_law" in run.arrays else ("omega_features", "from all features")
+        )
+        law = run.arrays[beside]
         colors = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, omega.shape[1]))
         for j, color in enumerate(colors):
             axis.plot(
@@ -142,7 +151,7 @@ def draw_omega(runs: list[Curves]) -> Figure:
                 color="black",
                 linestyle=(0, (4, 4)),
                 linewidth=0.9,
-                label="its law" if j == 0 else None,
+                label=label if j == 0 else None,
             )
         if run.power_law:
             reached = run.arrays["asymptote"] > 0.3 * omega.min()

@@ -110,12 +110,17 @@ def check_samples(features: Any, labels: Any) -> Samples:
     return Samples(np.ldexp(wide, -exponent), names_of_rows, eps)
 
 
-def balance(samples: Samples, *, seed: int) -> Samples:
-    """A random subsample of every class to the size of the smallest, rows kept in order."""
+def balanced_rows(samples: Samples, *, seed: int) -> Int[np.ndarray, " m"]:
+    """The rows of a random subsample of every class to the size of the smallest, in order."""
     rng = np.random.default_rng(seed)
     codes, smallest = samples.codes, samples.counts.min()
     keep = [rng.choice(np.flatnonzero(codes == c), smallest, replace=False) for c in range(len(samples.counts))]
-    rows = np.sort(np.concatenate(keep))
+    return np.sort(np.concatenate(keep))
+
+
+def balance(samples: Samples, *, seed: int) -> Samples:
+    """A random subsample of every class to the size of the smallest, rows kept in order."""
+    rows = balanced_rows(samples, seed=seed)
     return Samples(samples.features[rows], samples.labels[rows], samples.eps)
 
 
@@ -143,6 +148,11 @@ class WithinRange:
     signal_lost: float
     rounding: float
     unresolved: int
+
+    @property
+    def loses_nothing(self) -> bool:
+        """Whether all that class means and examples do is within the range, as far as the features resolve it."""
+        return self.rank > 0 and self.unresolved == 0 and self.signal_lost <= self.rounding
 
 
 def moments_of_rows(features: Float[np.ndarray, "n P"], codes: Int[np.ndarray, " n"], C: int) -> Moments:

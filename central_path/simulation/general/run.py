@@ -203,7 +203,7 @@ def run_general(
         raise ValueError(
             f"Need within-class variance where class means differ, got {begin.infinite} of {len(begin.M)} directions "
             "without, where omega is infinite and no deviation moves: give lam > 0, or the unnormalized flow with "
-            "b > 0, or drop those directions."
+            "b > 0, or drop those directions (--restrict-rank)."
         )
     chosen, turn = default_horizon(begin, dynamics, t_max)
     program = _of_moments if level == "moments" else _of_features

@@ -116,7 +116,7 @@ def renormalized(start: GeneralStart, beta: float) -> GeneralStart:
         raise ValueError(
             f"Need within-class variance in every direction in which class means differ, got {start.infinite} of "
             f"{len(Mbar)} directions without: Sigma_W^(-1/2) does not exist; give the unnormalized flow with b > 0, "
-            "or drop those directions."
+            "or drop those directions (--restrict-rank)."
         )
     features = start.features @ (U / s)
     return replace_features(start, features)
