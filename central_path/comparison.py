@@ -21,12 +21,12 @@ class Comparison:
     @property
     def agrees(self) -> bool:
         """Whether the residual is within its tolerance; a NaN is not."""
-        return self.residual <= self.tolerance
+        return bool(self.residual <= self.tolerance)
 
     @property
     def fault_caught(self) -> bool:
         """Whether the planted fault exceeds ten tolerances; a NaN does not."""
-        return abs(self.fault) > FAULT_FACTOR * self.tolerance
+        return bool(abs(self.fault) > FAULT_FACTOR * self.tolerance)
 
     @property
     def holds(self) -> bool:

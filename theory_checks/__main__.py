@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from central_path.cli import records
 from central_path.cli.program import INTERRUPTED, answer, on_terminal, run_program, set_up_jax
@@ -50,7 +50,7 @@ def remembered_interrupts() -> Iterator[list[int]]:
     """The interrupts that came: one that meets JAX in a callback of the garbage collector is swallowed there."""
     came: list[int] = []
 
-    def interrupt(number: int, _: Any) -> None:
+    def interrupt(number: int, _: object) -> None:
         came.append(number)
         raise KeyboardInterrupt
 

@@ -91,7 +91,7 @@ def spread_of_invariant(omega: np.ndarray, omega0: np.ndarray) -> np.ndarray:
     """Spread of F_1(omega_j) - F_1(omega_j(0)) over j, relative to its mean; the invariant says 0."""
     C, N, _ = instances.GENERIC
     gone = law_by_hand(1, C, N, omega) - law_by_hand(1, C, N, omega0)
-    return np.ptp(gone, axis=-1) / np.mean(gone, axis=-1)
+    return np.asarray(np.ptp(gone, axis=-1) / np.mean(gone, axis=-1))
 
 
 def adam_omega(X: np.ndarray, rate: float) -> np.ndarray:

@@ -20,7 +20,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike
+from jaxtyping import Array, ArrayLike, Float
 
 from central_path.simulation import solve
 from central_path.theory.laws import Law
@@ -36,7 +36,7 @@ SHAPE = (60, 3)  # saves and singular values of a path
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(30)
 
 
-def field(M, k, *, N: int):
+def field(M: Float[Array, "P C"], k: Float[Array, ""], *, N: int) -> Float[Array, "P C"]:
     """dM/dt of the family, for real k."""
     P, C = M.shape
     Mbar = M - jnp.mean(M, axis=1, keepdims=True)
@@ -44,19 +44,23 @@ def field(M, k, *, N: int):
     return (Q * (w**k)[None, :]) @ (Q.T @ (-jax.grad(loss_of_moments)(M, jnp.eye(P)) / N))
 
 
-def _omega(M, k):
+def _omega(M: Float[Array, "P C"], k: Float[Array, ""]) -> dict[str, Float[Array, " K"]]:
     return {"omega": jnp.linalg.svd(M @ contrasts(M.shape[1]), compute_uv=False)}
 
 
 @jax.jit
-def _follow(M, k, clock, ts):
+def _follow(
+    M: Float[Array, "P C"], k: Float[Array, ""], clock: solve.Clock, ts: Float[Array, " T"]
+) -> Float[Array, "T K"]:
     N = instances.GENERIC[1]
     return solve.integrate(lambda M, k: field(M, k, N=N), M, k, clock, observe=_omega, ts=ts, rtol=RTOL, atol=RTOL).ys[
         "omega"
     ]
 
 
-def follow(M: np.ndarray, k: float, t_max: float, ts: np.ndarray) -> np.ndarray:
+def follow(
+    M: Float[np.ndarray, "P C"], k: int | float, t_max: float, ts: Float[np.ndarray, " T"]
+) -> Float[np.ndarray, "T K"]:
     """Singular values (T, C-1) along the flow of class means with exponent k < 2 and N of GENERIC."""
     C, N, _ = instances.GENERIC
     omega = np.linalg.svd(M, compute_uv=False)[: C - 1]
@@ -76,18 +80,18 @@ def integral(f, low: float, high: float) -> float:
     return float(np.sum(half * _WEIGHTS[None, :] * f(y)))
 
 
-def forward(k: float, C: int, N: int, omega: float) -> float:
+def forward(k: int | float, C: int, N: int, omega: float) -> float:
     """F_k by quadrature, from so far below that what is left out is rounding."""
     excess = integral(lambda y: np.expm1((2 - k) * np.log1p(np.exp(2 * y) / C)), -20.0, np.log(omega))
     return C**2 * N * (np.log(omega) + excess)
 
 
-def elapsed(k: float, C: int, N: int, low: float, high: float) -> float:
+def elapsed(k: int | float, C: int, N: int, low: float, high: float) -> float:
     """F_k(high) - F_k(low) by quadrature."""
     return C**2 * N * integral(lambda y: (1 + np.exp(2 * y) / C) ** (2 - k), np.log(low), np.log(high))
 
 
-def remainder(k: float, u0: float, u: float) -> float:
+def remainder(k: int | float, u0: float, u: float) -> float:
     """Bound on |omega(t)/asymptote(t) - 1| for u0 = omega(0)^2/C and u = omega(t)^2/C.
 
     With m = 2 - k, 2t/(C^2 N) is the integral from u0 to u of (1+v)^m dv/v, where the asymptote has u^m/m. As (1+v)^m -
@@ -118,7 +122,7 @@ def _rate_forward_elapsed(law: Law, omega0: Array, growth: Array) -> tuple[Array
     return law.rate(omega0), law.forward(omega0), law.elapsed(omega0, growth)
 
 
-def values(k: float, sizes: tuple[int, int], omega0: ArrayLike, t: ArrayLike, growth: ArrayLike) -> Values:
+def values(k: int | float, sizes: tuple[int, int], omega0: ArrayLike, t: ArrayLike, growth: ArrayLike) -> Values:
     """The law with exponent k, by its polynomial for a Python integer.
 
     In arrays of one shape, filled up by repetition, so that all real k and all uses share what is compiled.
@@ -135,7 +139,7 @@ def class_sizes(draw: Draw) -> tuple[int, int]:
     return instances.GENERIC[:2] if draw.quick else (int(draw.rng.choice([2, 4, 10])), int(draw.rng.choice([3, 50])))
 
 
-def _flow(draw: Draw, k: float) -> Iterator[Finding]:
+def _flow(draw: Draw, k: int | float) -> Iterator[Finding]:
     """Singular values of the flow of class means, and their velocities at its start."""
     C, N, P = instances.GENERIC
     M = np.linalg.qr(draw.rng.standard_normal((P, P)))[0][:, :C] @ draw.rng.standard_normal((C, C))
@@ -166,7 +170,7 @@ def _flow(draw: Draw, k: float) -> Iterator[Finding]:
     )
 
 
-def _quadrature(draw: Draw, k: float) -> Iterator[Finding]:
+def _quadrature(draw: Draw, k: int | float) -> Iterator[Finding]:
     """F_k and its inverse against quadrature, for omega on both sides of sqrt(C)."""
     C, N = class_sizes(draw)
     low, high = np.exp(draw.rng.uniform(-6.0, 2.0)), np.exp(draw.rng.uniform(2.5, 8.0))
@@ -188,7 +192,7 @@ def _quadrature(draw: Draw, k: float) -> Iterator[Finding]:
         yield identity("Law.constants", by_hand, forward(k, C, N, w), fault=wrong)
 
 
-def _far(draw: Draw, k: float) -> Iterator[Finding]:
+def _far(draw: Draw, k: int | float) -> Iterator[Finding]:
     """Prefactor and exponent of the asymptote at large times."""
     C, N = class_sizes(draw)
     m, omega0 = 2 - k, float(np.exp(draw.rng.uniform(-3.0, 1.0)))
@@ -239,7 +243,7 @@ def _derivatives_of_law(k: Array, sizes: tuple[int, int], omega0: Array, t: Arra
     return *jax.jacfwd(found, argnums=(0, 1, 2))(t, omega0, k), (law.asymptote(t), jnp.asarray(law.exponent))
 
 
-def _derivatives(draw: Draw, k: float) -> Iterator[Finding]:
+def _derivatives(draw: Draw, k: int | float) -> Iterator[Finding]:
     """Derivatives of the inverse, against the rate of the flow and against quadrature."""
     C, N, _ = instances.GENERIC
     low, high = np.exp(draw.rng.uniform(-1.0, 0.5)), np.exp(draw.rng.uniform(1.0, 3.0))

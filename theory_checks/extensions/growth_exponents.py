@@ -36,7 +36,7 @@ REASON = "distance of the law's own local slopes from their limit over the decad
 class Decade(NamedTuple):
     """A decade of times (T,) with the law's omega (T, 2), of the largest and the smallest, and F_k's difference."""
 
-    k: float
+    k: int | float
     t: np.ndarray
     omega: np.ndarray
     difference: float  # F_k(omega_1(0)) - F_k(omega_{C-1}(0)), which stays
@@ -57,7 +57,7 @@ class Decade(NamedTuple):
         return 100 * EPS / float(np.min(self.spread))
 
 
-def _resistance(k: float, omega: np.ndarray) -> np.ndarray:
+def _resistance(k: int | float, omega: np.ndarray) -> np.ndarray:
     """The derivative of F_k in log omega."""
     C, N, _ = instances.GENERIC
     return C**2 * N * (1 + omega**2 / C) ** (2 - k)

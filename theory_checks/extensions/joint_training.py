@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from central_path.simulation import solve
 from central_path.theory import problem
@@ -31,9 +32,9 @@ KAPPA = 20.0 * 2.0 ** np.arange(6)
 class State(NamedTuple):
     """Classifier W (C, P), b (C,), and features X (P, C, N); with a leading axis of times, or of kappa."""
 
-    W: np.ndarray
-    b: np.ndarray
-    X: np.ndarray
+    W: Float[np.ndarray, "*many C P"]
+    b: Float[np.ndarray, "*many C"]
+    X: Float[np.ndarray, "*many P C N"]
 
 
 def _loss(W, b, X, lam):
@@ -61,7 +62,7 @@ def _follow(state, args, clock, ts):
 gradient = jax.jit(lambda W, b, X, lam: jax.grad(_loss, argnums=(0, 1, 2))(W, b, X, lam))
 
 
-def follow(begin: State, kappa: float, ts: np.ndarray, *, lam: float = 0.0, lam_H: float = 0.0) -> State:
+def follow(begin: State, kappa: float, ts: Float[np.ndarray, " T"], *, lam: float = 0.0, lam_H: float = 0.0) -> State:
     """The joint flow at SAVES times from 0.
 
     Raises:
@@ -76,7 +77,7 @@ def follow(begin: State, kappa: float, ts: np.ndarray, *, lam: float = 0.0, lam_
     return state
 
 
-def times(t_max: float = T_MAX) -> np.ndarray:
+def times(t_max: float = T_MAX) -> Float[np.ndarray, " T"]:
     """SAVES times to t_max, logarithmic from the fast classifier's time scale."""
     return np.concatenate([[0.0], np.geomspace(t_max / 1e4, t_max, SAVES - 1)])
 
@@ -86,19 +87,19 @@ def end(begin: State, kappa: float, *, lam: float = 0.0, lam_H: float = 0.0) -> 
     return State(*(a[-1] for a in follow(begin, kappa, times(), lam=lam, lam_H=lam_H)))
 
 
-def second_moment(X: np.ndarray, lam: float) -> np.ndarray:
+def second_moment(X: Float[np.ndarray, "P C N"], lam: float) -> Float[np.ndarray, "P+1 P+1"]:
     """A = Ave h~h~^T + lambda I."""
     F_ext = definitions.extend(definitions.stack(X))
     return F_ext @ F_ext.T / F_ext.shape[1] + lam * np.eye(len(F_ext))
 
 
-def best(X: np.ndarray, lam: float) -> np.ndarray:
+def best(X: Float[np.ndarray, "P C N"], lam: float) -> Float[np.ndarray, "C P+1"]:
     """W~_LS (C, P+1), by least squares on the data."""
     Y = definitions.one_hot(definitions.labels_of(X), X.shape[1])
     return definitions.least_squares(definitions.extend(definitions.stack(X)), Y, lam)
 
 
-def away(state: State, lam: float) -> np.ndarray:
+def away(state: State, lam: float) -> Float[np.ndarray, "C Q"]:
     """D = W~ - W~_LS (C, P+1)."""
     return np.column_stack([state.W, state.b]) - best(state.X, lam)
 
@@ -109,26 +110,26 @@ def perp(state: State, lam: float) -> float:
     return 0.5 * float(np.trace(D @ second_moment(state.X, lam) @ D.T))
 
 
-def central_loss(X: np.ndarray, lam: float) -> float:
+def central_loss(X: Float[np.ndarray, "P C N"], lam: float) -> float:
     """L_LS, the loss of W~_LS."""
     F_ext = definitions.extend(definitions.stack(X))
     Y = definitions.one_hot(definitions.labels_of(X), X.shape[1])
     return definitions.mse(best(X, lam), F_ext, Y, lam)
 
 
-def on_path(X: np.ndarray, lam: float) -> State:
+def on_path(X: Float[np.ndarray, "P C N"], lam: float) -> State:
     """A start on the central path."""
     W = best(X, lam)
     return State(W[:, :-1], W[:, -1], X)
 
 
-def off_path(rng: np.random.Generator, X: np.ndarray) -> State:
+def off_path(rng: np.random.Generator, X: Float[np.ndarray, "P C N"]) -> State:
     """A start with a random classifier, of the size that networks start with."""
     P, C, _ = X.shape
     return State(rng.standard_normal((C, P)) / np.sqrt(P), 0.1 * rng.standard_normal(C), X)
 
 
-def features(rng: np.random.Generator) -> np.ndarray:
+def features(rng: np.random.Generator) -> Float[np.ndarray, "P C N"]:
     """Renormalized features whose second moments [h; 1] have eigenvalues from 1 to 1 + omega_1^2/C."""
     omega0 = np.array([2.0, 1.2, 0.6]) * rng.uniform(0.7, 1.4, 3)
     return np.asarray(paths.renormalized(instances.with_snr(rng, instances.GENERIC, omega0)))

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from central_path.flows import FLOWS, LEVELS, basis_of_span
+from central_path.flows import FLOWS, LEVELS, AbstractMotion, basis_of_span
 from central_path.theory.loss import central_path_loss
 from central_path.theory.problem import class_means, covariance, deviations
 from theory_checks.extensions.laws import SOURCE, starts
@@ -29,7 +30,7 @@ LEVELS_REASON = "1000 eps, times 1 + omega^2/C by which the two parts of the gra
 
 
 @jax.jit
-def _levels(X, flow):
+def _levels(X: Float[Array, "P C N"], flow: AbstractMotion):
     """Starts and velocities of class means and of omega, and Sigma_W, each by features and by its own level."""
     N = X.shape[2]
     begin = {level: flow.start(X, level) for level in LEVELS}
@@ -67,7 +68,7 @@ def levels(draw: Draw) -> Iterator[Finding]:
             yield identity("Sigma_W of the features, at level means", Sigma_W, implied, fault=wrong, **how)
 
 
-def _loss_without_bias(X):
+def _loss_without_bias(X: Float[Array, "P C N"]) -> Float[Array, ""]:
     """Least over W of 1/2 Ave ||W h - y||^2, by the normal equations of the uncentred features, balanced classes."""
     C = X.shape[1]
     M = class_means(X)
@@ -75,7 +76,7 @@ def _loss_without_bias(X):
 
 
 @jax.jit
-def _along_common_shift(X, m):
+def _along_common_shift(X: Float[Array, "P C N"], m: Float[Array, " P"]) -> tuple[Float[Array, "P C N"], ...]:
     """Hessians with and without the bias, applied to the common shift m of all features, and their least squares."""
     Z = jnp.broadcast_to(m[:, None, None], X.shape)
     curved = [jax.jvp(jax.grad(loss), (X,), (Z,))[1] for loss in (central_path_loss, _loss_without_bias)]

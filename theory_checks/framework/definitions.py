@@ -10,21 +10,20 @@ Source: Han, Papyan & Donoho (2022), Section 1.1, Equations 1 to 3, 6, 8, 16 to 
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
-Matrix = np.ndarray
 
-
-def stack(H: Matrix) -> Matrix:
+def stack(H: Float[np.ndarray, "P C N"]) -> Float[np.ndarray, "P C*N"]:
     """The P x CN matrix of features (P, C, N)."""
     return np.stack([H[:, c, i] for c in range(H.shape[1]) for i in range(H.shape[2])], axis=1)
 
 
-def labels_of(H: Matrix) -> Matrix:
+def labels_of(H: Float[np.ndarray, "P C N"]) -> Int[np.ndarray, " C*N"]:
     """Labels of the columns of `stack(H)`."""
     return np.array([c for c in range(H.shape[1]) for _ in range(H.shape[2])])
 
 
-def one_hot(labels: Matrix, C: int) -> Matrix:
+def one_hot(labels: Int[np.ndarray, " n"], C: int) -> Float[np.ndarray, "{C} n"]:
     """Y, C x n."""
     Y = np.zeros((C, len(labels)))
     for column, label in enumerate(labels):
@@ -32,7 +31,7 @@ def one_hot(labels: Matrix, C: int) -> Matrix:
     return Y
 
 
-def extend(F: Matrix) -> Matrix:
+def extend(F: Float[np.ndarray, "P n"]) -> Float[np.ndarray, "P+1 n"]:
     """Columns [h; 1]."""
     return np.vstack([F, np.ones((1, F.shape[1]))])
 
@@ -40,16 +39,16 @@ def extend(F: Matrix) -> Matrix:
 class Statistics(NamedTuple):
     """Means and covariances of columns F with labels, by their definitions."""
 
-    mu_G: Matrix
-    M: Matrix
-    Mbar: Matrix
-    Sigma_W: Matrix
-    Sigma_B: Matrix
-    Sigma_T: Matrix
-    pi: Matrix
+    mu_G: Float[np.ndarray, " P"]
+    M: Float[np.ndarray, "P C"]
+    Mbar: Float[np.ndarray, "P C"]
+    Sigma_W: Float[np.ndarray, "P P"]
+    Sigma_B: Float[np.ndarray, "P P"]
+    Sigma_T: Float[np.ndarray, "P P"]
+    pi: Float[np.ndarray, " C"]
 
 
-def statistics(F: Matrix, labels: Matrix, C: int) -> Statistics:
+def statistics(F: Float[np.ndarray, "P n"], labels: Int[np.ndarray, " n"], C: int) -> Statistics:
     """Equation 1 and its neighbours, for any class sizes (Ave is over examples)."""
     n = F.shape[1]
     mu_G = sum(F[:, i] for i in range(n)) / n
@@ -61,18 +60,20 @@ def statistics(F: Matrix, labels: Matrix, C: int) -> Statistics:
     return Statistics(mu_G, M, M - mu_G[:, None], np.asarray(Sigma_W), np.asarray(Sigma_B), np.asarray(Sigma_T), pi)
 
 
-def statistics_of(H: Matrix) -> Statistics:
+def statistics_of(H: Float[np.ndarray, "P C N"]) -> Statistics:
     """The same of features (P, C, N)."""
     return statistics(stack(H), labels_of(H), H.shape[1])
 
 
-def mse(W_ext: Matrix, F_ext: Matrix, Y: Matrix, lam: float) -> float:
+def mse(
+    W_ext: Float[np.ndarray, "C P"], F_ext: Float[np.ndarray, "P n"], Y: Float[np.ndarray, "C n"], lam: float
+) -> float:
     """Equation 3: half the mean over examples of the squared error, plus weight decay."""
     errors = [np.sum((W_ext @ F_ext[:, i] - Y[:, i]) ** 2) for i in range(F_ext.shape[1])]
     return 0.5 * float(np.mean(errors)) + 0.5 * lam * float(np.sum(W_ext**2))
 
 
-def least_squares(F_ext: Matrix, Y: Matrix, lam: float) -> Matrix:
+def least_squares(F_ext: Float[np.ndarray, "P n"], Y: Float[np.ndarray, "C n"], lam: float) -> Float[np.ndarray, "C P"]:
     """W~_LS from the data matrix itself: a minimum of || [F~^T/sqrt(n); sqrt(lam) I] W^T - [Y^T/sqrt(n); 0] ||.
 
     Its columns are brought to norm 1 first, so that the scales of the features against the 1 of [h; 1] cost no digits.
@@ -84,13 +85,13 @@ def least_squares(F_ext: Matrix, Y: Matrix, lam: float) -> Matrix:
     return (np.linalg.lstsq(A / norms[None, :], B, rcond=None)[0] / norms[:, None]).T
 
 
-def root(Sigma: Matrix, power: float) -> Matrix:
+def root(Sigma: Float[np.ndarray, "P P"], power: float) -> Float[np.ndarray, "P P"]:
     """Symmetric power of a positive definite matrix."""
     w, U = np.linalg.eigh(Sigma)
     return U @ np.diag(w**power) @ U.T
 
 
-def centre_classes(Z: Matrix, labels: Matrix, C: int) -> Matrix:
+def centre_classes(Z: Float[np.ndarray, "P n"], labels: Int[np.ndarray, " n"], C: int) -> Float[np.ndarray, "P n"]:
     """Z Gamma with the class-centring matrix of Equation 21, which is a class mean away from Z, over CN."""
     out = np.array(Z)
     for c in range(C):
@@ -98,7 +99,7 @@ def centre_classes(Z: Matrix, labels: Matrix, C: int) -> Matrix:
     return out / Z.shape[1]
 
 
-def simplex(C: int) -> Matrix:
+def simplex(C: int) -> Float[np.ndarray, "{C} {C}"]:
     """Phi = I - 11^T/C."""
     return np.eye(C) - np.ones((C, C)) / C
 
@@ -106,15 +107,17 @@ def simplex(C: int) -> Matrix:
 class Aligned(NamedTuple):
     """SNR matrix, its singular value decomposition with C columns, and the aligned features of Definition 5."""
 
-    snr: Matrix
-    U: Matrix
-    omega: Matrix  # C - 1 values
-    V: Matrix
-    X: Matrix  # C x CN
-    Y: Matrix
+    snr: Float[np.ndarray, "P C"]
+    U: Float[np.ndarray, "P r"]
+    omega: Float[np.ndarray, " C-1"]
+    V: Float[np.ndarray, "C C"]
+    X: Float[np.ndarray, "r C*N"]
+    Y: Float[np.ndarray, "C C*N"]
 
 
-def svd_of_snr(SNR: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+def svd_of_snr(
+    SNR: Float[np.ndarray, "P C"],
+) -> tuple[Float[np.ndarray, "P r"], Float[np.ndarray, " K"], Float[np.ndarray, "C C"]]:
     """U (P, C), omega (C-1,), V (C, C) with the null vector 1/sqrt(C) last, as Definition 2 orders them; P >= C."""
     P, C = SNR.shape
     basis = np.linalg.qr(np.column_stack([np.ones(C), np.eye(C)[:, : C - 1]]))[0]
@@ -122,7 +125,7 @@ def svd_of_snr(SNR: Matrix) -> tuple[Matrix, Matrix, Matrix]:
     return U[:, : min(C, P)], omega, np.column_stack([basis[:, 1:] @ Vt.T, basis[:, 0]])
 
 
-def align(H: Matrix) -> Aligned:
+def align(H: Float[np.ndarray, "P C N"]) -> Aligned:
     """U^T Sigma_W^(-1/2) Hbar (V kron I_N), Definition 5."""
     _, C, N = H.shape
     s = statistics_of(H)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from theory_checks.framework.registry import Draw
 
@@ -22,16 +23,16 @@ class Instance(NamedTuple):
     """Features (P, C, N), their name, and the condition number of Sigma_W."""
 
     name: str
-    H: np.ndarray
+    H: Float[np.ndarray, "P C N"]
     condition: float
 
 
-def orthogonal(rng: np.random.Generator, n: int) -> np.ndarray:
+def orthogonal(rng: np.random.Generator, n: int) -> Float[np.ndarray, "{n} {n}"]:
     """A random orthogonal matrix (n, n)."""
     return np.linalg.qr(rng.standard_normal((n, n)))[0]
 
 
-def invertible(rng: np.random.Generator, n: int, *, symmetric: bool = False) -> np.ndarray:
+def invertible(rng: np.random.Generator, n: int, *, symmetric: bool = False) -> Float[np.ndarray, "{n} {n}"]:
     """A random matrix (n, n) with singular values from 1/2 to 2; the symmetric one is indefinite."""
     left, spread = orthogonal(rng, n), np.geomspace(0.5, 2.0, n)
     if symmetric:
@@ -39,14 +40,14 @@ def invertible(rng: np.random.Generator, n: int, *, symmetric: bool = False) -> 
     return left * spread @ orthogonal(rng, n)
 
 
-def _instance(name: str, H: np.ndarray) -> Instance:
+def _instance(name: str, H: Float[np.ndarray, "P C N"]) -> Instance:
     E = (H - H.mean(axis=2, keepdims=True)).reshape(len(H), -1)
     return Instance(name, H, float(np.linalg.cond(E) ** 2))
 
 
 def random_features(
     rng: np.random.Generator, shape: tuple[int, int, int], *, signal: float = 1.0, offset: float = 1.0
-) -> np.ndarray:
+) -> Float[np.ndarray, "P C N"]:
     """Gaussian class means of a size, a global mean of a size, Gaussian deviations with a generic covariance."""
     C, N, P = shape
     means = signal * rng.standard_normal((P, C, 1)) + offset * rng.standard_normal((P, 1, 1))
@@ -54,7 +55,9 @@ def random_features(
     return means + np.einsum("pq,qcn->pcn", mix, rng.standard_normal((P, C, N)))
 
 
-def with_snr(rng: np.random.Generator, shape: tuple[int, int, int], omega: np.ndarray) -> np.ndarray:
+def with_snr(
+    rng: np.random.Generator, shape: tuple[int, int, int], omega: Float[np.ndarray, " K"]
+) -> Float[np.ndarray, "P C N"]:
     """Renormalized features with given omega (C-1,): Sigma_W = I, global mean 0, random singular vectors."""
     C, N, P = shape
     E = rng.standard_normal((P, C, N))
@@ -67,7 +70,9 @@ def with_snr(rng: np.random.Generator, shape: tuple[int, int, int], omega: np.nd
     return M[:, :, None] + E
 
 
-def mixed(rng: np.random.Generator, shape: tuple[int, int, int], omega: np.ndarray) -> np.ndarray:
+def mixed(
+    rng: np.random.Generator, shape: tuple[int, int, int], omega: Float[np.ndarray, " K"]
+) -> Float[np.ndarray, "P C N"]:
     """Features with given omega (C-1,), a well-conditioned generic Sigma_W, and a global mean."""
     P = shape[2]
     return np.einsum("pq,qcn->pcn", invertible(rng, P), with_snr(rng, shape, omega)) + rng.standard_normal((P, 1, 1))
@@ -124,8 +129,8 @@ def with_narrow(draw: Draw) -> Iterator[Instance]:
 class Samples(NamedTuple):
     """Unbalanced examples: columns F (P, n), labels (n,), C classes."""
 
-    F: np.ndarray
-    labels: np.ndarray
+    F: Float[np.ndarray, "P n"]
+    labels: Int[np.ndarray, " n"]
     C: int
 
 

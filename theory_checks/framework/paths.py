@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float
 
-from central_path.flows import FLOWS, AbstractFlow, OneOf, index_of
+from central_path.flows import FLOWS, AbstractFlow, AbstractMotion, OneOf, index_of
 from central_path.simulation import solve
 from central_path.theory.law import AbstractLaw
 from central_path.theory.laws import Law
@@ -32,9 +33,9 @@ def traced(flow: AbstractFlow) -> OneOf:
 class Path(NamedTuple):
     """Times (T,), features (T, P, C, N) and omega (T, C-1), from the features themselves; the flow."""
 
-    ts: np.ndarray
-    X: np.ndarray
-    omega: np.ndarray
+    ts: Float[np.ndarray, " T"]
+    X: Float[np.ndarray, "T P C N"]
+    omega: Float[np.ndarray, "T K"]
     flow: AbstractFlow
 
     @property
@@ -55,47 +56,54 @@ class Path(NamedTuple):
 
 
 @jax.jit
-def renormalized(H):
+def renormalized(H: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
     """Sigma_W^(-1/2) (H - mu_G), on the manifold to rounding."""
     return retract(retract(H))
 
 
 @jax.jit
-def omega_of(X):
+def omega_of(X: Float[Array, "P C N"]) -> Float[Array, " K"]:
     """Singular values of the SNR matrix."""
     return snr_singular_values(class_means(X), covariance(deviations(X)), equal_priors(X.shape[1]))
 
 
 @jax.jit
-def start(X, flow):
+def start(X: Float[Array, "P C N"], flow: AbstractMotion) -> Float[Array, "P C N"]:
     """Where a flow starts from renormalized features: there, or for `unnormalized` at Sigma_T^(-1/2) X."""
     return flow.start_features(X)
 
 
 @jax.jit
-def velocity(X, flow):
+def velocity(X: Float[Array, "P C N"], flow: AbstractMotion) -> Float[Array, "P C N"]:
     """dX/dt of features."""
     return flow.features_field(X)
 
 
 @jax.jit
-def omega_along(X, flow):
+def omega_along(X: Float[Array, "P C N"], flow: AbstractMotion) -> Float[Array, " K"]:
     """d omega/dt, by autodiff along the velocity of the features."""
     return jax.jvp(omega_of, (X,), (flow.features_field(X),))[1]
 
 
-def _observe(X, flow):
+def _observe(X: Float[Array, "P C N"], flow: AbstractMotion) -> dict[str, Array]:
     del flow
     return {"X": X, "omega": omega_of(X)}
 
 
 @jax.jit
-def _follow(X, flow, clock, ts):
+def _follow(
+    X: Float[Array, "P C N"], flow: AbstractMotion, clock: solve.Clock, ts: Float[Array, " T"]
+) -> solve.Solution:
     return solve.integrate(velocity, X, flow, clock, observe=_observe, ts=ts, rtol=RTOL, atol=RTOL)
 
 
 def follow(
-    H: np.ndarray, flow: AbstractFlow, *, t_max: float | None = None, saves: int = 60, as_they_are: bool = False
+    H: Float[np.ndarray, "P C N"],
+    flow: AbstractFlow,
+    *,
+    t_max: float | None = None,
+    saves: int = 60,
+    as_they_are: bool = False,
 ) -> Path:
     """The path of a flow from its `start` at the renormalized features of H.
 
@@ -116,6 +124,6 @@ def follow(
     return path
 
 
-def fitted_slope(x: np.ndarray, y: np.ndarray) -> float:
+def fitted_slope(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> float:
     """Slope of log y against log x."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])

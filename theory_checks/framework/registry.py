@@ -210,8 +210,8 @@ def identity(
         raise ValueError(f"Need the scale of the terms that cancel in {name!r}, a comparison with 0, got none.")
     scale = size if scale is None else scale
     relative = tolerance * condition * (scale / size if size else 1.0)
-    residual, planted = (largest(a - x) / (scale * condition) for x in (b, fault))
-    return Identity(name, residual, tolerance, reason, planted, of, relative)
+    residual, planted = (largest(a - x) / float(scale * condition) for x in (b, fault))
+    return Identity(name, residual, float(tolerance), reason, planted, of, float(relative))
 
 
 def refutation(name: str, distance: SupportsFloat, *, at_least: float = 1e-2) -> Refutation:

@@ -1,8 +1,8 @@
 """The geometry of neural collapse: Lemma 7, NC1 of Corollary 2, and the Theorem 1 of Papyan et al. as it is used."""
 
 from collections.abc import Iterator
+from functools import partial
 from importlib.resources import files
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -146,18 +146,14 @@ def corollary_2_nc1(draw: Draw) -> Iterator[Finding]:
                 continue  # too few digits of the smallest eigenvalue are left
             inverse = (Q[:, 1 - C :] / w[1 - C :]) @ Q[:, 1 - C :].T
             trace = np.trace(inverse @ s.Sigma_W)
-            kwargs: dict[str, Any] = {
-                "condition": w[-1] / w[1 - C] * max(1.0, largest(X) ** 2 / w[-1]),
-                "reason": REASON,
-                "of": "amended",
-            }
+            compare = partial(
+                identity, condition=w[-1] / w[1 - C] * max(1.0, largest(X) ** 2 / w[-1]), reason=REASON, of="amended"
+            )
             found = compiled.metrics_of(compiled.moments_of(X), compiled.samples(X)[0])["nc1"]
-            yield identity("C nc1 of the package, against the trace", C * found, trace, fault=trace / C, **kwargs)
+            yield compare("C nc1 of the package, against the trace", C * found, trace, fault=trace / C)
             if renormalized:
                 total = np.sum(np.asarray(compiled.omega_of(X)) ** -2.0)
-                yield identity(
-                    "the trace at Sigma_W = I, against C sum 1/omega^2", trace, C * total, fault=total, **kwargs
-                )
+                yield compare("the trace at Sigma_W = I, against C sum 1/omega^2", trace, C * total, fault=total)
                 yield refutation("the trace at Sigma_W = I over sum 1/omega^2, less 1", trace / total - 1, at_least=0.9)
     for _ in range(2 * draw.repeats):
         s = definitions.statistics_of(instances.random_features(draw.rng, instances.GENERIC))
@@ -217,13 +213,12 @@ def papyan_theorem_1(draw: Draw) -> Iterator[Finding]:
                 of="amended",
             )
         ends = [_on_the_way(M, away, A, FINEST, h) for A in (np.eye(P), S)]
-        kwargs: dict[str, Any] = {"scale": 1.0, "reason": " counts", "of": "amended"}
-        yield identity(
+        compare = partial(identity, scale=1.0, reason=" counts", of="amended")
+        yield compare(
             "NC4: new points on which the rules differ, isotropic Sigma_W",
             ends[0]["ncc_mismatch"],
             0.0,
             fault=ends[1]["ncc_mismatch"],
-            **kwargs,
         )
         exact = _moments(M, np.zeros((P, P)))
         W, b = compiled.least_squares(exact, lam=0.0)
@@ -236,12 +231,11 @@ def papyan_theorem_1(draw: Draw) -> Iterator[Finding]:
             scale=1.0,
             of="amended",
         )
-        yield identity(
+        yield compare(
             "NC4: new points on which the rules differ, Sigma_W = 0",
             found["ncc_mismatch"],
             0.0,
             fault=ends[1]["ncc_mismatch"],
-            **kwargs,
         )
         yield identity(
             "W_LS for Sigma_W = 0, against (C-1)/C M^T",

@@ -1,7 +1,8 @@
 """The loss and its decomposition: Proposition 1, Theorems 1 and 2, Footnote 7 and Equation 4."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -123,21 +124,20 @@ def proposition_1(draw: Draw) -> Iterator[Finding]:
             printed = np.linalg.solve(A, s.M * s.pi[None, :]).T
             W, b = compiled.least_squares(m, lam=lam)
             found = np.column_stack([W, b])
-            how: dict[str, Any] = {"condition": condition(F, lam), "reason": REASON, "of": of}
+            compare = partial(identity, condition=condition(F, lam), reason=REASON, of=of)
             for name, value in (("formula", printed), ("least_squares", found)):
                 text = _named(f"{name}, against least squares on the data", data)
-                yield identity(text, value, exact, fault=wrong, **how)
+                yield compare(text, value, exact, fault=wrong)
             gradient, fault = (
                 np.asarray(compiled.mse_gradient(a * found[:, :-1], a * found[:, -1], F.T, labels, lam))
                 for a in (1.0, 1 + 1 / C)
             )
-            yield identity(
+            yield compare(
                 _named("the gradient of the loss vanishes there", data),
                 gradient,
                 np.zeros_like(gradient),
                 fault=gradient - fault,
                 scale=largest(Y @ F_ext.T) / n,
-                **how,
             )
     yield from _another_minimum(draw, "distance between two minima where the inverse does not exist")
 

@@ -58,7 +58,7 @@ def footnote_7_reason(draw: Draw) -> Iterator[Finding]:
             of="instead",
         )
         singular = [np.sum(np.linalg.eigvalsh(term) < 1e-12 * np.linalg.eigvalsh(term)[-1]) for term in terms]
-        yield refutation("least number of zero eigenvalues of a term at lambda = 0", min(singular), at_least=1)
+        yield refutation("least number of zero eigenvalues of a term at lambda = 0", min(singular), at_least=1.0)
 
 
 PLENTY = ((4, 60, 6), (10, 30, 8), (2, 100, 5))  # C, N, P with CN > 30 P

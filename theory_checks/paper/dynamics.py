@@ -1,7 +1,8 @@
 """The velocities of the class means and of the singular values at a point: Lemmas 3, 4 and 5."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -175,8 +176,8 @@ def lemma_4(draw: Draw) -> Iterator[Finding]:
             (RENORMALIZED, "Proposition 4's, against the amended one"),
         ):
             side, fault = (by_flow[flow.name] for by_flow in (sides, wrong))
-            how: dict[str, Any] = {"condition": point.condition, "reason": REASON, "of": "instead"}
-            yield identity(name, _aligned(point, flow), side, fault=fault, **how)
+            compare = partial(identity, condition=point.condition, reason=REASON, of="instead")
+            yield compare(name, _aligned(point, flow), side, fault=fault)
     for point in _grown(draw):
         printed = _right_hand_sides(point, _rates(point)[2])["unnormalized"]
         for flow, name in ((RIEMANNIAN, "orthogonal projection"), (RENORMALIZED, "Proposition 4's")):
@@ -222,10 +223,10 @@ def lemma_5(draw: Draw) -> Iterator[Finding]:
             flow = FLOWS[name]
             found = np.asarray(omega_along(start(point.X, traced(flow)), traced(flow)))
             condition = point.condition * (1 + point.omega[0] ** 2 / C if flow is UNNORMALIZED else 1)
-            how: dict[str, Any] = {"fault": wrong[name], "of": "amended" if flow is RIEMANNIAN else "instead"}
-            yield identity(f"d omega/dt, {name}", found, formula, condition=condition, reason=REASON, **how)
+            compare = partial(identity, fault=wrong[name], of="amended" if flow is RIEMANNIAN else "instead")
+            yield compare(f"d omega/dt, {name}", found, formula, condition=condition, reason=REASON)
             level = np.asarray(_spectrum_rate(point.omega, traced(flow), np.zeros(N)))
-            yield identity(f"spectrum_field, {name}", level, formula, **how)
+            yield compare(f"spectrum_field, {name}", level, formula)
     for point in _grown(draw):
         _, C, N = point.X.shape
         found = np.asarray(omega_along(point.X, traced(RENORMALIZED)))

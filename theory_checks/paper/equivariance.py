@@ -12,7 +12,7 @@ Source: Han, Papyan & Donoho (2022), Appendix D.2; Lemmas 3 to 6 begin with it.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -91,14 +91,12 @@ def without_loss_of_generality(draw: Draw) -> Iterator[Finding]:
         for flow in EQUATION_5:
             name, moved = flow.name, definitions.stack(np.asarray(velocity(X, traced(flow))))
             found, fault = (_aligned_velocity(small, flow, A) for A in (np.eye(C)[:, : C - 1], definitions.simplex(C)))
-            kwargs: dict[str, Any] = {"condition": spread, "reason": REASON}
+            compare = partial(identity, condition=spread, reason=REASON)
             expected = aligned.U.T @ moved @ turn
-            yield identity(f"velocity of aligned features, {name}", found, expected, fault=fault, **kwargs)
+            yield compare(f"velocity of aligned features, {name}", found, expected, fault=fault)
             outside, wrong = (moved - A @ (A.T @ moved) for A in (aligned.U, U))
             size = largest(moved)
-            yield identity(
-                f"velocity outside the columns of U, {name}", outside, 0 * outside, fault=wrong, scale=size, **kwargs
-            )
+            yield compare(f"velocity outside the columns of U, {name}", outside, 0 * outside, fault=wrong, scale=size)
     for shape in (instances.GENERIC, instances.TWO_CLASSES, instances.WIDE):
         C, N, P = shape
         for _ in range(draw.repeats):

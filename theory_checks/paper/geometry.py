@@ -1,7 +1,7 @@
 """The manifold of renormalized features, its tangent space and projections: Propositions 3 and 4."""
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import jax
 import numpy as np
@@ -9,10 +9,11 @@ import numpy as np
 from central_path.theory.problem import covariance, deviations
 from theory_checks.framework import compiled, definitions, instances
 from theory_checks.framework.registry import EPS, Draw, Finding, claim, identity, largest, refutation
+from theory_checks.framework.verdicts import Statement
 
 REASON = "200 eps of sums over CN examples"
 PROJECTIONS = {"orthogonal": compiled.orthogonal_projection, "Proposition 4": compiled.oblique_projection}
-PRINTED: dict[str, Any] = {"orthogonal": "instead", "Proposition 4": "printed"}
+PRINTED: dict[str, Statement] = {"orthogonal": "instead", "Proposition 4": "printed"}
 
 
 def _points(draw: Draw) -> Iterator[np.ndarray]:
@@ -116,12 +117,10 @@ def _on_the_manifold(draw: Draw) -> Iterator[Finding]:
         for name, project in PROJECTIONS.items():
             once = np.asarray(project(X, Z))
             of = PRINTED[name]
-            kwargs: dict[str, Any] = {"reason": REASON, "scale": size * max(1.0, largest(X)), "of": of}
+            compare = partial(identity, reason=REASON, scale=size * max(1.0, largest(X)), of=of)
             missed = wrong[name].reshape(shape)
-            yield identity(
-                f"{name}: against its formula", definitions.stack(once), literal[name], fault=wrong[name], **kwargs
-            )
-            yield identity(f"{name}: tangent", _tangency(X, once), 0 * half, fault=_tangency(X, missed), **kwargs)
+            yield compare(f"{name}: against its formula", definitions.stack(once), literal[name], fault=wrong[name])
+            yield compare(f"{name}: tangent", _tangency(X, once), 0 * half, fault=_tangency(X, missed))
             yield identity(
                 f"{name}: idempotent",
                 project(X, once),

@@ -1,7 +1,7 @@
 """The invariance of the central path under H -> A H: Equations 6 and 7, Section 3.1, Appendices D.1 and D.2."""
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -56,14 +56,14 @@ def equation_6(draw: Draw) -> Iterator[Finding]:
         W = np.linalg.solve(s.Sigma_T, s.Mbar).T / C
         printed, wrong = (np.column_stack([W, 1 / C + sign * W @ s.mu_G]) for sign in (-1, 1))
         found = np.column_stack(_classifier(H))
-        kwargs: dict[str, Any] = {"condition": max(instance.condition, condition(F, 0.0)), "reason": REASON}
-        yield identity("[W_LS, b_LS], against least squares on the data", printed, exact, fault=wrong, **kwargs)
-        yield identity("central_path_classifier, against the same", found, exact, fault=wrong, **kwargs)
+        compare = partial(identity, condition=max(instance.condition, condition(F, 0.0)), reason=REASON)
+        yield compare("[W_LS, b_LS], against least squares on the data", printed, exact, fault=wrong)
+        yield compare("central_path_classifier, against the same", found, exact, fault=wrong)
         Y = _targets(H, C)
         errors = W @ (F - s.mu_G[:, None]) - (Y - 1 / C)
         by_data = exact @ F_ext - Y
         name = "the prediction error of every example"
-        yield identity(name, errors, by_data, fault=wrong @ F_ext - Y, scale=max(1.0, largest(by_data)), **kwargs)
+        yield compare(name, errors, by_data, fault=wrong @ F_ext - Y, scale=max(1.0, largest(by_data)))
 
 
 @claim(
@@ -120,15 +120,14 @@ def section_3_1(draw: Draw) -> Iterator[Finding]:
         X = np.asarray(compiled.retract(H))
         after = definitions.statistics_of(X)
         wrong_after = definitions.statistics(wrong, definitions.labels_of(H), H.shape[1])
-        kwargs: dict[str, Any] = {"condition": instance.condition, "reason": REASON_W}
-        yield identity("X, against its definition", definitions.stack(X), literal, fault=wrong, **kwargs)
-        yield identity(
+        compare = partial(identity, condition=instance.condition, reason=REASON_W)
+        yield compare("X, against its definition", definitions.stack(X), literal, fault=wrong)
+        yield compare(
             "Sigma_W(X) = I",
             after.Sigma_W,
             np.eye(len(H)),
             fault=after.Sigma_W - wrong_after.Sigma_W + np.eye(len(H)),
             scale=max(1.0, largest(X)),
-            **kwargs,
         )
         drift = float(compiled.drift(H))
         by_definition = float(np.max(np.abs(s.Sigma_W - np.eye(len(H)))))
@@ -143,9 +142,11 @@ def section_3_1(draw: Draw) -> Iterator[Finding]:
         Y = _targets(H, H.shape[1])
         exact = _loss(definitions.extend(definitions.stack(H)), Y)
         other = exact * (1 + 1 / H.shape[1])
-        kwargs = {"condition": max(instance.condition, condition(definitions.stack(H), 0.0)), "reason": REASON}
+        compare = partial(
+            identity, condition=max(instance.condition, condition(definitions.stack(H), 0.0)), reason=REASON
+        )
         for name, value in (("H", compiled.central_path_loss(H)), ("X", compiled.central_path_loss(X))):
-            yield identity(f"L_LS of {name}, against least squares on the data", value, exact, fault=other, **kwargs)
+            yield compare(f"L_LS of {name}, against least squares on the data", value, exact, fault=other)
 
 
 @claim(
@@ -165,10 +166,10 @@ def appendix_d1(draw: Draw) -> Iterator[Finding]:
         C, s = H.shape[1], definitions.statistics_of(H)
         centred = definitions.stack(H) - s.mu_G[:, None]
         X = definitions.stack(np.asarray(compiled.retract(H)))
-        kwargs: dict[str, Any] = {"condition": instance.condition, "reason": REASON_W}
+        compare = partial(identity, condition=instance.condition, reason=REASON_W)
         back, wrong = definitions.root(s.Sigma_W, 0.5) @ X, definitions.root(s.Sigma_T, 0.5) @ X
         fault = centred + back - wrong
-        yield identity("Sigma_W^(+1/2) X = Hbar", back, centred, fault=fault, of="intended", **kwargs)
+        yield compare("Sigma_W^(+1/2) X = Hbar", back, centred, fault=fault, of="intended")
         printed = definitions.root(s.Sigma_W, -0.5) @ X
         yield refutation(
             "distance of Sigma_W^(-1/2) X from Hbar, relative",
@@ -210,21 +211,18 @@ def appendix_d2(draw: Draw) -> Iterator[Finding]:
         with_bias = _loss(definitions.extend(aligned.X), aligned.Y)
         turn = np.kron(aligned.V, np.eye(N))
         targets = definitions.simplex(C) @ aligned.Y
-        kwargs: dict[str, Any] = {"condition": condition(F, 0.0), "reason": REASON, "of": "instead"}
+        compare = partial(identity, condition=condition(F, 0.0), reason=REASON, of="instead")
         rotated, not_rotated = (_loss(aligned.X, Y) for Y in (aligned.V.T @ targets @ turn, targets))
-        yield identity(
-            "loss without bias, targets rotated", rotated, exact, fault=exact + rotated - not_rotated, **kwargs
-        )
+        yield compare("loss without bias, targets rotated", rotated, exact, fault=exact + rotated - not_rotated)
         projected = _loss(definitions.extend(aligned.X @ turn.T), aligned.Y)
         fault = exact + projected - with_bias
-        yield identity("loss with bias after U^T alone", projected, exact, fault=fault, **kwargs)
+        yield compare("loss with bias after U^T alone", projected, exact, fault=fault)
         omega = np.linalg.svd(aligned.X @ aligned.Y.T / N, compute_uv=False)[: C - 1]
-        yield identity(
+        yield compare(
             "singular values of the aligned class means",
             np.asarray(compiled.omega_of(H)),
             omega,
             fault=omega * np.sqrt((C - 1) / C),
-            **kwargs,
         )
         yield refutation("relative change of the loss with bias", abs(with_bias / exact - 1), at_least=1e-3)
         mean = np.linalg.norm(aligned.X.mean(axis=1))

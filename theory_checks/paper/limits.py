@@ -6,7 +6,7 @@ keep the singular vectors of the start and move its singular values by the law.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import numpy as np
 
@@ -38,9 +38,9 @@ def _late(rng: np.random.Generator, flow: AbstractFlow, t_max: float) -> Path:
     return follow(instances.with_snr(rng, instances.GENERIC, omega0), flow, t_max=t_max)
 
 
-def _window(path: Path) -> np.ndarray:
+def _window(path: Path) -> list[int]:
     """Indices of the times over which rates are fitted."""
-    return np.flatnonzero((path.ts >= BEGIN) & (path.ts <= END))
+    return np.flatnonzero((path.ts >= BEGIN) & (path.ts <= END)).tolist()
 
 
 def _measured(X: np.ndarray, h: np.ndarray | None = None) -> dict[str, float]:
@@ -105,7 +105,7 @@ def corollary_2(draw: Draw) -> Iterator[Finding]:
             yield refutation(f"max_angle from class means on a line, {name}", _on_a_line(draw.rng, flow), at_least=0.05)
 
 
-def _limits(path: Path, window: np.ndarray, name: str) -> Iterator[Finding]:
+def _limits(path: Path, window: list[int], name: str) -> Iterator[Finding]:
     """Equations 10 and 11: distances from the limits at the times of the window, and their rates."""
     _, _, C, N = path.X.shape
     aligned = definitions.align(path.X[0])
@@ -114,36 +114,34 @@ def _limits(path: Path, window: np.ndarray, name: str) -> Iterator[Finding]:
     U, _, V = definitions.svd_of_snr(definitions.statistics_of(mixed).Mbar)
     wrong = U[:, : C - 1] @ V[:, : C - 1].T
     law = np.stack([np.asarray(path.law.omega(path.ts[i], path.omega[0])) for i in window])
-    kwargs: dict[str, Any] = {"reason": PATH_REASON, "of": "amended"}
+    compare = partial(identity, reason=PATH_REASON, of="amended")
     scaled = [definitions.align(path.X[i]).snr / path.omega[i, 0] for i in window]
     distance, fault = (np.array([np.linalg.norm(A - end, 2) for A in scaled]) for end in (limit, wrong))
-    yield identity(
+    yield compare(
         f"Equation 10: distance from the limit, against the law's 1 - min/max, {name}",
         distance,
         1 - law[:, -1] / law[:, 0],
         fault=fault,
         tolerance=1e-5,
-        **kwargs,
     )
-    rates: dict[str, Any] = {"tolerance": RATE_TOLERANCE, "reason": RATE_REASON, "of": "amended"}
+    compare_rates = partial(identity, tolerance=RATE_TOLERANCE, reason=RATE_REASON, of="amended")
     found, still = (fitted_rate(path.ts[window], x, step=2 * POWER[path.flow.name]) for x in (distance, fault))
-    yield identity(f"Equation 10: rate of the distance, {name}", found, -1.0, fault=found - still - 1.0, **rates)
+    yield compare_rates(f"Equation 10: rate of the distance, {name}", found, -1.0, fault=found - still - 1.0)
     ends = [np.kron(end, np.ones((1, N))) for end in (limit, wrong)]
     stacked = [definitions.stack(path.X[i]) / path.omega[i, 0] for i in window]
     distance, fault = (np.array([np.linalg.norm(A - end) for A in stacked]) for end in ends)
     E = path.X[0] - path.X[0].mean(axis=2, keepdims=True)
     expected = np.sqrt(np.sum(E**2) + N * np.sum((law - law[:, :1]) ** 2, axis=1)) / law[:, 0]
-    yield identity(
+    yield compare(
         f"Equation 11: distance from the limit, against that of frozen deviations and the law, {name}",
         distance,
         expected,
         fault=fault,
         tolerance=PATH_TOLERANCE,
-        **kwargs,
     )
     found, still = (fitted_rate(path.ts[window], x, step=2 * POWER[path.flow.name]) for x in (distance, fault))
     rate = -POWER[path.flow.name]
-    yield identity(f"Equation 11: rate of the distance, {name}", found, rate, fault=found - still + rate, **rates)
+    yield compare_rates(f"Equation 11: rate of the distance, {name}", found, rate, fault=found - still + rate)
 
 
 def _on_a_line(rng: np.random.Generator, flow: AbstractFlow) -> float:

@@ -12,7 +12,7 @@ Source: Han, Papyan & Donoho (2022), Section 3, (A2); the bound is this project'
 """
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import numpy as np
 from scipy.linalg import eigh
@@ -54,20 +54,21 @@ def proximity(draw: Draw) -> Iterator[Finding]:
         if condition(definitions.stack(H), 0.0) > MOST_LOST:
             continue
         inside = float(s.mu_G @ np.linalg.solve(s.Sigma_T, s.mu_G))
-        kwargs: dict[str, Any] = {
-            "condition": condition(definitions.stack(H), 0.0),
-            "reason": "200 eps, times the condition of the second moment of [h; 1]",
-            "fault": inside,
-            "of": "amended",
-        }
+        compare = partial(
+            identity,
+            condition=condition(definitions.stack(H), 0.0),
+            reason="200 eps, times the condition of the second moment of [h; 1]",
+            fault=inside,
+            of="amended",
+        )
         e = np.eye(len(A))[-1]
         largest = eigh(np.outer(e, e), A, eigvals_only=True)[-1]
-        yield identity("largest |last column of D|^2 over tr(D A D^T)", largest, 1 + inside, **kwargs)
+        yield compare("largest |last column of D|^2 over tr(D A D^T)", largest, 1 + inside)
         D = np.outer(draw.rng.standard_normal(C), np.linalg.solve(A, e))
         D /= np.linalg.norm(D[:, -1])
         W, b = (np.asarray(a) for a in compiled.least_squares(m, lam=0.0))
         perp = float(compiled.decompose(W + D[:, :-1], b + D[:, -1], m, lam=0.0)[2])
-        yield identity("|b - b_LS|^2/(2 L_LS_perp) of decompose, attained", 1 / (2 * perp), 1 + inside, **kwargs)
+        yield compare("|b - b_LS|^2/(2 L_LS_perp) of decompose, attained", 1 / (2 * perp), 1 + inside)
     for _ in range(2 * draw.repeats):
         yield refutation("|b - b_LS|/|b_LS| where L_LS_perp is below 1e-6 L_LS", _bias_off(draw.rng), at_least=0.9)
 

@@ -1,7 +1,7 @@
 """What the text reads off the parts of the loss: Section 2, Figure 2, Appendices C.1 and C.2."""
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -47,15 +47,14 @@ def reducing_loss_nc1(draw: Draw) -> Iterator[Finding]:
         value, slope = _loss_nc1_of_spread(s.M, s.Sigma_W, 0.0)
         w2 = np.linalg.svd(definitions.root(s.Sigma_W, -0.5) @ s.Mbar, compute_uv=False)[: len(s.pi) - 1] ** 2
         c = len(s.pi)
-        kwargs: dict[str, Any] = {"condition": instance.condition, "reason": "200 eps, times the condition of Sigma_W"}
-        yield identity(
+        compare = partial(identity, condition=instance.condition, reason="200 eps, times the condition of Sigma_W")
+        yield compare(
             "d L_NC1 / d log spread, against -sum omega^2 (C - omega^2)/(C + omega^2)^3",
             slope,
             -np.sum(w2 * (c - w2) / (c + w2) ** 3),
             fault=-np.sum(w2 * (c - 1 - w2) / (c + w2) ** 3),
             scale=float(value),
             of="instead",
-            **kwargs,
         )
         spreads = np.sqrt(w2[-1] / c) * 2.0 ** -np.arange(3.0, 10.0)
         pushed = [float(_loss_nc1_of_spread(s.M, s.Sigma_W, np.log(spread))[0]) / spread**2 for spread in spreads]
@@ -170,15 +169,16 @@ def appendix_c1(draw: Draw) -> Iterator[Finding]:
         nc1 = 0.5 * np.trace(W @ s.Sigma_W @ W.T)
         nc23, extended = (np.sum((W @ s.Mbar - A) ** 2) / (2 * C) for A in (definitions.simplex(C), np.eye(C)))
         found = compiled.decompose(*compiled.least_squares(m, lam=0.0), m, lam=0.0)
-        kwargs: dict[str, Any] = {"condition": condition(definitions.stack(H), 0.0), "reason": REASON}
-        if kwargs["condition"] > MOST_LOST:
+        lost = condition(definitions.stack(H), 0.0)
+        if lost > MOST_LOST:
             continue
+        compare = partial(identity, condition=lost, reason=REASON)
         wrong = np.linalg.solve(s.Sigma_W, s.Mbar).T / C
         size = max(largest(exact), 1 / np.sqrt(np.linalg.norm(s.Sigma_T, 2)))  # of targets over features, in rounding
-        yield identity("W_LS, Equation 16", W, exact, fault=wrong, scale=size, **kwargs)
-        yield identity("W of central_path_classifier", _classifier(s)[0], exact, fault=wrong, scale=size, **kwargs)
-        yield identity("L_NC1, Equation 17", found[0], nc1, fault=nc1 + nc23, scale=nc1 + nc23, **kwargs)
-        yield identity("L_NC2/3, Equation 18", found[1], nc23, fault=extended, scale=nc1 + nc23, **kwargs)
+        yield compare("W_LS, Equation 16", W, exact, fault=wrong, scale=size)
+        yield compare("W of central_path_classifier", _classifier(s)[0], exact, fault=wrong, scale=size)
+        yield compare("L_NC1, Equation 17", found[0], nc1, fault=nc1 + nc23, scale=nc1 + nc23)
+        yield compare("L_NC2/3, Equation 18", found[1], nc23, fault=extended, scale=nc1 + nc23)
 
 
 def _classifier(s: definitions.Statistics) -> tuple[np.ndarray, np.ndarray]:

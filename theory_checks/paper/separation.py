@@ -117,7 +117,7 @@ def orthogonality(draw: Draw) -> Iterator[Finding]:
             np.abs(gap).max(),
             1 / (C - 1),
             fault=1 / C,
-            condition=C,
+            condition=float(C),
             reason="200 eps of products of unit vectors, over entries of 1/(C - 1)",
             of="instead",
         )

@@ -1,7 +1,7 @@
 """The SNR matrix and the loss as a function of its singular values: Definitions 2, 5, Lemma 1, Observations 1 to 3."""
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 import jax
 import numpy as np
@@ -48,7 +48,7 @@ def definition_2(draw: Draw) -> Iterator[Finding]:
         H += line - H.mean(axis=2, keepdims=True)  # the class means are on the line exactly
         singular = np.linalg.svd(np.asarray(compiled.snr(compiled.moments_of(H))), compute_uv=False)
         missing = np.count_nonzero(singular[: C - 1] < 1e-10 * singular[0])
-        yield refutation("zeros among the C - 1 singular values, class means on a line", missing, at_least=C - 2)
+        yield refutation("zeros among the C - 1 singular values, class means on a line", missing, at_least=float(C - 2))
 
 
 def _snr(instance: instances.Instance) -> Iterator[Finding]:
@@ -60,19 +60,20 @@ def _snr(instance: instances.Instance) -> Iterator[Finding]:
     exact, wrong = whiten @ s.Mbar, definitions.root(s.Sigma_T, -0.5) @ s.Mbar
     U, omega, V = definitions.svd_of_snr(exact)
     K = min(C - 1, P)
-    kwargs: dict[str, Any] = {"condition": instance.condition * _cancelled(H), "reason": REASON}
-    yield identity("SNR matrix", compiled.snr(m), exact, fault=wrong, **kwargs)
-    yield identity("sum of omega_j u_j v_j^T", (U[:, :K] * omega[:K]) @ V[:, :K].T, exact, fault=wrong, **kwargs)
+    lost = instance.condition * _cancelled(H)
+    compare = partial(identity, condition=lost, reason=REASON)
+    yield compare("SNR matrix", compiled.snr(m), exact, fault=wrong)
+    yield compare("sum of omega_j u_j v_j^T", (U[:, :K] * omega[:K]) @ V[:, :K].T, exact, fault=wrong)
     found = np.asarray(compiled.omega_of(H))
-    yield identity("omega", found, omega, fault=np.linalg.svd(wrong, compute_uv=False)[:K], **kwargs)
+    yield compare("omega", found, omega, fault=np.linalg.svd(wrong, compute_uv=False)[:K])
     zero, shifted = exact @ np.ones(C), whiten @ (s.Mbar + s.M[:, :1]) @ np.ones(C)
-    yield identity("SNR 1 = 0", zero, 0 * zero, fault=zero - shifted, scale=largest(exact), **kwargs)
+    yield compare("SNR 1 = 0", zero, 0 * zero, fault=zero - shifted, scale=largest(exact))
     differences = whiten @ (s.M[:, 1:] - s.M[:, :1])
     volume = abs(np.prod(np.diag(np.linalg.qr(differences)[1])))
     by_omega, wrong_volume = (np.prod(found) * np.sqrt(factor) for factor in (C, C - 1))
-    kwargs["condition"] *= found[0] / found[-1]
+    spread = found[0] / found[-1]
     name = "volume of the renormalized class means, against the product of omega_j"
-    yield identity(name, volume, by_omega, fault=wrong_volume, of="amended", **kwargs)
+    yield compare(name, volume, by_omega, fault=wrong_volume, condition=lost * spread, of="amended")
 
 
 def _statistics(H: np.ndarray) -> Iterator[Finding]:
@@ -195,8 +196,8 @@ def observation_2(draw: Draw) -> Iterator[Finding]:
         C, aligned, labels = H.shape[1], definitions.align(H), definitions.labels_of(H)
         within = definitions.centre_classes(aligned.X, labels, C) @ aligned.X.T
         total = aligned.X @ aligned.X.T / len(labels)
-        kwargs: dict[str, Any] = {"condition": instance.condition + largest(aligned.X) ** 2, "reason": REASON}
-        yield identity("X Gamma X^T = I_C", within, np.eye(C), fault=np.eye(C) + within - total, **kwargs)
+        compare = partial(identity, condition=instance.condition + largest(aligned.X) ** 2, reason=REASON)
+        yield compare("X Gamma X^T = I_C", within, np.eye(C), fault=np.eye(C) + within - total)
         s = definitions.statistics_of(H)
         F = definitions.stack(H)
         form = definitions.centre_classes(F, labels, C) @ F.T
@@ -223,10 +224,10 @@ def definition_5(draw: Draw) -> Iterator[Finding]:
         within = definitions.centre_classes(centred, labels, C) @ centred.T
         second, wrong = (aligned.U.T @ definitions.root(S, -0.5) @ centred @ turn for S in (within, s.Sigma_T))
         found = aligned.U.T @ definitions.stack(np.asarray(compiled.retract(H))) @ turn
-        kwargs: dict[str, Any] = {"condition": instance.condition, "reason": REASON}
+        compare = partial(identity, condition=instance.condition, reason=REASON)
         size = largest(aligned.X) * max(1.0, largest(centred) ** 2 / largest(s.Sigma_W))
-        yield identity("the second form, against the first", second, aligned.X, fault=wrong, scale=size, **kwargs)
-        yield identity("retract, aligned, against the first", found, aligned.X, fault=wrong, **kwargs)
+        yield compare("the second form, against the first", second, aligned.X, fault=wrong, scale=size)
+        yield compare("retract, aligned, against the first", found, aligned.X, fault=wrong)
 
 
 @jax.jit
@@ -249,8 +250,8 @@ def observation_3(draw: Draw) -> Iterator[Finding]:
         aligned = definitions.align(H)
         omega = np.diag(np.append(np.asarray(compiled.omega_of(H)), 0.0))
         printed = aligned.X @ aligned.Y.T / N
-        kwargs: dict[str, Any] = {"condition": instance.condition * _cancelled(H), "reason": REASON}
-        yield identity("X Y^T/N, against omega", omega, printed, fault=printed * N / (C + 1), **kwargs)
+        compare = partial(identity, condition=instance.condition * _cancelled(H), reason=REASON)
+        yield compare("X Y^T/N, against omega", omega, printed, fault=printed * N / (C + 1))
         Z = draw.rng.standard_normal(H.shape)
         means, moved = _means_along(H, Z)
         formula = definitions.stack(Z) @ aligned.Y.T / N

@@ -1,8 +1,8 @@
 """The singular values along integrated flows: Proposition 2, Corollary 1 and Lemma 6."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,7 @@ def _distance(path: Path, law: Law) -> float:
 )
 def proposition_2(draw: Draw) -> Iterator[Finding]:
     """Full features integrated, their singular values against the closed form, in omega and in t."""
-    kwargs: dict[str, Any] = {"tolerance": PATH_TOLERANCE, "reason": PATH_REASON}
+    compare = partial(identity, tolerance=PATH_TOLERANCE, reason=PATH_REASON)
     for path in _paths(draw, RIEMANNIAN):
         _, _, C, N = path.X.shape
         predicted, elapsed, risen = map(np.asarray, _of_law(path.ts, path.omega, np.zeros((C, N))))
@@ -83,21 +83,18 @@ def proposition_2(draw: Draw) -> Iterator[Finding]:
             C**2 * N * np.log(w / w0) + C * N * (w**2 - w0**2) + c3 * (w**4 - w0**4) for c3 in (N / 4, N / 2)
         )
         t = np.broadcast_to(path.ts[:, None], w.shape)
-        yield identity(
+        yield compare(
             "omega(t) of the `riemannian` flow, against the law",
             np.log(w / predicted),
             0 * w,
             fault=np.log(w / wrong),
             scale=1.0,
             of="amended",
-            **kwargs,
         )
-        scale: dict[str, Any] = {"scale": path.ts[-1], "of": "amended"}
-        yield identity(
-            "c1 log w + c2 w^2 + c3 w^4 - a, against t", direct, t, fault=t + direct - direct_wrong, **scale, **kwargs
-        )
-        yield identity("Law.elapsed, against t", elapsed, t, fault=t + direct - direct_wrong, **scale, **kwargs)
-        yield identity("Law.forward, against t", risen, t, fault=t + direct - direct_wrong, **scale, **kwargs)
+        scaled = partial(compare, scale=path.ts[-1], of="amended")
+        yield scaled("c1 log w + c2 w^2 + c3 w^4 - a, against t", direct, t, fault=t + direct - direct_wrong)
+        yield scaled("Law.elapsed, against t", elapsed, t, fault=t + direct - direct_wrong)
+        yield scaled("Law.forward, against t", risen, t, fault=t + direct - direct_wrong)
     for _ in range(draw.repeats):
         shape = instances.GENERIC
         grown = follow(instances.with_snr(draw.rng, shape, GROWING * draw.rng.uniform(0.8, 1.2)), RIEMANNIAN, t_max=1e5)
@@ -118,14 +115,13 @@ def proposition_2(draw: Draw) -> Iterator[Finding]:
             )
     for path in _paths(draw, RENORMALIZED):
         _, _, C, N = path.X.shape
-        yield identity(
+        yield compare(
             "omega(t) of the `renormalized` flow, against its own law",
             _distance(path, Law(1, C, N)),
             0.0,
             fault=_distance(path, Law(1, C + 1, N)),
             scale=1.0,
             of="instead",
-            **kwargs,
         )
         yield refutation("|log omega - log law| of Equation 5 as printed", _distance(path, Law(0, C, N)))
 
@@ -149,7 +145,7 @@ def corollary_1(draw: Draw) -> Iterator[Finding]:
         path = follow(instances.with_snr(draw.rng, instances.GENERIC, omega0), RIEMANNIAN, t_max=1e12)
         late = path.ts > 1e7
         T = path.ts[late, None] / (N / 4)
-        kwargs: dict[str, Any] = {"tolerance": 5e-4, "scale": 1.0, "reason": LIMIT_REASON}
+        compare = partial(identity, tolerance=5e-4, scale=1.0, reason=LIMIT_REASON)
         grown = path.omega[late, 0] / T[:, 0] ** 0.25
         yield identity(
             "limit of omega_1/(t/c3)^(1/4), against 1",
@@ -160,46 +156,42 @@ def corollary_1(draw: Draw) -> Iterator[Finding]:
             reason=LIMIT_REASON,
         )
         second = (path.omega[late] / T**0.25 - 1) * T**0.5
-        yield identity(
+        yield compare(
             "second order of omega_j (t/c3)^(-1/4), against -C",
             second[path.ts[late] > 1e11] / C,
             np.full_like(second[path.ts[late] > 1e11], -1.0),
             fault=1 / C - 1,
-            **kwargs,
         )
         window = (path.ts > 1e5) & (path.ts < 1e9)
         ts, ratio = path.ts[window], path.omega[window, 0] / path.omega[window, -1] - 1
         w = path.omega[0]
         gap = C**2 * N * np.log(w[0] / w[-1]) + C * N * (w[0] ** 2 - w[-1] ** 2) + N / 4 * (w[0] ** 4 - w[-1] ** 4)
         prefactor = fitted_limit(ts, ratio * 4 * ts / gap, step=0.5)
-        yield identity(
+        yield compare(
             "limit of (max/min - 1) 4t/(F(omega_1(0)) - F(omega_{C-1}(0))), against 1",
             prefactor,
             1.0,
             fault=2.0,
-            **kwargs,
         )
         rate = fitted_rate(ts, ratio, step=0.5)
-        yield identity("rate of max/min - 1", rate, -1.0, fault=-0.5, **kwargs)
+        yield compare("rate of max/min - 1", rate, -1.0, fault=-0.5)
         law = Law(0, C, N)
         t = np.array([1e180, 1e220])
         far = np.asarray(law.omega(t[:, None], path.omega[:1]))
         exact, wrong = ((t / c3) ** 0.25 for c3 in (N / 4, N / 2))
-        kwargs: dict[str, Any] = {"tolerance": 200 * EPS, "reason": "200 eps of powers of numbers up to 1e220"}
-        yield identity(
+        compare = partial(identity, tolerance=200 * EPS, reason="200 eps of powers of numbers up to 1e220")
+        yield compare(
             "the law at t = 1e180 and 1e220, against (t/c3)^(1/4)",
             far,
             np.broadcast_to(exact[:, None], far.shape),
             fault=np.broadcast_to(wrong[:, None], far.shape),
-            **kwargs,
         )
-        yield identity("Law.asymptote", np.asarray(law.asymptote(t)), exact, fault=wrong, **kwargs)
-        yield identity(
+        yield compare("Law.asymptote", np.asarray(law.asymptote(t)), exact, fault=wrong)
+        yield compare(
             "max/min there",
             far.max(axis=1) / far.min(axis=1),
             np.ones(2),
             fault=np.full(2, path.omega[0, 0] / path.omega[0, -1]),
-            **kwargs,
         )
 
 

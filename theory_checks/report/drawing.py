@@ -1,7 +1,5 @@
 """What the figures of the report share: colours that stay apart in grey, panels, guides to the eye."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -36,5 +34,5 @@ def guide(axis: Axes, x: tuple[float, float], y: float, slope: float, text: str,
     middle = (np.sqrt(x[0] * x[1]), y * np.sqrt(x[1] / x[0]) ** slope)
     side = "right" if above == (slope > 0) else "left"
     offset = (-5 if side == "right" else 5, 4 if above else -4)
-    where: dict[str, Any] = {"ha": side, "va": "bottom" if above else "top"}
-    axis.annotate(text, middle, xytext=offset, textcoords="offset points", color=GREY, **where)
+    at = "bottom" if above else "top"
+    axis.annotate(text, middle, xytext=offset, textcoords="offset points", color=GREY, ha=side, va=at)
