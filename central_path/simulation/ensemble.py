@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from central_path.flows import with_kernel
 from central_path.flows.horizon import time_to_ratio
@@ -32,6 +32,9 @@ class EnsembleResult(AgainstLaw):
     Infinite or NaN entries of omega belong to times that the solver did not reach.
     """
 
+    max_relative_error: Float[np.ndarray, " S"]
+    steps: Int[np.ndarray, " S"]
+    successful: Bool[np.ndarray, " S"]
     omega: Float[np.ndarray, "S T K"]
     time_to_collapse: Float[np.ndarray, " S"]
     time_to_collapse_law: Float[np.ndarray, " S"]

@@ -49,6 +49,9 @@ class AgainstLaw:
 class FlowResult(AgainstLaw):
     """A flow integrated over the times `ts` (T,) that it reached, beside its own law and the others."""
 
+    max_relative_error: float
+    steps: int
+    successful: bool
     t_max: float
     ys: dict[str, Float[np.ndarray, "T ..."]]
     omega_law: Float[np.ndarray, "T K"]

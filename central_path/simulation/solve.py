@@ -209,7 +209,7 @@ def solve(
         return {"omega": ys["omega"]} if many else ys
 
     def measure(state: Any, error: Any, args: Any, rtol: Any, atol: Any) -> Array:
-        one = mapped(lambda pair, flow: relative_error(*pair, flow, rtol, atol, level=level))
+        one = mapped(lambda pair, flow: relative_error(pair[0], pair[1], flow, rtol, atol, level=level))
         return _largest(one((state, error), args[0]))
 
     state, R = begin(X, flow)
