@@ -39,14 +39,26 @@ def one_thread_for_numpy() -> Iterator[None]:
         yield
 
 
+def free_memory() -> None:
+    """Forget compiled programs, and give back what the compiler and torch have freed."""
+    jax.clear_caches()
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def memory_is_freed_between_files() -> Iterator[None]:
     """Compiled programs of a file are of shapes that no other file has."""
     yield
-    jax.clear_caches()
-    gc.collect()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)  # what the compiler and torch have freed goes back to the system
+    free_memory()
+
+
+@pytest.fixture
+def memory_is_freed() -> Iterator[None]:
+    """The same for a test whose programs no other test of its file runs."""
+    yield
+    free_memory()
 
 
 @pytest.fixture(params=SEEDS)

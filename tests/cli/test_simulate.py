@@ -217,7 +217,7 @@ runpy.run_module("central_path.simulate", run_name="__main__", alter_sys=True)
 
 def test_a_full_disk_leaves_nothing_and_says_so(tmp_path):
     pytest.importorskip("resource")
-    process = command("-c", SMALL_DISK, *SMALL, "--output", str(tmp_path / "out"))
+    process = command("-c", SMALL_DISK, *SMALL, "--level", "spectrum", "--output", str(tmp_path / "out"))
     _, error = process.communicate()
     assert process.returncode == 2
     assert error.count(b"\n") == 1
@@ -226,7 +226,8 @@ def test_a_full_disk_leaves_nothing_and_says_so(tmp_path):
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_kill_while_writing_leaves_whole_files_or_none(tmp_path, how):
-    process = command("-m", "central_path.simulate", *SMALL, "--output", str(tmp_path / "out"))
+    quickest = [*SMALL, "--level", "spectrum"]
+    process = command("-m", "central_path.simulate", *quickest, "--output", str(tmp_path / "out"))
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("out/*")) and not list(tmp_path.glob("out/.unfinished-*")) and process.poll() is None:
         assert time.monotonic() < deadline

@@ -16,24 +16,24 @@ from deepnet_runs.networks.batchnorm import synchronise
 CPU = torch.device("cpu")
 
 
-def _process(rank: int, work: Callable[[], Any], port: int, folder: Path) -> None:
+def _process(rank: int, works: list[Callable[[], Any]], port: int, folder: Path) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
     import jax
 
     jax.config.update("jax_enable_x64", True)
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
-    torch.save(work(), folder / f"{rank}.pt")
+    torch.save({work.__name__: work() for work in works}, folder / f"{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
 
 
-def in_two(work: Callable[[], Any], folder: Path) -> list[Any]:
-    """What the function returns on each of two ranks."""
+def in_two(works: list[Callable[[], Any]], folder: Path) -> list[dict[str, Any]]:
+    """What the functions return on each of two ranks, by their names."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    spawn(_process, (work, port, folder), nprocs=2)
+    spawn(_process, (works, port, folder), nprocs=2)
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
 
 

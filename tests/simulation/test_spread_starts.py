@@ -1,6 +1,7 @@
 """Starts spread over eight decades follow their laws with default options, and would not without what makes them."""
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,24 @@ def test_random_starts_over_eight_decades_follow_their_laws(level, monkeypatch):
         assert (row.agree, row.refusals.total()) == (30, 0)
 
 
+def omega_of(X, flow):
+    return {
+        "omega": problem.snr_singular_values(
+            problem.class_means(X), problem.covariance(problem.deviations(X)), problem.equal_priors(C)
+        )
+    }
+
+
+@partial(jax.jit, static_argnames="flow")
+def integrate_features(X, flow, clock, ts, tolerance):
+    """The flow in the features' own coordinates, compiled once for each flow."""
+    tolerances = {"rtol": tolerance, "atol": tolerance}
+    begun = flow.start(X, "features")
+    return solve.integrate(
+        lambda X, flow: flow.features_field(X), begun, flow, clock, observe=omega_of, ts=ts, **tolerances
+    )
+
+
 @pytest.mark.parametrize(("name", "omega", "t_max"), HARD[:6])
 def test_the_features_own_coordinates_fail_at_the_tolerances_that_small_omega_need(name, omega, t_max, monkeypatch):
     """Planted: the same solver on the same features, not aligned, with tolerances for 1e-10 of omega."""
@@ -80,25 +99,8 @@ def test_the_features_own_coordinates_fail_at_the_tolerances_that_small_omega_ne
     amplified = max(1.0, largest**2 / C) if name == "unnormalized" else 1.0
     tolerance = max(1e-10 * min(1.0, omega[-1]) / amplified, 1e-15)
 
-    def omega_of(X, flow):
-        return {
-            "omega": problem.snr_singular_values(
-                problem.class_means(X), problem.covariance(problem.deviations(X)), problem.equal_priors(C)
-            )
-        }
-
-    @jax.jit
-    def integrate(X, ts):
-        begun = flow.start(X, "features")
-        clock = solve.Clock(*map(jnp.asarray, chosen))
-
-        def field(X, flow):
-            return flow.features_field(X)
-
-        return solve.integrate(field, begun, flow, clock, observe=omega_of, ts=ts, rtol=tolerance, atol=tolerance)
-
     ts = chosen.times(40)
-    seen = integrate(begin.X, ts)
+    seen = integrate_features(begin.X, flow, solve.Clock(*map(jnp.asarray, chosen)), ts, tolerance)
     expected = np.asarray(law.omega(ts[:, None], begin.omega0[None, :]))
     error = np.abs(np.asarray(seen.ys["omega"]) / expected - 1).max()
     assert seen.result != diffrax.RESULTS.successful or not error < 1e-6

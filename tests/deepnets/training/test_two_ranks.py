@@ -13,13 +13,21 @@ from deepnet_runs.measuring.measure import measure
 PARAMETERS = dict(network_of(0).named_parameters())
 
 
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """What each function returns on either rank: one pair of processes for all."""
+    works = [two_ranks.float32_step, two_ranks.bfloat16_step, two_ranks.row_without_synchronise, two_ranks.sampled]
+    found = in_two(works, tmp_path_factory.mktemp("ranks"))
+    return {work: [of_rank[work.__name__] for of_rank in found] for work in works}
+
+
 @pytest.mark.parametrize(
     ("work", "rounding"), [(two_ranks.float32_step, 2e-6), (two_ranks.bfloat16_step, 2e-2)], ids=["float32", "bfloat16"]
 )
-def test_a_step_of_two_ranks_is_that_of_one(work, rounding, tmp_path):
+def test_a_step_of_two_ranks_is_that_of_one(work, rounding, ranks):
     alone = work()
     gradients = max(float(value.abs().max()) for name, value in alone.items() if name in PARAMETERS)
-    for rank, found in enumerate(in_two(work, tmp_path)):
+    for rank, found in enumerate(ranks[work]):
         assert found.keys() == alone.keys()
         for name, value in found.items():
             expected = alone[name][rank::2] if name == "outputs" else alone[name]
@@ -29,8 +37,8 @@ def test_a_step_of_two_ranks_is_that_of_one(work, rounding, tmp_path):
                 assert value.dtype == torch.float32
 
 
-def test_without_synchronise_every_rank_measures_by_the_same_statistics(tmp_path):
-    first, second = in_two(two_ranks.row_without_synchronise, tmp_path)
+def test_without_synchronise_every_rank_measures_by_the_same_statistics(ranks):
+    first, second = ranks[two_ranks.row_without_synchronise]
     for kind in (0, 1):  # stale, fresh
         assert first[kind] == second[kind]
     for name, value in first[2].items():
