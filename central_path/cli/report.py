@@ -62,7 +62,7 @@ def write(
         records.write_json(stage / "summary.json", summary | {"flows": flows})
 
 
-def law_constants(flow: AgainstLaw) -> dict[str, float] | None:
+def law_constants(flow: AgainstLaw) -> dict[str, int | float] | None:
     """c1, c2 and c3 of its law; None where it is not of that form."""
     return flow.law.constants._asdict() if flow.law.is_polynomial else None
 

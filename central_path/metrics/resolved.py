@@ -56,7 +56,7 @@ class Rounding(NamedTuple):
         return Rounding(self.own[live] / scale**2, self.shared[live] / scale**2)
 
 
-class Range(NamedTuple):
+class ResolvedRange(NamedTuple):
     """Range of a covariance S: coordinates `live`, their `scale`, and eigenpairs of the correlations that resolve it.
 
     S = diag(scale) V diag(w) V^T diag(scale) on the live coordinates, which are all but those that do not vary.
@@ -108,7 +108,7 @@ def _largest(values: Float[Any, " k"]) -> float:
     return float(values.max()) if len(values) else 0.0
 
 
-def resolved_range(S: Float[Any, "P P"], rounding: Rounding, *, n: int | None = None) -> Range:
+def resolved_range(S: Float[Any, "P P"], rounding: Rounding, *, n: int | None = None) -> ResolvedRange:
     """The range of a covariance S at the precision of the features; n, the number of examples, may spare work."""
     variance = namespace(S).linalg.diagonal(S)
     live = variance > rounding.total
@@ -117,7 +117,7 @@ def resolved_range(S: Float[Any, "P P"], rounding: Rounding, *, n: int | None = 
     w, V = _eigh(S[live][:, live] / (scale[:, None] * scale[None, :]), n)
     arithmetic = len(scale) * DOUBLE * _largest(w)
     kept = w > scaled.along(V) + arithmetic
-    return Range(live, scale, w[kept], V[:, kept], scaled, arithmetic)
+    return ResolvedRange(live, scale, w[kept], V[:, kept], scaled, arithmetic)
 
 
 def _eigh(S: Float[Any, "P P"], n: int | None) -> tuple[Float[Any, " r"], Float[Any, "P r"]]:

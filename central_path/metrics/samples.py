@@ -131,7 +131,7 @@ def check_balance(samples: Samples) -> None:
 
 
 @dataclass(frozen=True)
-class Range:
+class WithinRange:
     """The range of Sigma_W: its rank, an orthonormal basis (P, rank), and the share of |Mbar|^2 outside it.
 
     Up to `rounding` of that share is rounding. `unresolved` directions are left out because they vary by less than the
@@ -165,7 +165,7 @@ def moments_of_rows(features: Float[np.ndarray, "n P"], codes: Int[np.ndarray, "
     return Moments((M + middle).T, E.T @ E / n, counts / n)
 
 
-def range_of_within_covariance(samples: Samples) -> Range:
+def range_of_within_covariance(samples: Samples) -> WithinRange:
     """Range of Sigma_W: of its eigenvectors those that the features resolve (`resolved`), in their own coordinates.
 
     Without a change of the units of the coordinates, as the renormalization is then computed in float64.
@@ -180,10 +180,10 @@ def range_of_within_covariance(samples: Samples) -> Range:
     share = (lambda part: float(part / signal)) if signal > 0 else lambda _: 0.0
     least = max(share(len(m.pi) * rounding.total.sum()), len(w) * DOUBLE)
     rank = int(kept.sum())
-    return Range(rank, U[:, kept], share(lost), least, int(in_float64.sum()) - rank)
+    return WithinRange(rank, U[:, kept], share(lost), least, int(in_float64.sum()) - rank)
 
 
-def check_rank(samples: Samples, within: Range) -> None:
+def check_rank(samples: Samples, within: WithinRange) -> None:
     """Refuse a rank-deficient Sigma_W: its inverse root does not exist."""
     n, P = samples.features.shape
     C = len(samples.counts)
@@ -198,7 +198,7 @@ def check_rank(samples: Samples, within: Range) -> None:
         )
 
 
-def restrict(samples: Samples, within: Range) -> Samples:
+def restrict(samples: Samples, within: WithinRange) -> Samples:
     """Coordinates in the range of Sigma_W."""
     if within.rank == 0:
         raise ValueError(COLLAPSED)

@@ -44,7 +44,7 @@ class Layer(NamedTuple):
     labels: Int[np.ndarray, " n"]
 
 
-class Path(NamedTuple):
+class ModelPath(NamedTuple):
     """A run: the point it ends at, and the loss and NC1 to NC4 at some of its steps (or times), by name.
 
     A flow keeps its points at those times, with a leading axis T.
@@ -58,7 +58,7 @@ class Path(NamedTuple):
     points: Point | None = None
 
 
-class Line(NamedTuple):
+class Series(NamedTuple):
     """A curve of a panel: points for what is measured, a line for what is predicted."""
 
     label: str
@@ -67,13 +67,13 @@ class Line(NamedTuple):
     kind: Literal["measured", "predicted"] = "measured"
 
 
-class Panel(NamedTuple):
+class Chart(NamedTuple):
     """A panel of a model's figure."""
 
     title: str
     x: str
     y: str
-    lines: tuple[Line, ...]
+    lines: tuple[Series, ...]
     log_x: bool = False
     log_y: bool = False
 
@@ -117,7 +117,7 @@ class Model(abc.ABC):
         yield from ()
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """What its figure shows beside the path; nothing by default."""
         return []
 
@@ -134,7 +134,7 @@ class Model(abc.ABC):
         return point
 
     @abc.abstractmethod
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """The model's own way down."""
 
     @abc.abstractmethod

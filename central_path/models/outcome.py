@@ -4,16 +4,16 @@ import time
 from dataclasses import dataclass, field
 
 from central_path.comparison import Comparison
-from central_path.models.model import VALUE, Fact, Model, Path, comparisons
+from central_path.models.model import VALUE, Fact, Model, ModelPath, comparisons
 
 
 @dataclass(frozen=True)
-class Run:
+class ModelRun:
     """One instance from one start: where it came to and how far that is from what is predicted, by name."""
 
     model: Model
     seed: int
-    path: Path
+    path: ModelPath
     comparisons: list[Comparison]
 
     @property
@@ -23,11 +23,11 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ModelOutcome:
     """All runs of a model and its facts."""
 
     model: type[Model]
-    runs: list[Run] = field(default_factory=list)
+    runs: list[ModelRun] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     seconds: float = 0.0
     error: str | None = None
@@ -68,15 +68,15 @@ def _off_by(c: Comparison) -> str:
     return f"off by {c.residual:.1e}, at most {c.tolerance:.0e} expected"
 
 
-def run(model: type[Model], *, starts: int, seed: int) -> Outcome:
+def run(model: type[Model], *, starts: int, seed: int) -> ModelOutcome:
     """Run every instance from `starts` starts, and measure the facts; a failure is part of the outcome."""
     begin, runs, facts, error = time.perf_counter(), [], [], None
     try:
         for instance in model.instances():
             for number in range(seed, seed + starts):
                 path = instance.run(instance.start(number))
-                runs.append(Run(instance, number, path, comparisons(instance, path.point)))
+                runs.append(ModelRun(instance, number, path, comparisons(instance, path.point)))
         facts = list(model.facts())
     except (RuntimeError, ValueError, ArithmeticError) as failure:
         error = f"{type(failure).__name__}: {' '.join(str(failure).split())[:300]}"
-    return Outcome(model, runs, facts, time.perf_counter() - begin, error)
+    return ModelOutcome(model, runs, facts, time.perf_counter() - begin, error)

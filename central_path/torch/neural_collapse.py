@@ -89,25 +89,34 @@ class NeuralCollapse(nn.Module):
             ValueError: for shapes that do not fit, another width P than before, targets out of range, or features that
                 are not finite.
         """
-        h, y, kept = self._read(features, targets)
-        if self._statistics is None:
-            self._statistics = ClassStatistics.zeros(len(self.classes or range(self.num_classes)), h.shape[1], h.device)
-        elif self._statistics.counts.device != h.device:
-            self._statistics = self._statistics.to(h.device)
-        self._seen = max(self._seen or "float64", name_of(h.dtype), key=eps_of)
+        h, y, kept = self.select(features, targets)
         if indices is None:
-            self._statistics.add(h, y)
+            self.add(h, y)
             return
         places = torch.as_tensor(indices).flatten().long().cpu()
         if len(places) != len(kept):
             raise ValueError(f"Need an index for each of {len(kept)} examples, got {len(places)}: give their places.")
         self._release()
+        self.add(h[:0], y[:0])
         places = places[kept.cpu()]
-        held = once.Held(h, y, places)
-        self._held = held.only(once.fresh(self._counted, places))
+        self._held = once.Held(h, y, places).only(once.fresh(self._counted, places))
 
-    def _read(self, features: Any, targets: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Features (n, P) and codes (n,) of the examples that count, and which of the batch they are."""
+    def add(self, features: Tensor, codes: Tensor) -> None:
+        """Add what `select` returned."""
+        if self._statistics is None:
+            K = len(self.classes or range(self.num_classes))
+            self._statistics = ClassStatistics.zeros(K, features.shape[1], features.device)
+        elif self._statistics.counts.device != features.device:
+            self._statistics = self._statistics.to(features.device)
+        self._seen = max(self._seen or "float64", name_of(features.dtype), key=eps_of)
+        self._statistics.add(features, codes)
+
+    def select(self, features: Any, targets: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (n, P) of the examples that count, numbers of their classes, and which of the batch they are.
+
+        Raises:
+            ValueError: as `update`.
+        """
         h = torch.as_tensor(features).detach()
         y = torch.as_tensor(targets).detach().to(h.device)
         if h.ndim < 2 or h.shape[-1] == 0 or not h.is_floating_point():
@@ -239,8 +248,13 @@ class NeuralCollapse(nn.Module):
             ValueError: for a last layer of the wrong shape, b without W, lam < 0, or fewer than two classes with
                 examples.
         """
-        whole = self.statistics()
-        W, b = (_full(value) for value in (weight, bias))
+        return self.numbers(self.statistics(), weight, bias, lam, omega=omega, **about)
+
+    def numbers(
+        self, whole: ClassStatistics, weight: Any, bias: Any, lam: float, *, omega: bool, **about: Any
+    ) -> Numbers:
+        """As `compute`, of the sums of all processes."""
+        W, b = (None if value is None else full(value) for value in (weight, bias))
         found: Numbers | Exception | None = None
         if ranks.rank_and_size(self.group)[0] == 0:
             precision = max(self._seen, self.precision or self._seen, key=eps_of)
@@ -267,7 +281,7 @@ class NeuralCollapse(nn.Module):
     def forward(self, features: Any, targets: Any, **more: Any) -> Numbers:
         """Add a batch, and the numbers of this batch alone on this process, without a last layer."""
         self.update(features, targets, **more)
-        alone = ClassStatistics.of(*self._read(features, targets)[:2], len(self.classes or range(self.num_classes)))
+        alone = ClassStatistics.of(*self.select(features, targets)[:2], len(self.classes or range(self.num_classes)))
         precision = max(self._seen, self.precision or self._seen, key=eps_of)
         return numbers_of(alone, None, None, 0.0, classes=self.classes, C=self.num_classes, precision=precision)
 
@@ -295,10 +309,8 @@ class NeuralCollapse(nn.Module):
         self._counted, self._seen = state["counted"].clone(), state["seen"]
 
 
-def _full(value: Any) -> Tensor | None:
-    """A parameter, sharded or not, in float64."""
-    if value is None:
-        return None
+def full(value: Any) -> Tensor:
+    """A parameter, sharded over processes or not, in float64."""
     if hasattr(value, "full_tensor"):
         value = value.full_tensor()
     return torch.as_tensor(value).detach().double()

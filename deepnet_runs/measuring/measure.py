@@ -18,11 +18,12 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.nn.functional import one_hot
 
+from central_path.torch import batchnorm
 from central_path.torch.collect import ClassStatistics
+from central_path.torch.nearest import nearest_center
 from deepnet_runs.datasets.data import DataSet, Images
 from deepnet_runs.measuring import statistics
-from deepnet_runs.measuring.nearest import nearest_center
-from deepnet_runs.networks import Network, batchnorm
+from deepnet_runs.networks import Network
 from deepnet_runs.storage.row import FURTHER, NetworkMeasurement
 
 

@@ -1,11 +1,13 @@
-"""README.md says what the claims, the benchmarks and CITATION.cff say."""
+"""README.md says what the claims, the benchmarks and CITATION.cff say, and its commands run every test."""
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import readme_tables
+import suite_cost
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -17,6 +19,18 @@ PLANTED = {"claim": "Lemma 5", "verdict": "holds", "paper": True}
 
 def updated(rows=ROWS, benchmarks=BENCHMARKS, citation=CITATION):
     return readme_tables.updated(README, rows, benchmarks, citation)
+
+
+def test_the_two_commands_run_every_test_between_them_and_ci_runs_both():
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
+    assert options[options.index("-m") + 1] == "not slow"
+    assert suite_cost.command_of("test") == []
+    assert suite_cost.command_of("slow") == ["-m", "slow"]
+    assert "for part in run test slow; do" in (ROOT / ".ci" / "run").read_text()
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text()
+    assert re.findall(r"run: python -m pytest *(.*)", workflow) == ["", "-m slow"]
+    with pytest.raises(ValueError, match=r"Need a command .* README\.md marks with <!-- quick -->"):
+        suite_cost.command_of("quick")
 
 
 def test_the_tables_are_not_stale():

@@ -62,7 +62,7 @@ def test_what_leaves_the_range_is_measured_in_standard_deviations_of_rounding(se
     w = np.array([1.0, 2.0, 3.0])
     for own, shared, arithmetic in ((1e-3, 4e-3, 0.0), (0.0, 4e-3, 0.0), (0.0, 0.0, 3e-3)):
         rounding = resolved.Rounding(np.full(P, own), np.full(P, shared))
-        within = resolved.Range(np.ones(P, bool), np.ones(P), w, V, rounding, arithmetic)
+        within = resolved.ResolvedRange(np.ones(P, bool), np.ones(P), w, V, rounding, arithmetic)
         A = 0.1 * (rest @ rng.standard_normal((P - rank, 2)) + V @ rng.standard_normal((rank, 2)))
         turned = arithmetic * (w.max() / w.min()) * np.linalg.norm(A, axis=0).max()
         expected = (rest @ rest.T @ A) / np.sqrt(own + P * shared + arithmetic + turned**2)

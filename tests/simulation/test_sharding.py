@@ -9,9 +9,12 @@ import sys
 import numpy as np
 import pytest
 
+from central_path.simulation.compiler import COMPILER_OPTIONS
+
 SIZES = ["--C", "4", "--N", "8", "--P", "8"]
 RUN = [sys.executable, "-m", "central_path.simulate", "--flow", "all", "--no-plots", "--saves", "60"]
-EIGHT = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+FLAGS = ["--xla_force_host_platform_device_count=8", *(f"--{k}={str(v).lower()}" for k, v in COMPILER_OPTIONS.items())]
+EIGHT = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": " ".join(FLAGS)}
 DIFFERENCE = 1e-11  # other sums, hundreds of roundings of omega; steps of the same sizes
 
 

@@ -143,6 +143,7 @@ def kill_a_worker(folder):
     return [name for name, _, _ in named]
 
 
+@pytest.mark.slow
 def test_ended_in_four_ways_and_run_again_the_records_are_the_same(finished, tmp_path):
     endings = [
         (lambda p: os.kill(p.pid, signal.SIGTERM), 130),  # asked to end

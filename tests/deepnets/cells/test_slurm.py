@@ -68,6 +68,7 @@ def preempt(environment, folder, deadline):
     return jobs, most
 
 
+@pytest.mark.slow
 def test_an_array_with_a_cap_a_preempted_cell_and_one_of_two_processes(cluster, tmp_path):
     array, together = tmp_path / "array", tmp_path / "together"
     submitted = run_grid(cluster, *of_grid(array, "--seeds", "0", "1", "--parallel", "1", "--no-wait"))

@@ -73,6 +73,7 @@ def test_two_processes_give_the_rows_of_one(one, two):
     assert max(turned) < 0.01  # vectors of near singular values turn by rounding over the gap
 
 
+@pytest.mark.slow
 def test_two_processes_train_in_bfloat16_and_measure_in_float32(one, tmp_path):
     done = torchrun(*options(tmp_path / "out", "--amp"))
     assert done.returncode == 0, done.stderr

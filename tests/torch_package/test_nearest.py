@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from deepnet_runs.measuring import nearest
+from central_path.torch import nearest
 
 
 def exactly(h, means):
