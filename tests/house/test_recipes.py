@@ -111,6 +111,13 @@ def test_the_flow_is_simulated_and_agrees_with_its_law(copy, tmp_path):
     np.testing.assert_allclose(flows["class_averaged"]["t_max"], 3 * flows["renormalized"]["t_max"])
 
 
+def test_the_flow_takes_a_kernel(copy, tmp_path):
+    flow = ["--flow", "class_averaged", "--kernel", "0.3", "--level", "means", "--no-plots", "--quiet"]
+    run(copy, tmp_path, "-m", "central_path.simulate", "--C", "3", "--N", "10", *flow, "--output", str(tmp_path))
+    found = json.loads((tmp_path / "summary.json").read_text())["flows"]["class_averaged"]
+    assert (found["verdict"], found["kernel"]) == ("agrees", 0.3)
+
+
 @pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed: pip install central-path[deepnets]")
 def test_a_cell_is_trained_under_the_condition_and_its_rows_have_the_metric(copy, tmp_path):
     of_grid = ["--conditions", "large-batch", "--networks", "vgg7", "--executor", "local", "--quiet"]
