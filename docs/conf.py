@@ -39,6 +39,7 @@ myst_enable_extensions = ["dollarmath"]
 highlight_language = "text"  # indented blocks of docstrings are formulas and tables
 myst_heading_anchors = 3  # as on the page that a Git server shows
 
+autodoc_mock_imports = ["torchmetrics"]  # optional
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"

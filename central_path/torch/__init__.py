@@ -15,6 +15,8 @@
 Needs torch; JAX is not imported.
 """
 
+from central_path.torch.callbacks import lightning_callback as lightning_callback
+from central_path.torch.callbacks import trainer_callback as trainer_callback
 from central_path.torch.certificate import Certificate as Certificate
 from central_path.torch.evaluate import evaluate as evaluate
 from central_path.torch.neural_collapse import NeuralCollapse as NeuralCollapse

@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from torch import distributed as dist
+from torch.distributed.fsdp import fully_shard
 from torch.multiprocessing.spawn import spawn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
-from central_path.torch import NeuralCollapse
+from central_path.torch import NeuralCollapse, evaluate
 
 SIZES = (1, 2, 4)
 C, P, N = 4, 12, 203
@@ -64,18 +66,37 @@ def work(rank: int, size: int, group: Any) -> dict[str, Any]:
     return found
 
 
+def network() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(P, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Linear(8, C))
+
+
+def evaluated(kind: str) -> dict[str, float]:
+    """The report of the whole data set: by one process, by DistributedDataParallel, or by FSDP2."""
+    model, data = network(), TensorDataset(*problem()[:2])
+    if kind == "alone":
+        return evaluate(model, DataLoader(data, batch_size=16), C, lam=0.01).to_dict()
+    if kind == "ddp":
+        model = DistributedDataParallel(model)
+    else:
+        fully_shard(model)
+    sampler = DistributedSampler(data, shuffle=True)
+    return evaluate(model, DataLoader(data, batch_size=16, sampler=sampler), C, lam=0.01).to_dict()
+
+
 def _process(rank: int, port: int, folder: Path) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "4"}
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     groups = {size: dist.new_group(list(range(size))) for size in SIZES}
-    found = {size: work(rank, size, group) for size, group in groups.items() if rank < size}
+    found: dict[Any, Any] = {size: work(rank, size, group) for size, group in groups.items() if rank < size}
+    found |= {kind: evaluated(kind) for kind in ("ddp", "fsdp")}
     torch.save(found, folder / f"{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
 
 
-def of_four(folder: Path) -> list[dict[int, dict[str, Any]]]:
+def of_four(folder: Path) -> list[dict[Any, dict[str, Any]]]:
     """For every rank, by the number of processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -46,3 +46,11 @@ def test_what_the_sampler_repeats_counts_once_where_indices_are_given(found, siz
 def test_an_error_of_one_rank_is_one_sentence_on_all(found, size):
     for rank in range(size):
         assert found[rank][size]["widths"] == "Need features of one width on all processes, got 11 and 12."
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_a_wrapped_network_on_four_processes_is_reported_as_one_on_one(found, kind):
+    alone = processes.evaluated("alone")
+    for rank in range(4):
+        assert found[rank][kind] == {name: pytest.approx(value, rel=1e-5, abs=1e-9) for name, value in alone.items()}
+        assert found[rank][kind] == found[0][kind]
