@@ -14,7 +14,7 @@ S^(-1) beta, so with the components beta_i of beta(0) along the eigenvectors of 
     riemannian      rho = kappa                      dt/dtheta = n/(a tau) (1 + rho)^2
     renormalized    rho = kappa                      dt/dtheta = n/tau (1 + rho)^2/(a + b rho)
 
-t(theta) is one quadrature. Where beta is an eigenvector of S, with eigenvalue s, rho obeys the laws of balanced classes
+t(theta) is one quadrature. Rounding is eps (1 + (b/a) rho) of omega for `unnormalized`, whose kappa approaches a/b. Where beta is an eigenvector of S, with eigenvalue s, rho obeys the laws of balanced classes
 with other constants: with r = 2, 1, 0 for `unnormalized`, `renormalized`, `riemannian`,
 
     d omega/dt = (a tau/(n s)) omega (1 + (b/a) rho)^r/(1 + rho)^2        C^2 N becomes n s/(a tau), omega^2/C becomes rho
@@ -61,10 +61,10 @@ class TwoClasses(NamedTuple):
         """From class means and within-class covariance.
 
         Raises:
-            ValueError: for an unknown flow, or another number of classes.
+            ValueError: for an unknown flow.
         """
-        if flow not in POWERS or M.shape[1] != 2:
-            raise ValueError(f"Need two classes and a flow among {', '.join(POWERS)}, got {M.shape[1]} and {flow!r}.")
+        if flow not in POWERS:
+            raise ValueError(f"Need a flow among {', '.join(POWERS)}, got {flow!r}: give one of them.")
         first, second = pi
         beta = np.sqrt(first * second) * (M[:, 0] - M[:, 1])
         S = Sigma_W + (b / a if flow == "unnormalized" else 0.0) * np.outer(beta, beta)
@@ -72,11 +72,11 @@ class TwoClasses(NamedTuple):
         weight = (first**2 + second**2) / (first * second)
         return cls(U.T @ beta, s, 2 * first * second, weight, float(n), flow, a, b)
 
-    def kappa(self, theta: Float[np.ndarray, "*many"]) -> Float[np.ndarray, "*many"]:
+    def kappa(self, theta: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
         """beta^T S^(-1) beta."""
-        return np.sum(self.beta**2 / self.s * np.exp(2 * theta[..., None] / self.s), axis=-1)
+        return np.sum(self.beta**2 / self.s * np.exp(2 * theta[:, None] / self.s), axis=-1)
 
-    def rho(self, theta: Float[np.ndarray, "*many"]) -> Float[np.ndarray, "*many"]:
+    def rho(self, theta: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
         """omega^2 over its weight; infinite beyond where `unnormalized` separates the classes exactly."""
         kappa = self.kappa(theta)
         if self.flow != "unnormalized":
@@ -84,7 +84,7 @@ class TwoClasses(NamedTuple):
         left = 1 - self.b / self.a * kappa
         return np.where(left > 0, kappa / np.where(left > 0, left, 1.0), np.inf)
 
-    def slowness(self, theta: Float[np.ndarray, "*many"]) -> Float[np.ndarray, "*many"]:
+    def slowness(self, theta: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
         """dt/dtheta."""
         rho = self.rho(theta)
         rate = {
@@ -115,8 +115,7 @@ class TwoClasses(NamedTuple):
 
     def _stretch(self, theta: float) -> float:
         """A length of theta over which kappa, and what it leaves of a/b, change by no more than a third."""
-        at = np.array(theta)
-        kappa = float(self.kappa(at))
+        kappa = self.kappa(np.array([theta])).item()
         growth = float(np.sum(2 * self.beta**2 / self.s**2 * np.exp(2 * theta / self.s))) / kappa
         fastest = 2 / self.s[0]
         left = 1 - self.b / self.a * kappa if self.flow == "unnormalized" else 1.0
@@ -126,9 +125,9 @@ class TwoClasses(NamedTuple):
         return float(step / 2 * self.slowness(theta + step * (1 + _NODES) / 2) @ _WEIGHTS)
 
     def _newton(self, theta: float, time: float, stretch: float) -> float:
-        step = min(stretch, time / float(self.slowness(np.array(theta))))
+        step = min(stretch, time / self.slowness(np.array([theta])).item())
         for _ in range(_MOST_NEWTON_STEPS):
-            change = (self._elapsed(theta, step) - time) / float(self.slowness(np.array(theta + step)))
+            change = (self._elapsed(theta, step) - time) / self.slowness(np.array([theta + step])).item()
             step -= change
             if abs(change) <= 1e-15 * abs(step):
                 break

@@ -7,6 +7,8 @@ Where class means differ along q directions without within-class variance, q of 
 the others are those of the class means on the kernel of their part in these directions (`metrics.resolved`).
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -17,6 +19,14 @@ from central_path.simulation.general import examples
 from central_path.simulation.general.examples import Labelled
 from central_path.simulation.general.field import Setting, State, response_of, within_covariance
 from central_path.theory.general_loss import classifier_of, parts_of_loss, targets
+
+
+class Rank(NamedTuple):
+    """Static: the rank of Sigma_W, the number of infinite omega, and whether the constant matrix is Sigma_W + lambda I."""
+
+    within: int
+    infinite: int
+    decays: bool
 
 
 def omega_on(
@@ -38,22 +48,22 @@ def mixing(to_means: Float[Array, "C C"], pi: Float[Array, " C"]) -> Float[Array
     return to_means[:-1] @ contrasts_of(pi)
 
 
-def omega_of_state(state: State, setting: Setting, infinite: int, decays: bool) -> Float[Array, " L"]:
-    """The finite omega of a state of moments; `decays` says whether lambda > 0."""
+def omega_of_state(state: State, setting: Setting, rank: Rank) -> Float[Array, " L"]:
+    """The finite omega of a state of moments."""
     B, mix = state.B[:, :-1], mixing(jnp.asarray(setting.classes.to_means), jnp.asarray(setting.classes.pi))
     K = B.shape[1]
-    most = min(B.shape[0], K) - infinite
+    r, infinite = rank.within, rank.infinite
+    most = min(r + infinite, K) - infinite
     if state.F is not None:
         Q, R = jnp.linalg.qr(state.F, mode="complete")
-        r = state.F.shape[1]
         rotated = Q.T @ B
-        kernel = _kernel(rotated[r:]) if infinite else None
+        kernel = _kernel(rotated[r:], infinite) if infinite else None
         return omega_on(jax.scipy.linalg.solve_triangular(R[:r], rotated[:r]), kernel, mix, most)
     assert setting.constant is not None
     w, beta = setting.constant - setting.motion.lam, setting.motion.beta
-    if infinite and decays:  # Sigma_W is constant, and 0 on the last coordinates
-        r = len(w) - infinite
-        return omega_on(B[:r] / jnp.sqrt(w[:r])[:, None], _kernel(B[r:]), mix, most)
+    if len(w) > r and rank.decays:  # Sigma_W is constant, and 0 on the last coordinates
+        kernel = _kernel(B[r:], infinite) if infinite else None
+        return omega_on(B[:r] / jnp.sqrt(w[:r])[:, None], kernel, mix, most)
     Z = B / jnp.sqrt(w)[:, None]
     X = Z.T @ Z
     if infinite:
@@ -65,19 +75,19 @@ def omega_of_state(state: State, setting: Setting, infinite: int, decays: bool) 
     return omega_on(jnp.concatenate([Z, more]), None, mix, most)
 
 
-def _kernel(B: Float[Array, "q K"]) -> Float[Array, "K k"]:
-    """An orthonormal basis of the vectors that B maps to 0, B of full rank q."""
-    return jnp.linalg.qr(B.T, mode="complete")[0][:, len(B) :]
+def _kernel(B: Float[Array, "R K"], q: int) -> Float[Array, "K k"]:
+    """An orthonormal basis of the vectors that B, of rank q, maps to 0."""
+    return jnp.linalg.svd(B, full_matrices=True)[2][q:].T
 
 
-def of_state(state: State, setting: Setting, infinite: int, decays: bool) -> dict[str, Array]:
+def of_state(state: State, setting: Setting, rank: Rank) -> dict[str, Array]:
     """All but NC4's mismatch and the drift."""
     classes, motion = setting.classes, setting.motion
     response = response_of(state, setting)
     loss, loss_nc1, loss_nc23 = parts_of_loss(response, targets(classes, motion.c), motion.c)
     m = Moments(state.B @ jnp.asarray(classes.to_means), within_covariance(state, setting), jnp.asarray(classes.pi))
     return {
-        "omega": omega_of_state(state, setting, infinite, decays),
+        "omega": omega_of_state(state, setting, rank),
         "loss": loss,
         "loss_nc1": loss_nc1,
         "loss_nc23": loss_nc23,
@@ -90,7 +100,7 @@ def of_examples(
     H: Float[Array, "n P"],
     setting: Labelled,
     conserved: Float[Array, "P P"],
-    infinite: int,
+    rank: Rank,
 ) -> dict[str, Array]:
     """Everything; drift is that of Sigma_W + beta Sigma_B from its start, relative to its largest entry."""
     m, motion = examples.moments_of(H, setting), setting.motion
@@ -101,7 +111,7 @@ def of_examples(
     loss_nc1 = 0.5 * (jnp.sum(W @ m.Sigma_W * W) + motion.lam * jnp.sum(W**2) + lam_b * jnp.sum(b**2))
     moved = m.Sigma_W + motion.beta * m.Sigma_B - conserved
     return {
-        "omega": omega_of_moments(m, infinite),
+        "omega": omega_of_moments(m, rank),
         "loss": loss_nc1 + loss_nc23,
         "loss_nc1": loss_nc1,
         "loss_nc23": loss_nc23,
@@ -112,11 +122,13 @@ def of_examples(
     }
 
 
-def omega_of_moments(m: Moments, infinite: int) -> Float[Array, " L"]:
+def omega_of_moments(m: Moments, rank: Rank) -> Float[Array, " L"]:
     """The finite omega of features' moments, by the eigenvectors of Sigma_W."""
     basis = contrasts_of(m.pi)
     w, U = jnp.linalg.eigh(m.Sigma_W)
     rotated = U.T @ m.Mbar @ basis
-    kernel = _kernel(rotated[:infinite]) if infinite else None
-    N = rotated[infinite:] / jnp.sqrt(w[infinite:])[:, None]
-    return omega_on(N, kernel, jnp.eye(basis.shape[1], dtype=N.dtype), min(rotated.shape) - infinite)
+    without = len(w) - rank.within
+    kernel = _kernel(rotated[:without], rank.infinite) if rank.infinite else None
+    N = rotated[without:] / jnp.sqrt(w[without:])[:, None]
+    most = min(rank.within + rank.infinite, basis.shape[1]) - rank.infinite
+    return omega_on(N, kernel, jnp.eye(basis.shape[1], dtype=N.dtype), most)

@@ -24,6 +24,7 @@ from central_path.simulation.general import error, examples, observables
 from central_path.simulation.general.examples import Labelled
 from central_path.simulation.general.field import Motion, Setting, State, field
 from central_path.simulation.general.horizon import LARGEST_OMEGA, horizon
+from central_path.simulation.general.observables import Rank
 from central_path.simulation.general.start import GeneralStart, renormalized, start_of_samples
 from central_path.simulation.solve import Clock, Solution, integrate
 from central_path.theory.general_loss import classes_of
@@ -168,9 +169,9 @@ def simulate_general(
     if not isinstance(kernel, BlockKernel):
         kernel = BlockKernel(within=float(kernel))
     dynamics = Dynamics(flow, kernel, float(lam), decay_bias, float(lam_H))
-    begin = start_of_samples(features, labels, centred=dynamics.centred)
     if renormalize is None:
         renormalize = flow != "unnormalized"
+    begin = start_of_samples(features, labels, centred=dynamics.centred or renormalize)
     if renormalize:
         begin = renormalized(begin, dynamics.beta)
     return run_general(
@@ -236,7 +237,7 @@ def default_horizon(
 ) -> tuple[Any, Float[np.ndarray, "K K"]]:
     """The horizon, and the right singular vectors of the whitened class means, in descending order."""
     classes = classes_of(begin.pi)
-    A = np.concatenate([begin.w, np.zeros(begin.infinite)]) + dynamics.lam
+    A = np.concatenate([begin.w, np.zeros(len(begin.M) - len(begin.w))]) + dynamics.lam
     rows = A > 0
     B = (begin.M @ classes.to_contrasts)[rows, :-1]
     _, s, Vt = np.linalg.svd(B / np.sqrt(A[rows])[:, None])
@@ -252,10 +253,15 @@ def default_horizon(
     return found, Vt.T
 
 
+def rank_of(begin: GeneralStart, dynamics: Dynamics) -> Rank:
+    """What the shapes of the observed omega depend on."""
+    return Rank(len(begin.w), begin.infinite, dynamics.lam > 0 and dynamics.conserves)
+
+
 def _of_moments(begin, dynamics, turn, clock, ts, tolerances, keep):
     classes = classes_of(begin.pi, turn)
     B, motion, constant, F = begin.M @ classes.to_contrasts, dynamics.motion(begin.n), None, None
-    root = np.diag(np.sqrt(np.concatenate([begin.w, np.zeros(begin.infinite)])))
+    root = np.diag(np.sqrt(np.concatenate([begin.w, np.zeros(len(begin.M) - len(begin.w))])))
     if dynamics.conserves:
         # eigenvalues and eigenvectors of the constant matrix from its factor, which keeps small ones
         U, s, _ = np.linalg.svd(np.concatenate([root, np.sqrt(dynamics.beta) * B[:, :-1]], axis=1), full_matrices=False)
@@ -263,28 +269,28 @@ def _of_moments(begin, dynamics, turn, clock, ts, tolerances, keep):
     else:
         F = root[:, : len(begin.w)]
     state, setting = jax.tree.map(jnp.asarray, (State(B, F), Setting(classes, motion, constant)))
-    return _integrate_moments(
-        state, setting, clock, ts, *tolerances, infinite=begin.infinite, decays=dynamics.lam > 0, keep=keep
-    )
+    return _integrate_moments(state, setting, clock, ts, *tolerances, rank=rank_of(begin, dynamics), keep=keep)
 
 
-@partial(jax.jit, static_argnames=("infinite", "decays", "keep"), compiler_options=COMPILER_OPTIONS)
-def _integrate_moments(state, setting, clock, ts, rtol, atol, *, infinite, decays, keep):
+@partial(jax.jit, static_argnames=("rank", "keep"), compiler_options=COMPILER_OPTIONS)
+def _integrate_moments(state, setting, clock, ts, rtol, atol, *, rank, keep):
+    singular = rank.within < len(state.B)
+
     def measure(state, wrong, setting, rtol, atol):
         motion = setting.motion
         if state.F is None:
             e = jnp.sqrt(setting.constant)
             left = error.of_what_is_left(state.B, wrong.B, e, motion.beta, rtol)
             of_B = error.of_means(state.B, wrong.B, e, rtol, atol)
-            return of_B if infinite else jnp.maximum(of_B, left)
+            return of_B if rank.infinite else jnp.maximum(of_B, left)
         e = jnp.sqrt(jnp.sum(state.F**2, axis=1) + motion.lam)
         of_B = error.of_means(state.B, wrong.B, e, rtol, atol)
         of_F = error.of_deviations(state.F, wrong.F, rtol, error.FINEST)
-        of_F = of_F if infinite else jnp.maximum(of_F, error.of_covariance(state.F, wrong.F, rtol))
+        of_F = of_F if singular else jnp.maximum(of_F, error.of_covariance(state.F, wrong.F, rtol))
         return jnp.maximum(of_B, of_F)
 
     def observe(state, setting):
-        seen = observables.of_state(state, setting, infinite, decays)
+        seen = observables.of_state(state, setting, rank)
         return seen | {"M": state.B @ setting.classes.to_means} if keep else seen
 
     return integrate(field, state, setting, clock, observe=observe, ts=ts, rtol=rtol, atol=atol, measure=measure)
@@ -299,14 +305,18 @@ def _of_features(begin, dynamics, turn, clock, ts, tolerances, keep):
     H, setting, to_contrasts = jax.tree.map(
         jnp.asarray, (begin.features, setting, classes_of(begin.pi, turn).to_contrasts)
     )
-    return _integrate_features(H, setting, to_contrasts, clock, ts, *tolerances, infinite=begin.infinite, keep=keep)
+    return _integrate_features(
+        H, setting, to_contrasts, clock, ts, *tolerances, rank=Rank(len(begin.w), begin.infinite, False), keep=keep
+    )
 
 
-@partial(jax.jit, static_argnames=("infinite", "keep"), compiler_options=COMPILER_OPTIONS)
-def _integrate_features(H, setting, to_contrasts, clock, ts, rtol, atol, *, infinite, keep):
+@partial(jax.jit, static_argnames=("rank", "keep"), compiler_options=COMPILER_OPTIONS)
+def _integrate_features(H, setting, to_contrasts, clock, ts, rtol, atol, *, rank, keep):
     first = examples.moments_of(H, setting)
     conserved = first.Sigma_W + setting.motion.beta * first.Sigma_B
-    without = jnp.where(jnp.arange(H.shape[1]) < H.shape[1] - infinite, 0.0, jnp.sum(first.Mbar**2, axis=1))
+    without = jnp.where(jnp.arange(H.shape[1]) < rank.within, 0.0, jnp.sum(first.Mbar**2, axis=1))
+
+    singular = rank.within < H.shape[1]
 
     def measure(H, wrong, args, rtol, atol):
         setting, without = args
@@ -315,11 +325,11 @@ def _integrate_features(H, setting, to_contrasts, clock, ts, rtol, atol, *, infi
         e = jnp.sqrt(jnp.mean(E**2, axis=1) + setting.motion.lam + without)
         noise = error.FINEST * (1 + setting.on_deviations * jnp.max(jnp.sum((B / e[:, None]) ** 2, axis=0)))
         of_E = error.of_deviations(E, dE, rtol, noise)
-        of_E = of_E if infinite else jnp.maximum(of_E, error.of_covariance(E, dE, rtol + noise))
+        of_E = of_E if singular else jnp.maximum(of_E, error.of_covariance(E, dE, rtol + noise))
         return jnp.maximum(error.of_means(B, dB, e, rtol, atol), of_E)
 
     def observe(H, args):
-        seen = observables.of_examples(H, args[0], conserved, infinite)
+        seen = observables.of_examples(H, args[0], conserved, rank)
         return seen | {"M": examples.moments_of(H, args[0]).M} if keep else seen
 
     return integrate(

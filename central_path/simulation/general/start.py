@@ -7,7 +7,7 @@ differ and no example differs from its class mean are counted: there omega is in
 NumPy only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,16 +15,15 @@ from jaxtyping import Float, Int
 
 from central_path.metrics.resolved import DOUBLE, Rounding
 from central_path.metrics.samples import check_samples, moments_of_rows
-from central_path.metrics.snr import Moments
 
 
 @dataclass(frozen=True)
 class GeneralStart:
     """Features (n, P), class by class, in a basis of their range, and their class means M (P, C).
 
-    Sigma_W = diag(w, 0), w (r,) in descending order. `infinite` is P - r, the number of infinite omega;
-    `infinite_share` what of |Mbar|^2 lies in those directions. `P_input` are the dimensions as given, `order` the rows
-    of the input.
+    Sigma_W = diag(w, 0), w (r,) in descending order. `infinite` is the number of directions with class-mean signal and
+    no within-class variance, which is that of infinite omega, and `infinite_share` what of |Mbar|^2 lies in them.
+    `P_input` are the dimensions as given, `order` the rows of the input.
     """
 
     features: Float[np.ndarray, "n P"]
@@ -34,17 +33,13 @@ class GeneralStart:
     w: Float[np.ndarray, " r"]
     pi: Float[np.ndarray, " C"]
     P_input: int
+    infinite: int
     infinite_share: float
 
     @property
     def n(self) -> int:
         """Number of examples."""
         return len(self.labels)
-
-    @property
-    def infinite(self) -> int:
-        """Number of directions with class-mean signal and no within-class variance."""
-        return len(self.M) - len(self.w)
 
     @property
     def Mbar(self) -> Float[np.ndarray, "P C"]:
@@ -84,18 +79,31 @@ def start_of_samples(features: Any, labels: Any, *, centred: bool = True) -> Gen
     if not kept.any():
         raise ValueError("Need within-class variability, got none: every example equals its class mean.")
     w, turn = w[kept], turn[:, kept]
-    rest = np.linalg.svd(turn, full_matrices=True)[0][:, turn.shape[1] :]
-    spread = rest.T @ axes.T @ M
-    U, s, _ = np.linalg.svd(spread, full_matrices=False)
-    rest = rest @ U[:, s > np.sqrt(rounding.total.sum()) + max(M.shape) * DOUBLE * np.max(np.abs(M))]
-    E, scale = E @ turn, largest / np.max(np.abs(read.features))
-    axes_M = axes.T @ M
-    M = np.concatenate([turn.T @ axes_M, rest.T @ axes_M])
-    Mbar = M - (M @ m.pi)[:, None]
-    share = float(np.sum(Mbar[len(w) :] ** 2) / np.sum(Mbar**2)) if Mbar.any() else 0.0
+    least = np.sqrt(rounding.total.sum()) + max(M.shape) * DOUBLE * np.max(np.abs(M))
+    rest, infinite = _without_variance(axes.T @ M, turn, m.pi, least)
+    scale = largest / np.max(np.abs(read.features))
+    M = np.concatenate([turn, rest], axis=1).T @ axes.T @ M
     H = M.T[codes]
-    H[:, : len(w)] += E
-    return GeneralStart(scale * H, codes, order, scale * M, scale**2 * w, m.pi, read.features.shape[1], share)
+    H[:, : len(w)] += E @ turn
+    signal = np.sum((M - (M @ m.pi)[:, None]) ** 2, axis=1)
+    share = float(np.sum(signal[len(w) : len(w) + infinite]) / np.sum(signal)) if infinite else 0.0
+    P_input = read.features.shape[1]
+    return GeneralStart(scale * H, codes, order, scale * M, scale**2 * w, m.pi, P_input, infinite, share)
+
+
+def _without_variance(
+    M: Float[np.ndarray, "P C"], turn: Float[np.ndarray, "P r"], pi: Float[np.ndarray, " C"], least: float
+) -> tuple[Float[np.ndarray, "P k"], int]:
+    """Directions orthogonal to those in which examples differ from their class means: q of Mbar, then of mu_G; and q."""
+    rest = np.linalg.svd(turn, full_matrices=True)[0][:, turn.shape[1] :]
+    outside = rest.T @ M
+    mean = outside @ pi
+    U, s, _ = np.linalg.svd((outside - mean[:, None]) * np.sqrt(pi))
+    q = int(np.count_nonzero(s > least))
+    mean = mean - U[:, :q] @ (U[:, :q].T @ mean)
+    size = np.linalg.norm(mean)
+    more = mean[:, None] / size if size > least else np.zeros((len(mean), 0))
+    return rest @ np.concatenate([U[:, :q], more], axis=1), q
 
 
 def _resolved(w: np.ndarray, axes: np.ndarray, rounding: Rounding) -> np.ndarray:
@@ -119,24 +127,10 @@ def renormalized(start: GeneralStart, beta: float) -> GeneralStart:
             "or drop those directions (--restrict-rank)."
         )
     features = start.features @ (U / s)
-    return replace_features(start, features)
-
-
-def replace_features(start: GeneralStart, features: Float[np.ndarray, "n P"]) -> GeneralStart:
-    """Other features of the same examples, turned so that Sigma_W is diagonal."""
     m = moments_of_rows(features, start.labels, len(start.pi))
     w, turn = _axes(features - m.M.T[start.labels])
-    r = len(start.w)
-    if turn.shape[1] < len(turn) or r < len(turn):
-        turn = np.concatenate([turn[:, :r], np.linalg.svd(turn[:, :r])[0][:, r:]], axis=1)
-    moments = Moments(turn.T @ m.M, np.diag(w), m.pi)
-    return GeneralStart(
-        features @ turn,
-        start.labels,
-        start.order,
-        moments.M,
-        w[:r],
-        m.pi,
-        start.P_input,
-        start.infinite_share,
-    )
+    if turn.shape[1] < len(turn) or len(start.w) < len(turn):
+        turn = np.concatenate(
+            [turn[:, : len(start.w)], np.linalg.svd(turn[:, : len(start.w)])[0][:, len(start.w) :]], 1
+        )
+    return replace(start, features=features @ turn, M=turn.T @ m.M, w=w[: len(start.w)])
