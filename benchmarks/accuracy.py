@@ -28,7 +28,8 @@ import numpy as np
 from central_path.cli.inputs import features_of_file
 from central_path.flows import FLOWS
 from central_path.flows.horizon import LARGEST_UNNORMALIZED
-from central_path.simulation.experiment import FlowResult, Start, renormalize, run_flow
+from central_path.simulation.experiment import FlowResult, run_flow
+from central_path.simulation.starts import Start, renormalize
 from central_path.theory.problem import random_features
 
 SIZES = ((2, 50), (3, 50), (10, 50), (20, 30), (50, 20))  # C, N; P = 2C

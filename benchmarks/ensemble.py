@@ -56,14 +56,13 @@ def main() -> int:
     set_up_jax()
     from central_path.flows import FLOWS
     from central_path.metrics import samples
-    from central_path.simulation import ensemble, experiment
+    from central_path.simulation import ensemble, starts
 
     C, N, P = args.C, args.N, args.P
     eps = float(np.finfo(float).eps)
     features = [samples.random_features(C, N, P, seed=seed) for seed in range(args.starts)]
     begin = time.perf_counter()
-    starts = [experiment.renormalize(H, eps=eps) for H in features]
-    gathered = ensemble.gather(starts, "means")
+    gathered = starts.stack([starts.renormalize(H, eps=eps) for H in features], "means")
     preparing = time.perf_counter() - begin
 
     def ours():

@@ -46,9 +46,9 @@ def draw(n: int, P: int, C: int):
 
 def ours(features, labels, W, b, decisions):
     """What a row says of the training set, from the features of a pass."""
+    from central_path.torch.collect import ClassStatistics
     from deepnet_runs.measuring import statistics
     from deepnet_runs.measuring.measure import Pass
-    from deepnet_runs.measuring.moments import ClassStatistics
 
     seen = Pass(features, decisions, labels, ClassStatistics.of(features, labels, len(W)), 0.0)
     of = statistics.seen(seen.statistics.arrays(), n=len(labels), eps=float(np.finfo(np.float32).eps))

@@ -44,7 +44,7 @@ ORDER = ("holds", "holds in part", "holds as amended", "fails as printed", "misp
 def registered() -> list[dict]:
     """The claims as `claims.json` has them, with the expected verdicts."""
     from theory_checks import claims
-    from theory_checks.registry import CLAIMS
+    from theory_checks.framework.registry import CLAIMS
 
     return [{"claim": id, "verdict": CLAIMS[id].expected, "paper": id in claims.PAPER} for id in claims.ORDER]
 

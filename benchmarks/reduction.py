@@ -81,9 +81,9 @@ def timed(call, repeats: int = 5) -> float:
 def levels(C: int, N: int, P: int) -> None:
     """The three levels from the same features."""
     from central_path.metrics import samples
-    from central_path.simulation import experiment
+    from central_path.simulation import experiment, starts
 
-    begin = experiment.renormalize(samples.random_features(C, N, P, seed=0), eps=float(np.finfo(float).eps))
+    begin = starts.renormalize(samples.random_features(C, N, P, seed=0), eps=float(np.finfo(float).eps))
     found = {}
     for level in ("features", "means", "spectrum"):
         options = {"level": level, "t_max": None, "saves": 10, "rtol": 1e-10, "atol": 1e-10}

@@ -2,6 +2,7 @@
 
     python benchmarks/spread_starts.py
     python benchmarks/spread_starts.py --starts 1000 --seed 0
+    python benchmarks/spread_starts.py --starts 200 --kernel 0.05
 
 Start number i has omega(0) drawn log-uniformly from 1e-4 to 1e4, every direction by itself, singular vectors drawn
 uniformly, and features whose Sigma_W is that of white noise, all from `numpy.random.default_rng([seed, i])`; its size
@@ -23,7 +24,8 @@ import numpy as np
 
 from central_path.cli.program import set_up_jax
 from central_path.flows import FLOWS
-from central_path.simulation.experiment import FlowResult, Start, renormalize, run_flow
+from central_path.simulation.experiment import FlowResult, run_flow
+from central_path.simulation.starts import Start, renormalize
 from central_path.theory.problem import contrasts
 
 SIZES = ((2, 3, 2), (3, 3, 4), (5, 3, 7), (10, 3, 14), (20, 3, 26))  # C, N, P
@@ -44,7 +46,7 @@ def spread_start(seed: int, i: int) -> Start:
     """The renormalized features of start number i.
 
     Raises:
-        ValueError: as `experiment.renormalize`.
+        ValueError: as `starts.renormalize`.
     """
     rng = np.random.default_rng([seed, i])
     C, N, P = SIZES[rng.integers(len(SIZES))]
@@ -76,8 +78,8 @@ class Row:
             self.failures.append(f"start {i}: error {flow.max_relative_error:.1e}, {flow.result}")
 
 
-def follow(rows: dict[tuple[str, str], Row], seed: int, i: int) -> None:
-    """Run one start by every flow at every level."""
+def follow(rows: dict[tuple[str, str], Row], seed: int, i: int, kernel: float) -> None:
+    """Run one start by every flow with a kernel at every level."""
     try:
         begin = spread_start(seed, i)
     except ValueError as error:
@@ -87,7 +89,7 @@ def follow(rows: dict[tuple[str, str], Row], seed: int, i: int) -> None:
     for (name, level), row in rows.items():
         started = time.perf_counter()
         try:
-            row.add(i, run_flow(name, begin, level=level, **OPTIONS))
+            row.add(i, run_flow(name, begin, level=level, kernel=kernel, **OPTIONS))
         except ValueError as error:
             row.refusals[str(error)] += 1
         row.seconds += time.perf_counter() - started
@@ -98,13 +100,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
     parser.add_argument("--starts", type=int, default=1000, metavar="INT", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, metavar="INT", help="default: %(default)s")
+    parser.add_argument("--kernel", type=float, default=1.0, metavar="B", help="default: %(default)s")
     args = parser.parse_args()
     set_up_jax()
     rows = {(name, level): Row() for name in FLOWS for level in LEVELS}
     for i in range(args.starts):
-        follow(rows, args.seed, i)
+        follow(rows, args.seed, i, args.kernel)
     sizes = "; ".join(f"{C}, {N}, {P}" for C, N, P in SIZES)
-    print(f"{args.starts} starts of seeds [{args.seed}, 0] to [{args.seed}, {args.starts - 1}]; C, N, P = {sizes}")
+    drawn = f"{args.starts} starts of seeds [{args.seed}, 0] to [{args.seed}, {args.starts - 1}]"
+    print(f"{drawn}, kernel {args.kernel:g}; C, N, P = {sizes}")
     print("flow          level     starts  agree  refused  worst error  steps: median    max  seconds  worst starts")
     for (name, level), row in rows.items():
         worst = sorted(row.errors, reverse=True)

@@ -39,9 +39,9 @@ from torchdiffeq import odeint
 from central_path import flows
 from central_path.simulation import aligned
 from central_path.simulation.compiler import COMPILER_OPTIONS
-from central_path.simulation.experiment import renormalize
 from central_path.simulation.observables import OBSERVE
 from central_path.simulation.solve import Clock, solve
+from central_path.simulation.starts import renormalize
 from central_path.theory.problem import class_means, contrasts, deviations, random_features
 
 RTOLS = tuple(10.0**-digits for digits in range(3, 13))  # from 1e-3, so that most curves cross 1e-9

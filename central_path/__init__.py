@@ -29,7 +29,8 @@ __all__ = ["Trajectory", "__version__", "enable_x64", "law", "measure", "traject
 
 
 if not TYPE_CHECKING:  # to a type checker every name would seem to be there
-
+    # Names are loaded when asked for, so that importing the package takes 0.03 s of processor time and not 0.27 s: the
+    # packages that are built on it import it before they can handle Ctrl-C.
     def __getattr__(name: str) -> Any:
         if name in __all__:
             import importlib

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from central_path.metrics.measurement import Measurement
     from central_path.simulation.experiment import FlowResult
-    from central_path.theory.laws import Law
+    from central_path.theory.law import AbstractLaw
 
 Picture = Literal["omega", "loss", "collapse"]
 
@@ -81,7 +81,7 @@ class Trajectory:
         return {key: values for key, values in self.ended.ys.items() if key != "omega"}
 
     @property
-    def law(self) -> "Law":
+    def law(self) -> "AbstractLaw":
         """The law that the flow is compared with."""
         return self.ended.law
 
@@ -137,6 +137,7 @@ def trajectory(
     balance: bool = False,
     restrict_rank: bool = False,
     flow: Flow = "riemannian",
+    kernel: float = 1.0,
     level: Level = "features",
     t_max: float | None = None,
     saves: int = 200,
@@ -146,6 +147,8 @@ def trajectory(
     seed: int = 0,
 ) -> Trajectory:
     """Renormalize random features of sizes C, N, P (2C by default), or given ones, and integrate one flow.
+
+    `kernel` is the mobility of within-class deviations over that of class means, 1 for features that move freely.
 
     Example:
         >>> import central_path as cp
@@ -162,11 +165,13 @@ def trajectory(
     from central_path.simulation import experiment
     from central_path.theory.problem import require_float64
 
+    # Refuse before anything is computed.
     require_float64()
     if flow not in FLOWS:
         raise ValueError(f"Need a flow among {', '.join(FLOWS)}, got {flow!r}: give one of them.")
     if level not in LEVELS:
         raise ValueError(f"Need a level among {', '.join(LEVELS)}, got {level!r}: give one of them.")
+    # Given features, or random ones of the sizes.
     if features is not None and labels is not None and C is N is P is None:
         read = check_samples(features, labels)
         given, _ = features_of_samples(read, balance=balance, restrict_rank=restrict_rank, seed=seed)
@@ -174,8 +179,9 @@ def trajectory(
         given = random_start(C, N, 2 * C if P is None else P, level, seed=seed)
     else:
         raise ValueError("Need either C and N (and P), or features and labels: give one of the pairs.")
+    # Renormalize, integrate, compare with the law.
     begin = given.start()
-    ended = experiment.run_flow(flow, begin, level=level, t_max=t_max, saves=saves, rtol=rtol, atol=atol)
+    ended = experiment.run_flow(flow, begin, kernel=kernel, level=level, t_max=t_max, saves=saves, rtol=rtol, atol=atol)
     return Trajectory(flow, level, tolerance, *given.sizes, signal_lost=given.signal_lost, ended=ended)
 
 
@@ -224,8 +230,10 @@ def measure(
     return measurement.measure(features, labels, W=W, b=b, lam=lam, C=C)
 
 
-def law(flow: Flow | float | int, *, C: int, N: int) -> "Law":
+def law(flow: Flow | float | int, *, C: int, N: int, kernel: float = 1.0) -> "AbstractLaw":
     """The closed form c1 log w + c2 w^2 + c3 w^4 = a + t of a flow, or of the family's exponent k <= 2.
+
+    With a kernel b other than 0 and 1, the law of the flow is that of `central_path.theory.kernel_laws`.
 
     Example:
         >>> import numpy as np, central_path as cp
@@ -233,11 +241,15 @@ def law(flow: Flow | float | int, *, C: int, N: int) -> "Law":
         >>> round(float(cp.law("riemannian", C=10, N=50).omega(1e6, np.array([1.0]))[0]), 6)
         16.175647
     """
-    from central_path.flows import FLOWS
+    from central_path.flows import FLOWS, with_kernel
     from central_path.theory.laws import Law
     from central_path.theory.problem import require_float64
 
     require_float64()
     if isinstance(flow, str) and flow not in FLOWS:
         raise ValueError(f"Need a flow among {', '.join(FLOWS)} or an exponent k, got {flow!r}: give one of them.")
-    return FLOWS[flow].law(C, N) if isinstance(flow, str) else Law(flow, C, N)
+    if isinstance(flow, str):
+        return with_kernel(flow, kernel).law(C, N)
+    if kernel != 1:
+        raise ValueError(f"Need a flow's name for a kernel, got the exponent {flow} and kernel = {kernel}: give one.")
+    return Law(flow, C, N)

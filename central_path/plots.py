@@ -3,12 +3,9 @@
 The names here are removed in the next release.
 """
 
-import gc
-import sys
-
 from central_path.cli.plots import *  # noqa: F403
 from central_path.cli.plots import main
+from central_path.cli.program import run_program
 
 if __name__ == "__main__":
-    gc.disable()  # a short life: collecting would only slow it down
-    sys.exit(main(sys.argv[1:]))
+    run_program(main)

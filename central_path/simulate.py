@@ -7,21 +7,17 @@ Takes random or given features, renormalizes them (Sigma_W = I), integrates reno
 compares every singular value omega_j(t) of the SNR matrix with the closed form c1 log w + c2 w^2 + c3 w^4 = a + t that
 starts from the same omega(0). Writes summary.json, trajectory.npz and three figures; `--help` says the rest.
 
-JAX is imported only when the options are known to be good and matplotlib is loading beside it.
+JAX and matplotlib are imported only when the options are known to be good.
 """
 
-import gc
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from central_path.cli import records
-from central_path.cli.config import SimulateConfig
-from central_path.cli.inputs import Given, GivenMeans, read_input
+from central_path.cli.config import FILES_OF_MANY, FILES_OF_ONE, SimulateConfig
+from central_path.cli.inputs import Given, GivenMeans, GivenSamples, read_input
 from central_path.cli.options import PROGRAM, parse
-from central_path.cli.painter import FIGURE_NAMES, Painter, painter
 from central_path.cli.program import (
     answer,
     is_first_process,
@@ -32,12 +28,13 @@ from central_path.cli.program import (
     shown,
     ticking,
 )
-from central_path.cli.simulate_many import FILES as OF_MANY
+from central_path.cli.simulate_general import simulate_general
 from central_path.cli.simulate_many import simulate_many
 from central_path.names import LEVEL_NAMES
 
 if TYPE_CHECKING:
-    from central_path.simulation.experiment import FlowResult, Start
+    from central_path.simulation.experiment import FlowResult
+    from central_path.simulation.starts import Start
 
 LONG_LINEAR_ALGEBRA = 1e5  # entries of the start beyond which LAPACK gains from more threads
 LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress bar of its own
@@ -45,10 +42,10 @@ LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress
 
 def warn_of_rounding(config: SimulateConfig, begin: "Start") -> None:
     """Say on stderr where float64 has not the digits for the tolerance, before a flow is integrated."""
-    from central_path.flows import FLOWS
+    from central_path.flows import with_kernel
 
     for name in config.flow:
-        flow, sizes = FLOWS[name], {"C": len(begin.omega0) + 1, "N": begin.N}
+        flow, sizes = with_kernel(name, config.kernel), begin.sizes
         t_max = flow.horizon(begin.omega0, config.t_max, **sizes).t_max
         left = {level: flow.rounding(begin.omega0, t_max, level=level, **sizes) for level in LEVEL_NAMES}
         if left[config.level] > config.tolerance:
@@ -100,7 +97,7 @@ def spread_over(devices: int, C: int, N: int) -> Any:
     return spread(C, N, devices or jax.device_count())
 
 
-def simulate(config: SimulateConfig, given: Given | GivenMeans, paint: Painter | None) -> tuple[int, str]:
+def simulate(config: SimulateConfig, given: Given | GivenMeans) -> tuple[int, str]:
     """Run and write; the exit code and the closing table. Of several processes the first alone writes.
 
     Raises:
@@ -112,49 +109,47 @@ def simulate(config: SimulateConfig, given: Given | GivenMeans, paint: Painter |
     if config.distributed:
         join_processes()
     from central_path.cli import report
-    from central_path.simulation import experiment
+    from central_path.simulation import experiment, starts
 
     C, N, P = given.sizes
     meter = progress_meter(config, C, N, P)
     how = spread_over(config.devices, C, N)
     with shown("compiling", silent=config.quiet):
-        compiled = experiment.programs(given.values.shape, N, config.level, config.saves, meter, how)
+        options = {"kernel": config.kernel, "meter": meter, "how": how}
+        compiled = experiment.prepare(given.values.shape, N, config.level, config.saves, **options)
+        draw = None
+        if not config.no_plots:  # matplotlib is imported while XLA compiles in its threads
+            from central_path.cli.plots import draw
         begin = given.start(how)
-    experiment.check_horizons(config.flow, begin, config.t_max)
+    starts.check_horizons(config.flow, begin, config.t_max, kernel=config.kernel)
     warn_of_rounding(config, begin)
     with shown("compiling", silent=config.quiet):
-        compiled.integrate.result()
+        compiled.result()
     flows = integrate(config, begin, meter, how)
 
     code = 0 if all(flow.agrees(config.tolerance) for flow in flows) else 1
     if config.distributed and not is_first_process():
         return code, ""
-    summary = {"C": C, "N": N, "P": P, "P_input": given.P_input, "rank": given.rank, "signal_lost": given.signal_lost}
-    summary["start"] = given.kind
-    summary |= config.recorded() | {"seconds": time.perf_counter() - started, "versions": report.versions()}
-    summary["flows"] = {flow.name: report.flow_summary(flow, tolerance=config.tolerance) for flow in flows}
-    arrays: dict[str, Any] = {**given.arrays(begin)}
+    heading = {"C": C, "N": N, "P": P, "P_input": given.P_input, "rank": given.rank, "signal_lost": given.signal_lost}
+    heading["start"] = given.kind
+    found = {flow.name: report.flow_summary(flow, tolerance=config.tolerance) for flow in flows}
+    arrays = given.arrays(begin)
     for flow in flows:
         arrays |= report.flow_arrays(flow)
-    stale = OF_MANY if paint else (*OF_MANY, *FIGURE_NAMES)
-    with records.staging(config.output, last="summary.json", stale=stale) as stage:
-        np.savez(stage / "trajectory.npz", **arrays)
-        if paint:
-            paint.draw(stage)
-        records.write_json(stage / "summary.json", summary)
-    table = report.table(summary["flows"], C=C, N=N)
+    report.write(config, heading, found, arrays, draw=draw, started=started)
+    table = report.table(found, C=C, N=N)
     return code, f"{table}\n\nC = {C}, N = {N}, P = {P}, level {config.level}; results in {config.output}"
 
 
 def run(config: SimulateConfig) -> tuple[int, str]:
     """One start or many; the exit code and the table."""
-    records.check_destination(config.output, ("summary.json", "trajectory.npz", *FIGURE_NAMES, *OF_MANY))
+    records.check_destination(config.output, ("summary.json", *FILES_OF_ONE, *FILES_OF_MANY))
     if config.ensemble:
         code, table = simulate_many(config)
+    elif isinstance(given := read_input(config), GivenSamples):
+        code, table = simulate_general(config, given)
     else:
-        given = read_input(config)
-        with painter(not config.no_plots) as paint:
-            code, table = simulate(config, given, paint)
+        code, table = simulate(config, given)
     return code, "" if config.quiet else table
 
 
@@ -165,5 +160,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    gc.disable()  # a process that lives for one run: collecting costs its imports and traces a tenth of their time
     run_program(main)

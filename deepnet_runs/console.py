@@ -21,8 +21,3 @@ def which_law() -> None:
 def figures() -> None:
     """`central-path-figures`."""
     run("deepnet_runs.figures")
-
-
-def animate() -> None:
-    """`central-path-animate`."""
-    run("deepnet_runs.animate")

@@ -83,7 +83,7 @@ def origin(experiment: Experiment) -> list[dict[str, Any]]:
     ]
 
 
-def remarks(experiments: Sequence[Experiment], others: Sequence[runs.Run]) -> list[str]:
+def remarks(experiments: Sequence[Experiment], others: Sequence[runs.RecordedRun]) -> list[str]:
     """What a reader of the figures has to know about the runs, a line each."""
     lines = []
     for experiment in experiments:

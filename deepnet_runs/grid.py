@@ -31,7 +31,7 @@ from deepnet_runs.training import options
 from deepnet_runs.training.config import DATASETS, LOSSES, NETWORKS
 
 if TYPE_CHECKING:
-    from deepnet_runs.training.run import Outcome
+    from deepnet_runs.training.run import TrainOutcome
 
 PROGRAM = "python -m deepnet_runs.grid"
 DESCRIPTION = """\
@@ -204,7 +204,7 @@ def why(cell: Cell, here: CellState, jobs: Path) -> str:
     """Why a cell is not finished, in a sentence."""
     from deepnet_runs.cells.worker import read_outcome  # imports submitit
 
-    outcome: Outcome | None = read_outcome(jobs, cell)
+    outcome: TrainOutcome | None = read_outcome(jobs, cell)
     if outcome is not None and outcome.code:
         return outcome.message
     if here.why:

@@ -3,7 +3,7 @@
 from deepnet_runs.storage.runs import APART as APART
 from deepnet_runs.storage.runs import IMAGES as IMAGES
 from deepnet_runs.storage.runs import NAMED as NAMED
-from deepnet_runs.storage.runs import Run as Run
+from deepnet_runs.storage.runs import RecordedRun as RecordedRun
 from deepnet_runs.storage.runs import labels as labels
 from deepnet_runs.storage.runs import read as read
 from deepnet_runs.storage.runs import repetitions as repetitions

@@ -1,7 +1,8 @@
 """The former place of `deepnet_runs.measuring.statistics`, for this release."""
 
 from deepnet_runs.measuring.statistics import FEW_CLASSES as FEW_CLASSES
-from deepnet_runs.measuring.statistics import Seen as Seen
+from deepnet_runs.measuring.statistics import MeasuredMoments as MeasuredMoments
+from deepnet_runs.measuring.statistics import MeasuredMoments as Seen
 from deepnet_runs.measuring.statistics import classifier_metrics as classifier_metrics
 from deepnet_runs.measuring.statistics import collapse_metrics as collapse_metrics
 from deepnet_runs.measuring.statistics import decomposition as decomposition

@@ -19,7 +19,7 @@ from central_path.cli.program import INTERRUPTED, run_program
 from deepnet_runs.storage.row import Row
 from deepnet_runs.training.config import Execution, TrainConfig
 from deepnet_runs.training.options import PROGRAM, parse
-from deepnet_runs.training.run import Outcome, attempt, is_primary
+from deepnet_runs.training.run import TrainOutcome, attempt, is_primary
 
 COLUMNS = {
     "epoch": "d",
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     return outcome.code
 
 
-def print_failure(outcome: Outcome) -> None:
+def print_failure(outcome: TrainOutcome) -> None:
     """A line on stderr if the training has not reached its end; of a divergence, which all processes see, one says it.
 
     An error of one process alone is said by that process.

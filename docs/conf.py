@@ -33,13 +33,13 @@ include_patterns = ["*.md", "docs/**", "notebooks/*.ipynb", "benchmarks/README.m
 exclude_patterns = ["docs/_*", "**.ipynb_checkpoints"]
 templates_path = [str(Path(__file__).parent / "_templates")]  # absolute: autosummary starts from the source directory
 default_role = "py:obj"  # a name in backticks leads to its documentation, if it has one
-suppress_warnings = ["ref.python"]  # a class name that two modules use
 
 nb_execution_mode = "off"  # notebooks are kept with their outputs; the tests run them
 myst_enable_extensions = ["dollarmath"]
 highlight_language = "text"  # indented blocks of docstrings are formulas and tables
 myst_heading_anchors = 3  # as on the page that a Git server shows
 
+autodoc_mock_imports = ["torchmetrics"]  # optional
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from central_path.cli import records
 from central_path.cli.program import INTERRUPTED, answer, on_terminal, run_program, set_up_jax
@@ -23,7 +23,7 @@ from central_path.simulation.compiler import compile_quickly
 from theory_checks.options import PROGRAM, parse
 
 if TYPE_CHECKING:
-    from theory_checks.registry import Claim, Outcome
+    from theory_checks.framework.registry import Claim, Outcome
 
 FILES = ("report.html", "claims.json")
 INTERRUPTION = "interrupted"
@@ -36,7 +36,7 @@ def chosen(names: Sequence[str]) -> "list[Claim]":
         ValueError: for a claim that is not there.
     """
     from theory_checks import claims
-    from theory_checks.registry import CLAIMS
+    from theory_checks.framework.registry import CLAIMS
 
     unknown = [name for name in dict.fromkeys(names) if name not in claims.ORDER]
     if unknown:
@@ -50,7 +50,7 @@ def remembered_interrupts() -> Iterator[list[int]]:
     """The interrupts that came: one that meets JAX in a callback of the garbage collector is swallowed there."""
     came: list[int] = []
 
-    def interrupt(number: int, _: Any) -> None:
+    def interrupt(number: int, _: object) -> None:
         came.append(number)
         raise KeyboardInterrupt
 
@@ -70,7 +70,7 @@ def measure(args: argparse.Namespace, claims: "Sequence[Claim]") -> "tuple[list[
     """
     from tqdm import tqdm
 
-    from theory_checks import registry
+    from theory_checks.framework import registry
 
     outcomes: list[Outcome] = []
     bar = tqdm(claims, desc="claims", unit="claim", file=sys.stderr, leave=False, disable=not on_terminal())
@@ -95,7 +95,7 @@ def measure(args: argparse.Namespace, claims: "Sequence[Claim]") -> "tuple[list[
 
 def draw(outcomes: "Sequence[Outcome]", seed: int) -> tuple[dict[str, tuple[bytes, str]], list[str]]:
     """The figures of these claims with their captions, and a note for each that could not be drawn."""
-    from theory_checks import figures
+    from theory_checks.report import figures
 
     drawn, notes = {}, []
     for name in dict.fromkeys(outcome.claim.figure for outcome in outcomes if outcome.claim.figure):
@@ -108,10 +108,10 @@ def draw(outcomes: "Sequence[Outcome]", seed: int) -> tuple[dict[str, tuple[byte
 
 def destination(folder: Path, full: bool) -> tuple[Path, list[str]]:
     """The folder to write to, and what to say of results that are there."""
-    from theory_checks import report
+    from theory_checks.report import results
 
     notes = []
-    if not full and report.is_full(folder):
+    if not full and results.is_full(folder):
         named = folder if folder.name not in ("", "..") else folder.resolve()
         beside = named.with_name(f"{named.name}-partial")
         notes.append(f"{folder} holds a full report, which a partial run does not replace: writing to {beside}")
@@ -128,7 +128,8 @@ def check(args: argparse.Namespace, claims: "Sequence[Claim]", started: float) -
         OSError: if the results cannot be written; then none is.
     """
     from central_path.cli.report import versions
-    from theory_checks import page, registry, report
+    from theory_checks.framework import registry
+    from theory_checks.report import page, results
 
     outcomes, ended = measure(args, claims)
     full = not args.quick and len(outcomes) == len(registry.CLAIMS)
@@ -140,16 +141,16 @@ def check(args: argparse.Namespace, claims: "Sequence[Claim]", started: float) -
             ended = INTERRUPTION
     notes += [f"{ended}: no figures"] if ended else []
     seconds = time.perf_counter() - started
-    how = report.Setting(args.seed, args.seeds, args.quick)
+    how = results.Setting(args.seed, args.seeds, args.quick)
     folder, said = destination(args.output, full)
     with records.staging(folder, last="claims.json") as stage:
         html = page.page(outcomes, how=how, seconds=seconds, versions=versions(), figures=figures, notes=notes)
         (stage / "report.html").write_text(html, encoding="utf-8")
-        report.write_claims(stage / "claims.json", outcomes, how)
+        results.write_claims(stage / "claims.json", outcomes, how)
     for note in (*notes, *said):
         print(note, file=sys.stderr)
     left = f"\n{ended}; {len(claims) - len(outcomes)} of {len(claims)} claims not checked" if ended else ""
-    text = f"{report.table(outcomes)}{left}\n{how}, {seconds:.0f} s; results in {folder}"
+    text = f"{results.table(outcomes)}{left}\n{how}, {seconds:.0f} s; results in {folder}"
     wrong = int(not all(outcome.as_expected for outcome in outcomes))
     return INTERRUPTED if ended == INTERRUPTION else wrong, text
 

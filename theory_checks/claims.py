@@ -1,51 +1,22 @@
-"""Every claim: importing this registers all of them. `ORDER` has their ids as the paper has them, then our own."""
+"""Every claim: importing this registers those of all modules of `paper` and `extensions`.
 
-from theory_checks import (
-    assumptions,
-    collapse,
-    decomposition,
-    definiteness,
-    discrete,
-    dynamics,
-    equivariance,
-    geometry,
-    invariance,
-    limits,
-    own_family,
-    own_features,
-    own_general,
-    own_growth,
-    own_laws,
-    own_levels,
-    proximity,
-    readings,
-    separation,
-    spectrum,
-    steps,
-    trajectories,
-)
-from theory_checks.registry import CLAIMS
+`PAPER` has the ids of the paper's claims, and `ORDER` those of all, in the order of the report.
+"""
 
-PAPER = (
-    *("Section 1.1, maximal angle", "Section 1.1, orthogonality for large C", "Proposition 1", "Theorem 1"),
-    *("Footnote 7", "Footnote 7, reason", "Theorem 2", "Section 2, reducing L_NC1", "Equation 4", "Figure 2, caption"),
-    *("Footnote 12", "Theorem 3", "A2, proximity implies b near b_LS", "Equation 6", "Equation 7", "Section 3.1"),
-    *("Definition 2", "Section 3.2, smallest separation", "Proposition 2", "Corollary 1", "Corollary 2"),
-    *("Corollary 2, NC1", "Papyan et al. 2020, Theorem 1", "Appendix C.1", "Appendix C.2", "Appendix D.1"),
-    *("Appendix D.2, without loss of generality", "Appendix D.2, invariance", "Observation 1", "Lemma 1"),
-    *("Definition 5", "Observation 2", "Observation 3", "Proposition 3", "Proposition 4", "Appendix D.3", "Lemma 2"),
-    *("Lemma 2, display", "Lemma 3", "Lemma 4", "Lemma 5", "Lemma 6", "Lemma 6, display", "Lemma 7"),
-    "Appendix D.6, eigenvalues",
-)
-CHECKS = (
-    *(separation, decomposition, definiteness, readings, proximity, invariance, spectrum, equivariance, geometry),
-    *(steps, dynamics, trajectories, collapse, limits),
-    *(own_laws, own_features, own_family, own_growth, own_levels, own_general, discrete, assumptions),
-)
-OWN = tuple(
-    id
-    for module in CHECKS
-    for id, claim in CLAIMS.items()
-    if claim.check.__module__ == module.__name__ and id not in PAPER
-)
-ORDER = (*PAPER, *OWN)
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+
+from theory_checks import extensions, paper
+from theory_checks.framework.registry import CLAIMS
+
+
+def in_package(package: ModuleType) -> tuple[str, ...]:
+    """The claims of a package's modules: those of its `ORDER` first, then the others as they are registered."""
+    names = {import_module(f"{package.__name__}.{module.name}").__name__ for module in iter_modules(package.__path__)}
+    found = [id for id, claim in CLAIMS.items() if claim.check.__module__ in names]
+    return (*(id for id in package.ORDER if id in found), *(id for id in found if id not in package.ORDER))
+
+
+PAPER = in_package(paper)
+ORDER = (*PAPER, *in_package(extensions))

@@ -8,6 +8,8 @@ from central_path.names import FLOW_NAMES
 
 ALL_DEVICES = 0
 SAVES_OF_ONE, SAVES_OF_ENSEMBLE = 200, 50
+FIGURE_NAMES = ("omega.png", "loss.png", "collapse.png")
+FILES_OF_ONE, FILES_OF_MANY = ("trajectory.npz", *FIGURE_NAMES), ("ensemble.npz", "ensemble.png")
 RECORDED = ("seed", "level", "rtol", "atol", "t_max", "tolerance", "saves")
 
 
@@ -28,6 +30,8 @@ class SimulateConfig:
     seed: int = 0
     ensemble: int | None = None
     flow: tuple[str, ...] = ("riemannian", "renormalized")
+    kernel: float = 1.0
+    lam: float = 0.0
     level: str = "features"
     t_max: float | None = None
     saves: int = SAVES_OF_ONE
@@ -57,12 +61,27 @@ class SimulateConfig:
                 raise ValueError(
                     f"{' and '.join(given)} only with --features: random features are balanced and of full rank"
                 )
+        if self.general and (self.ensemble or self.devices != 1):
+            raise ValueError(
+                "--lam and --level moments take one start on one device: leave out --ensemble and --devices"
+            )
+        if self.general and self.restrict_rank:
+            raise ValueError("--lam and --level moments keep every direction: leave out --restrict-rank")
+        if self.lam and self.level in ("means", "spectrum"):
+            raise ValueError(
+                f"no law holds for --lam {self.lam:g}: need --level features or moments, which are compared"
+            )
         if self.devices != 1 and (self.level != "features" or self.ensemble):
             raise ValueError("--devices and --distributed spread features: need --level features and no --ensemble")
         if self.ensemble and self.seed + self.ensemble > 2**63:
             raise ValueError(
                 f"need seeds below 2^63, got --seed {self.seed} and {self.ensemble} of them: give a lower --seed"
             )
+
+    @property
+    def general(self) -> bool:
+        """Whether the state (M, Sigma_W) is integrated, whatever the features are."""
+        return self.lam > 0 or self.level == "moments"
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -77,9 +96,14 @@ class SimulateConfig:
         return range(self.seed, self.seed + (self.ensemble or 1))
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """The run's own files beside summary.json: the arrays, then the figures."""
+        return FILES_OF_MANY if self.ensemble else FILES_OF_ONE
+
+    @property
     def integration(self) -> dict[str, Any]:
         """The options of `experiment.run_flow` and `ensemble.run_flow`."""
-        return {name: getattr(self, name) for name in ("level", "t_max", "saves", "rtol", "atol")}
+        return {name: getattr(self, name) for name in ("kernel", "level", "t_max", "saves", "rtol", "atol")}
 
     def recorded(self) -> dict[str, Any]:
         """The options as summary.json has them."""

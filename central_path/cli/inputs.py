@@ -4,7 +4,7 @@ JAX is imported only when the start is made.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jax.sharding import NamedSharding
 
     from central_path.cli.config import SimulateConfig
-    from central_path.simulation.experiment import Start
+    from central_path.simulation.starts import Start
 
 MOST_FEATURES = 2**24  # entries (128 MiB) beyond which the levels that need none make no random features
 
@@ -47,9 +47,9 @@ class Given:
         """The renormalized start, made over the devices of a sharding if there is one.
 
         Raises:
-            ValueError: as `experiment.renormalize`.
+            ValueError: as `starts.renormalize`.
         """
-        from central_path.simulation.experiment import renormalize
+        from central_path.simulation.starts import renormalize
 
         return renormalize(self.values, eps=self.eps, how=how)
 
@@ -87,13 +87,28 @@ class GivenMeans:
     def start(self, how: None = None) -> "Start":
         """The start, renormalized as it is."""
         del how
-        from central_path.simulation.experiment import start_of_means
+        from central_path.simulation.starts import start_of_means
 
         return start_of_means(self.values, self.N)
 
     def arrays(self, begin: "Start") -> dict[str, np.ndarray]:
         """What trajectory.npz holds of the start: the class means, in a basis of their span."""
         return {"means": begin.X}
+
+
+@dataclass(frozen=True)
+class GivenSamples:
+    """Features (n, P) and labels (n,) as they are, the number of examples of each class, and why no law holds."""
+
+    features: Shaped[np.ndarray, "n P"]
+    labels: Shaped[np.ndarray, " n"]
+    counts: Int[np.ndarray, " C"]
+    why: str | None  # None: a law holds
+
+    @property
+    def N(self) -> int | None:
+        """Examples of a class, where all have as many."""
+        return int(self.counts[0]) if self.counts.min() == self.counts.max() else None
 
 
 def random_features(C: int, N: int, P: int, *, seed: int) -> Given:
@@ -127,6 +142,8 @@ def say_what_is_not_made(C: int, N: int, P: int, level: str) -> None:
 def features_of_samples(given: samples.Samples, *, balance: bool, restrict_rank: bool, seed: int) -> tuple[Given, str]:
     """Features balanced and restricted as asked, and a note of the examples and directions that were left out.
 
+    Directions in which nothing varies are left out unasked.
+
     Raises:
         ValueError: where they are not what the laws need: unbalanced, or of a singular Sigma_W.
     """
@@ -137,7 +154,7 @@ def features_of_samples(given: samples.Samples, *, balance: bool, restrict_rank:
             notes.append(f"balanced classes: {len(given.labels)} of {whole} examples, {given.counts[0]} a class")
     samples.check_balance(given)
     within = samples.range_of_within_covariance(given)
-    if restrict_rank:
+    if restrict_rank or (within.rank < len(within.basis) and within.loses_nothing):
         given = samples.restrict(given, within)
         note = f"rank of Sigma_W: {within.rank} of {len(within.basis)}"
         if within.unresolved:
@@ -158,23 +175,73 @@ def features_of_samples(given: samples.Samples, *, balance: bool, restrict_rank:
     return kept, "\n".join(notes)
 
 
-def features_of_file(path: Path, *, balance: bool, restrict_rank: bool, seed: int) -> Given:
-    """`features_of_samples` of a file, its note said on stderr."""
-    read = samples.check_samples(*records.read_samples(path))
-    given, note = features_of_samples(read, balance=balance, restrict_rank=restrict_rank, seed=seed)
+def why_no_law(config: "SimulateConfig", given: samples.Samples) -> str | None:
+    """Why omega of features follows no closed form; None if it does, on the range of Sigma_W.
+
+    Raises:
+        ValueError: at a level that exists with a law only.
+    """
+    if config.lam > 0:
+        return f"weight decay, lambda = {config.lam:g}"
+    reduced = config.level in ("means", "spectrum")
+    if (least := given.counts.min()) != (most := given.counts.max()):
+        if reduced or config.restrict_rank:
+            samples.check_balance(given)
+        return f"{least} to {most} examples a class"
+    if config.restrict_rank:
+        return None
+    within = samples.range_of_within_covariance(given)
+    if within.loses_nothing:
+        return None
+    if reduced:
+        samples.check_rank(given, within)
+    share = f"class means differ where no example differs from its class mean, by {within.signal_lost:.3g} of |Mbar|^2"
+    return f"rank {within.rank} of Sigma_W in {len(within.basis)} dimensions, and {share}"
+
+
+def features_of_file(config: "SimulateConfig", path: Path) -> Given | GivenSamples:
+    """Renormalizable features of a file, or its features as they are where no law holds or `moments` is asked for.
+
+    What is left out of them is said on stderr.
+    """
+    features, labels = (np.asarray(array) for array in records.read_samples(path))
+    whole = samples.check_samples(features, labels)
+    given, rows = whole, np.arange(len(whole.labels))
+    if config.balance:
+        rows = samples.balanced_rows(whole, seed=config.seed)
+        given = samples.Samples(whole.features[rows], whole.labels[rows], whole.eps)
+    why = why_no_law(config, given)
+    if why or config.level == "moments":
+        return GivenSamples(features[rows], labels[rows], given.counts, why)
+    how = {"balance": config.balance, "restrict_rank": config.restrict_rank, "seed": config.seed}
+    renormalizable, note = features_of_samples(whole, **how)
     if note:
         print(note, file=sys.stderr)
-    return given
+    return renormalizable
 
 
-def read_input(config: "SimulateConfig") -> Given | GivenMeans:
+def as_rows(given: Given) -> GivenSamples:
+    """Random features as rows, in their order."""
+    C, N, _ = given.sizes
+    return GivenSamples(samples.unstack(given.values, given.index), given.labels, np.full(C, N), None)
+
+
+def read_input(config: "SimulateConfig") -> Given | GivenMeans | GivenSamples:
     """What the options ask to start from.
 
     Raises:
         ValueError: with what is wrong, the value and the remedy.
     """
     if config.features is not None:
-        how = {"balance": config.balance, "restrict_rank": config.restrict_rank, "seed": config.seed}
-        return features_of_file(config.features, **how)
+        return features_of_file(config, config.features)
+    if config.general:
+        C, N, P = config.sizes
+        if C * N * P > MOST_FEATURES:
+            raise ValueError(
+                f"Need at most {MOST_FEATURES} entries of random features for --level moments and --lam, got "
+                f"{C * N * P}: give smaller --C, --N or --P."
+            )
+        given = as_rows(random_features(C, N, P, seed=config.seed))
+        return replace(given, why=f"weight decay, lambda = {config.lam:g}" if config.lam else None)
     say_what_is_not_made(*config.sizes, config.level)
     return random_start(*config.sizes, config.level, seed=config.seed)

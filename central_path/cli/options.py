@@ -103,6 +103,8 @@ CLASSES = checked(int, lambda C: C >= 2, "at least 2 classes")
 EXAMPLES = checked(int, lambda N: N >= 2, "at least 2 examples per class")
 DIMENSION = checked(int, lambda P: P >= 1, "a positive dimension")
 SEED = checked(int, lambda seed: 0 <= seed < 2**63, "an integer from 0 to 2^63 - 1")
+KERNEL = checked(float, lambda b: 0 <= b <= 1000, "a kernel from 0 to 1000, the mobility of within-class deviations")
+DECAY = checked(float, lambda x: 0 <= x < math.inf, "a weight decay of at least 0")
 HORIZON = checked(float, lambda t: 1e-100 <= t <= 1e280, "a time from 1e-100 to 1e280")
 POSITIVE = checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
 SOLVER_TOLERANCE = checked(float, lambda x: 1e-15 <= x < 1, "a tolerance from 1e-15 (float64's rounding) to below 1")
@@ -131,7 +133,12 @@ def parser() -> Parser:
     flow = p.add_argument_group("flow")
     flows = f"{', '.join(FLOW_NAMES)} or all; repeatable (default riemannian and renormalized)"
     flow.add_argument("--flow", action="append", choices=[*FLOW_NAMES, "all"], metavar="NAME", help=flows)
-    flow.add_argument("--level", choices=LEVEL_NAMES, default="features", help="state of the flow (default features)")
+    mobility = "mobility of within-class deviations over that of class means (default 1; at 0 class means alone move)"
+    flow.add_argument("--kernel", type=KERNEL, default=1.0, metavar="B", help=mobility)
+    decay = "weight decay lambda of the classifier and its bias (default 0); with it no law holds"
+    flow.add_argument("--lam", type=DECAY, default=0.0, metavar="X", help=decay)
+    state = f"state of the flow: {', '.join(LEVEL_NAMES)}, or moments, (M, Sigma_W) of any features (default features)"
+    flow.add_argument("--level", choices=[*LEVEL_NAMES, "moments"], default="features", metavar="LEVEL", help=state)
     flow.add_argument("--t-max", type=HORIZON, metavar="T", help="horizon (default by each flow's law, see below)")
     flow.add_argument("--saves", type=SAVES, metavar="INT", help="times observed (default 200, of an ensemble 50)")
     flow.add_argument("--rtol", type=SOLVER_TOLERANCE, default=1e-10, metavar="X", help="of the solver (default 1e-10)")

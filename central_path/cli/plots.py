@@ -1,16 +1,12 @@
 """Figures of a run, from its trajectory.npz alone: omega.png, loss.png, collapse.png.
 
     python -m central_path.plots FOLDER [FIGURE ...]    draw the figures of a finished run again
-    python -m central_path.plots - [FIGURE ...]         read the folder's name from standard input
 
-`simulate` starts the second form before it solves, so that matplotlib is ready when the numbers are. Colours are
-colour-blind-safe and line styles differ, so that the figures read in grey too.
+Colours are colour-blind-safe and line styles differ, so that the figures read in grey too.
 """
 
-import gc
 import io
 import math
-import sys
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +17,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
+
+from central_path.cli.options import Parser
+from central_path.cli.program import answer, run_program
+
+PROGRAM = "python -m central_path.plots"
 
 DPI = 160
 ROUNDING = 1e-17  # what is below it is rounding, and would take the room of the rest
@@ -77,6 +78,11 @@ class Curves(NamedTuple):
         """Whether omega grows as a power of t (drawn over log t) or exponentially (over t)."""
         return "asymptote" in self.arrays
 
+    @property
+    def log_time(self) -> bool:
+        """Whether its times are spaced evenly in their logarithm."""
+        return len(self.t) > 2 and float(np.ptp(np.diff(self.t))) > 1e-6 * float(self.t[-1])
+
 
 def read_runs(path: Path) -> list[Curves]:
     """Flows of a trajectory.npz, in the order in which they were written."""
@@ -103,7 +109,7 @@ def _axes(runs: list[Curves], ylabel: str, *, below: float = 0.0) -> tuple[Figur
         axis.set_title(f"{run.name} flow", fontsize=9, y=1.0)
         axis.set_yscale("log")
         axis.set_xlabel("time $t$ (units of the gradient flow)")
-        if run.power_law:
+        if run.log_time:
             axis.set_xscale("log")
         axis.tick_params(labelleft=True)
     return figure, axes
@@ -124,7 +130,11 @@ def draw_omega(runs: list[Curves]) -> Figure:
     """Every omega_j(t): simulated (coloured), its own law (dashed, on top), and the law's asymptote (dotted)."""
     figure, axes = _axes(runs, r"singular values $\omega_j$ of the SNR matrix")
     for axis, run in zip(axes, runs, strict=True):
-        omega, law = run.arrays["omega"], run.arrays["omega_law"]
+        omega = run.arrays["omega"]
+        beside, label = (
+            ("omega_law", "its law") if "omega_law" in run.arrays else ("omega_features", "from all features")
+        )
+        law = run.arrays[beside]
         colors = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, omega.shape[1]))
         for j, color in enumerate(colors):
             axis.plot(
@@ -141,7 +151,7 @@ def draw_omega(runs: list[Curves]) -> Figure:
                 color="black",
                 linestyle=(0, (4, 4)),
                 linewidth=0.9,
-                label="its law" if j == 0 else None,
+                label=label if j == 0 else None,
             )
         if run.power_law:
             reached = run.arrays["asymptote"] > 0.3 * omega.min()
@@ -206,43 +216,34 @@ def save(figure: Figure, where: Path | io.BytesIO) -> None:
         figure.savefig(where, format="png", dpi=DPI)
 
 
-def warm_up() -> None:
-    """Draw every decade's label into memory: fonts and formulas are cached when the real figures come."""
-    decades = 10.0 ** np.arange(-9, 13)
-    with matplotlib.rc_context(STYLE):
-        figure, axes = _axes([Curves("", {"t": decades, "asymptote": decades})], LOSSES[0].label)
-        axes[0].plot(decades, decades, label=COLLAPSE[0].label)
-        axes[0].set_xticks(decades)
-        axes[0].legend(loc="upper left")
-        figure.savefig(io.BytesIO(), dpi=DPI)
+def redraw(folder: Path, names: Iterable[str]) -> tuple[int, str]:
+    """Draw the named figures of a finished run.
 
-
-def main(argv: list[str]) -> int:
-    """Draw the figures of the folder named, or read from standard input for `-`; nothing to do if that is empty."""
-    if not argv or argv[0].startswith("--") or argv[0] == "-h" or not set(argv[1:]) <= set(DRAW):
-        print(
-            f"usage: python -m central_path.plots FOLDER [FIGURE ...], figures among {', '.join(DRAW)}", file=sys.stderr
+    Raises:
+        ValueError: without a whole trajectory.npz.
+    """
+    if not (folder / "trajectory.npz").is_file():
+        raise ValueError(
+            f"Need a folder with a trajectory.npz, got {folder}: run python -m central_path.simulate first."
         )
-        return 2
-    if argv[0] == "-":
-        warm_up()
-    folder = sys.stdin.read() if argv[0] == "-" else argv[0]
-    if not folder:
-        return 0
-    if not (Path(folder) / "trajectory.npz").is_file():
-        print(
-            f"Need a folder with a trajectory.npz, got {folder}: run python -m central_path.simulate first.",
-            file=sys.stderr,
-        )
-        return 2
     try:
-        draw(Path(folder), argv[1:] or DRAW)
+        draw(folder, names)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        print(f"Need a whole trajectory.npz in {folder}, got {error}: run the simulation again.", file=sys.stderr)
-        return 2
-    return 0
+        raise ValueError(f"Need a whole trajectory.npz in {folder}, got {error}: run the simulation again.") from error
+    return 0, ""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    p = Parser(PROGRAM, "Draw the figures of a finished run again, from its trajectory.npz.", "")
+    p.add_argument("folder", type=Path, metavar="FOLDER", help="results of python -m central_path.simulate")
+    p.add_argument("figures", nargs="*", metavar="FIGURE", help=f"among {', '.join(DRAW)} (default all)")
+    args = p.parse_args(argv)
+    unknown = [name for name in args.figures if name not in DRAW]
+    if unknown:
+        p.error(f"need figures among {', '.join(DRAW)}, got {', '.join(unknown)}")
+    return answer(PROGRAM, lambda: redraw(args.folder, args.figures or DRAW))
 
 
 if __name__ == "__main__":
-    gc.disable()  # a short life: collecting would only slow it down
-    sys.exit(main(sys.argv[1:]))
+    run_program(main)

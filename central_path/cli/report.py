@@ -1,17 +1,22 @@
-"""What a run reports: `summary.json`, `trajectory.npz` and the closing table."""
+"""What a run reports: its files, and of one start `summary.json`, `trajectory.npz` and the closing table."""
 
 import platform
+import time
+from collections.abc import Callable
 from fractions import Fraction
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from central_path import __version__
+from central_path.cli import records
+from central_path.cli.config import FILES_OF_MANY, FILES_OF_ONE, SimulateConfig
 from central_path.cli.tables import aligned
 from central_path.flows import FLOWS
-from central_path.simulation.experiment import FlowResult
+from central_path.simulation.experiment import AgainstLaw, FlowResult
 
 LIBRARIES = ("jax", "jaxlib", "diffrax", "equinox", "numpy")
 
@@ -31,6 +36,37 @@ def versions() -> dict[str, str]:
     }
 
 
+def write(
+    config: SimulateConfig,
+    heading: dict[str, Any],
+    flows: dict[str, Any],
+    arrays: dict[str, Any],
+    *,
+    draw: Callable[[Path], None] | None,
+    started: float,
+) -> None:
+    """Write the files of one start or of many; those of an earlier run that this one does not write are removed.
+
+    `draw` writes the figures into a folder that holds the arrays; None is no figures.
+
+    Raises:
+        OSError: if they cannot be written; then none is.
+    """
+    summary = heading | config.recorded() | {"seconds": time.perf_counter() - started, "versions": versions()}
+    kept = config.files if draw else config.files[:1]
+    stale = tuple(name for name in (*FILES_OF_ONE, *FILES_OF_MANY) if name not in kept)
+    with records.staging(config.output, last="summary.json", stale=stale) as stage:
+        np.savez(stage / config.files[0], **arrays)
+        if draw:
+            draw(stage)
+        records.write_json(stage / "summary.json", summary | {"flows": flows})
+
+
+def law_constants(flow: AgainstLaw) -> dict[str, int | float] | None:
+    """c1, c2 and c3 of its law; None where it is not of that form."""
+    return flow.law.constants._asdict() if flow.law.is_polynomial else None
+
+
 def flow_summary(flow: FlowResult, *, tolerance: float) -> dict[str, Any]:
     """`flows.<name>` of summary.json. The growth exponent of a flow that grows exponentially does not exist."""
     power_law = flow.law.is_power_law
@@ -40,7 +76,9 @@ def flow_summary(flow: FlowResult, *, tolerance: float) -> dict[str, Any]:
     }
     return {
         "t_max": flow.t_max,
-        "law": flow.law.constants._asdict(),
+        "law": law_constants(flow),
+        "kernel": flow.kernel,
+        "lam": 0.0,
         "max_relative_error": flow.max_relative_error,
         "error_against": flow.error_against,
         "max_drift": extreme["drift"],
@@ -69,6 +107,8 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _law(flow: dict[str, Any]) -> str:
+    if flow["law"] is None:
+        return f"of kernel b = {flow['kernel']:g}"
     c1, c2, c3 = flow["law"].values()
     powers = [f"{c:g} {power}" for c, power in ((c2, "w^2"), (c3, "w^4")) if c]
     return f"{' + '.join([f'{c1:g} log w', *powers])} = a + t"
@@ -77,7 +117,7 @@ def _law(flow: dict[str, Any]) -> str:
 def _growth(flow: dict[str, Any], *, C: int, N: int) -> str:
     limit = flow["growth_exponent_limit"]
     if limit is None:
-        return f"exp(t/{C * C * N})"
+        return f"exp(t/{C * C * N / flow['kernel'] ** 2:g})"
     fitted, law = (_number(flow[key], ".4f") for key in ("growth_exponent", "growth_exponent_law"))
     return f"{fitted} / {law} / {Fraction(limit)}"
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from central_path.cli import inputs, records
+from central_path.cli import inputs
 from central_path.cli.config import SimulateConfig
-from central_path.cli.painter import FIGURE_NAMES
 from central_path.cli.program import on_terminal, set_up_jax, ticking
 from central_path.cli.tables import aligned
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from central_path.simulation.ensemble import EnsembleResult
 
 QUANTILES = {"min": 0.0, "q05": 0.05, "median": 0.5, "q95": 0.95, "max": 1.0}
-FILES = ("ensemble.npz", "ensemble.png")
 
 
 def quantiles(values: Float[np.ndarray, " S"]) -> dict[str, float] | None:
@@ -32,10 +30,14 @@ def quantiles(values: Float[np.ndarray, " S"]) -> dict[str, float] | None:
 
 def flow_summary(flow: "EnsembleResult", *, tolerance: float, seed: int) -> dict[str, Any]:
     """`flows.<name>` of summary.json."""
+    from central_path.cli.report import law_constants
+
     agrees = flow.agrees(tolerance)
     return {
         "t_max": float(flow.ts[-1]),
-        "law": flow.law.constants._asdict(),
+        "law": law_constants(flow),
+        "kernel": flow.kernel,
+        "lam": 0.0,
         "max_relative_error": quantiles(flow.max_relative_error),
         "time_to_collapse": quantiles(flow.time_to_collapse),
         "time_to_collapse_law": quantiles(flow.time_to_collapse_law),
@@ -78,7 +80,7 @@ def simulate_many(config: SimulateConfig) -> tuple[int, str]:
 
     set_up_jax()
     from central_path.cli import report
-    from central_path.simulation import ensemble
+    from central_path.simulation import ensemble, starts
 
     C, N, P = config.sizes
     number = len(config.seeds)
@@ -87,27 +89,19 @@ def simulate_many(config: SimulateConfig) -> tuple[int, str]:
     bar: dict[str, Any] = {"unit": "start", "file": sys.stderr, "leave": False}
     bar["disable"] = config.quiet or not on_terminal()
     seeds = tqdm(config.seeds, "drawn", **bar)
-    starts = (inputs.random_start(**sizes, level=config.level, seed=seed).start() for seed in seeds)
-    gathered = ensemble.gather(starts, config.level)
+    drawn = (inputs.random_start(**sizes, level=config.level, seed=seed).start() for seed in seeds)
+    begin = starts.stack(drawn, config.level)
     with ticking(tqdm(total=number * len(config.flow), desc="integrated", **bar)) as progress:
-        flows = [
-            ensemble.run_flow(name, gathered, **config.integration, advance=progress.update) for name in config.flow
-        ]
+        flows = [ensemble.run_flow(name, begin, **config.integration, advance=progress.update) for name in config.flow]
 
-    summary: dict[str, Any] = sizes | {"ensemble": number} | config.recorded()
-    summary |= {"seconds": time.perf_counter() - started, "versions": report.versions()}
-    summary["flows"] = {flow.name: flow_summary(flow, tolerance=config.tolerance, seed=config.seed) for flow in flows}
+    found = {flow.name: flow_summary(flow, tolerance=config.tolerance, seed=config.seed) for flow in flows}
     arrays: dict[str, Any] = {"seeds": np.array(config.seeds)}
     for flow in flows:
         arrays |= flow_arrays(flow)
-    stale = ("trajectory.npz", *FIGURE_NAMES, *(FILES[1:] if config.no_plots else ()))
-    with records.staging(config.output, last="summary.json", stale=stale) as stage:
-        np.savez(stage / "ensemble.npz", **arrays)
-        if not config.no_plots:
-            from central_path.cli import ensemble_plots
-
-            ensemble_plots.draw(stage)
-        records.write_json(stage / "summary.json", summary)
+    draw = None
+    if not config.no_plots:
+        from central_path.cli.ensemble_plots import draw
+    report.write(config, sizes | {"ensemble": number}, found, arrays, draw=draw, started=started)
     good = all(flow.agrees(config.tolerance).all() for flow in flows)
     where = f"{number} starts, C = {C}, N = {N}, P = {P}, level {config.level}"
-    return int(not good), f"{table(summary['flows'], number)}\n\n{where}; results in {config.output}"
+    return int(not good), f"{table(found, number)}\n\n{where}; results in {config.output}"

@@ -6,6 +6,9 @@
                      with continual renormalization (Appendix D.1)                                 1
     `unnormalized`   -grad L_LS, from Sigma_T = I; conserves X X^T                                 2
 
+Each has the features' kernel b as its parameter (`kernel`, 1 for features that move freely); for b = 0 all have the law
+k = 0.
+
 Adding a flow takes a file with a final class of `AbstractFlow` and a line in `central_path.names`.
 """
 
@@ -18,3 +21,4 @@ from central_path.flows.flow import basis_of_span as basis_of_span
 from central_path.flows.registry import FLOWS as FLOWS
 from central_path.flows.registry import OneOf as OneOf
 from central_path.flows.registry import index_of as index_of
+from central_path.flows.registry import with_kernel as with_kernel

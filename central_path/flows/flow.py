@@ -25,9 +25,17 @@ from jaxtyping import Array, Float
 
 from central_path.flows.horizon import Horizon
 from central_path.names import LEVEL_NAMES
-from central_path.theory.laws import Law
+from central_path.theory.kernel_laws import check_kernel
+from central_path.theory.law import AbstractLaw
 from central_path.theory.loss import central_path_loss
-from central_path.theory.problem import Moments, class_means, contrasts, equal_priors, snr_singular_values
+from central_path.theory.problem import (
+    Moments,
+    class_means,
+    contrasts,
+    deviations,
+    equal_priors,
+    snr_singular_values,
+)
 
 LEVELS = LEVEL_NAMES
 AnyArray = TypeVar("AnyArray", np.ndarray, Array)
@@ -40,9 +48,11 @@ class Features(NamedTuple):
     E: Float[Array, "P C N"]
 
 
-def resolvent_times(B: Float[Array, "r K"], *, C: int, powers: int) -> Float[Array, "r K"]:
-    """(C I + B B^T)^(-powers) B."""
-    factor = jax.scipy.linalg.cho_factor(C * jnp.eye(len(B), dtype=B.dtype) + B @ B.T, lower=True)
+def resolvent_times(
+    B: Float[Array, "r K"], *, C: int, powers: int, weight: float | Float[Array, ""] = 1.0
+) -> Float[Array, "r K"]:
+    """(C I + weight B B^T)^(-powers) B."""
+    factor = jax.scipy.linalg.cho_factor(C * jnp.eye(len(B), dtype=B.dtype) + weight * (B @ B.T), lower=True)
     columns = B
     for _ in range(powers):
         columns = jax.scipy.linalg.cho_solve(factor, columns)
@@ -59,7 +69,12 @@ def basis_of_span(M: Float[Array, "P C"]) -> Float[Array, "P r"]:
 
 
 class AbstractMotion(eqx.Module):
-    """The array-valued part of a flow, which compiled programs need. Results have the same shapes for every flow."""
+    """The array-valued part of a flow, which compiled programs need. Results have the same shapes for every flow.
+
+    `kernel` is b, the mobility of within-class deviations over that of class means; 1 for features that move freely.
+    """
+
+    kernel: eqx.AbstractVar[float | Float[Array, ""]]
 
     @abc.abstractmethod
     def project(self, X: Float[Array, "P C N"], Z: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
@@ -112,11 +127,12 @@ class AbstractMotion(eqx.Module):
         """The relative error of omega that the rounding of the projection leaves after a step, by the least omega."""
 
     def features_field(self, X: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
-        """dX/dt: the negative gradient of L_LS by autodiff, projected onto the tangent space as the flow asks.
+        """dX/dt: the negative gradient of L_LS by autodiff, times the kernel, projected as the flow asks.
 
         Valid off the manifold as well.
         """
-        return self.project(X, -jax.grad(central_path_loss)(X))
+        gradient = jax.grad(central_path_loss)(X)
+        return self.project(X, -class_means(gradient)[:, :, None] - self.kernel * deviations(gradient))
 
     def means_field(self, M: Float[Array, "P C"], *, N: int) -> Float[Array, "P C"]:
         """dM/dt from the means alone: `contrasts_field` of Mbar."""
@@ -160,8 +176,12 @@ class AbstractFlow(AbstractMotion):
 
     name: ClassVar[str]
 
+    def __check_init__(self):
+        if isinstance(self.kernel, (int, float)):
+            check_kernel(self.kernel)
+
     @abc.abstractmethod
-    def law(self, C: int, N: int) -> Law:
+    def law(self, C: int, N: int) -> AbstractLaw:
         """The closed form of its singular values, for C balanced classes of N examples."""
 
     @abc.abstractmethod

@@ -1,12 +1,13 @@
 """The flows by their names, and the motion of any of them in one compiled program."""
 
 import importlib
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from central_path.flows.flow import AbstractFlow, AbstractMotion
 from central_path.names import FLOW_NAMES, class_name
@@ -21,9 +22,19 @@ def index_of(name: str) -> np.int32:
     return np.int32(list(FLOWS).index(name))
 
 
+def with_kernel(name: str, kernel: float) -> AbstractFlow:
+    """A flow of the registry with the kernel b.
+
+    Raises:
+        ValueError: unless 0 <= b <= 1000.
+    """
+    return replace(FLOWS[name], kernel=kernel)
+
+
 def _switched(method: str) -> Any:
     def call(self: "OneOf", *arrays: Any, **sizes: Any) -> Any:
-        return jax.lax.switch(self.index, [partial(getattr(flow, method), **sizes) for flow in FLOWS.values()], *arrays)
+        flows = [replace(flow, kernel=self.kernel) for flow in FLOWS.values()]
+        return jax.lax.switch(self.index, [partial(getattr(flow, method), **sizes) for flow in flows], *arrays)
 
     return call
 
@@ -36,6 +47,7 @@ class OneOf(AbstractMotion):
     """
 
     index: Int[Array | np.ndarray | np.generic, ""]
+    kernel: float | Float[Array | np.ndarray | np.generic, ""] = 1.0
 
     project = _switched("project")
     project_aligned = _switched("project_aligned")

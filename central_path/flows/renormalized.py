@@ -11,7 +11,8 @@ from jaxtyping import Array, Float
 
 from central_path.flows.flow import AbstractOnManifold, Features, resolvent_times
 from central_path.flows.horizon import Horizon, to_collapse
-from central_path.theory.laws import Law
+from central_path.theory.kernel_laws import law_of_kernel
+from central_path.theory.law import AbstractLaw
 from central_path.theory.manifold import normal_matrix, oblique_projection
 
 
@@ -19,10 +20,11 @@ class Renormalized(AbstractOnManifold):
     """-grad L_LS, projected obliquely: Z - S X."""
 
     name: ClassVar[str] = "renormalized"
+    kernel: float | Float[Array, ""] = 1.0
 
-    def law(self, C: int, N: int) -> Law:
-        """C^2 N log w + (C N/2) w^2 = a + t."""
-        return Law(1, C, N)
+    def law(self, C: int, N: int) -> AbstractLaw:
+        """C^2 N log w + (C N/2) w^2 = a + t for b = 1, Proposition 2 for b = 0; between them that of the kernel."""
+        return law_of_kernel(1, self.kernel, C, N)
 
     def project(self, X: Float[Array, "P C N"], Z: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
         """Z - S X."""
@@ -34,8 +36,12 @@ class Renormalized(AbstractOnManifold):
         return Features(Z.B - S @ X.B, Z.E - jnp.tensordot(S, X.E, axes=1))
 
     def contrasts_field(self, B: Float[Array, "r K"], *, C: int, N: int) -> Float[Array, "r K"]:
-        """K^(-1) B/(C N): the riemannian field plus G K^(-2) B/(C N), which is Proposition 4's -S M."""
-        return resolvent_times(B, C=C, powers=1) / C / N
+        """The riemannian field K^(-2) B/N plus b G K^(-2) B/(C N), which is Proposition 4's -S M.
+
+        Both are K^(-2) (b K + (1 - b) C I) B/(C N).
+        """
+        once = resolvent_times(B, C=C, powers=1) / C
+        return (self.kernel * once + (1 - self.kernel) * resolvent_times(B, C=C, powers=2)) / N
 
     def rounding_of_step(self, omega: Float[Array, ""], *, C: int) -> Float[Array, ""]:
         """0: the error stays below the rounding of one operation."""

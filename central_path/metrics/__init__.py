@@ -1,1 +1,1 @@
-"""Measured quantities of features, by the names of their definitions, of NumPy or JAX arrays; JAX is not imported."""
+"""Measured quantities of features, by the names of their definitions, of NumPy, JAX or torch arrays."""

@@ -14,30 +14,35 @@ Note: NC1 is normalised three ways in the literature: tr(Sigma_W Sigma_B^+), the
 Sigma_W proportional to I it is then sum_j 1/omega_j^2. Wherever the range of Mbar is not Sigma_W-invariant it is
 larger than that, so a measured NC1 is never computed from omega.
 
-Array-namespace code: it takes arrays of NumPy or of JAX, traced or not, and imports no JAX.
+Array-namespace code: it takes arrays of NumPy, of JAX, traced or not, or tensors of PyTorch, and imports neither. What
+is of C x C entries is computed in tiles of TILE classes.
 
 Source: Papyan, Han & Donoho (2020), Figures 2 to 7; Han, Papyan & Donoho (2022), Section 1.1, Corollary 2.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 from jaxtyping import Float, Int
 
-from central_path.metrics.snr import Moments
+from central_path.metrics.namespace import eye_like, namespace
+from central_path.metrics.snr import Moments, between_factor
+
+TILE = 1024  # classes at a time
 
 
-def nc1(m: Moments, *, tolerance: float | None = None) -> Float[Any, ""]:
+def nc1(
+    m: Moments, *, tolerance: float | None = None, factor: tuple[Float[Any, "P K"], Float[Any, " K"]] | None = None
+) -> Float[Any, ""]:
     """tr(Sigma_W Sigma_B^+)/C through a factor of Sigma_B: no P x P pseudo-inverse, never negative.
 
-    With Mbar diag(pi)^(1/2) = U diag(s) V^T, thin and without its null direction, it is 1/C sum_j u_j^T Sigma_W u_j /
+    With Mbar diag(pi)^(1/2) = U diag(s) V^T (`snr.between_factor`, unless given) it is 1/C sum_j u_j^T Sigma_W u_j /
     s_j^2 over the s_j above the tolerance (default: max(P, C) eps s_1), of which there are min(P, C - 1) unless class
     means are affinely dependent. NaN where all class means coincide.
     """
     C = m.M.shape[1]
-    xp = m.M.__array_namespace__()
-    U, s, _ = xp.linalg.svd(m.Mbar * xp.sqrt(m.pi)[None, :], full_matrices=False)
-    U, s = U[:, : C - 1], s[: C - 1]
+    xp = namespace(m.M)
+    U, s = between_factor(m) if factor is None else factor
     least = s[0] * max(m.M.shape) * float(xp.finfo(s.dtype).eps) if tolerance is None else tolerance
     kept = s > least
     terms = xp.where(kept, xp.sum(U * (m.Sigma_W @ U), axis=0) / xp.where(kept, s, 1.0) ** 2, 0.0)
@@ -46,45 +51,60 @@ def nc1(m: Moments, *, tolerance: float | None = None) -> Float[Any, ""]:
 
 def equinorm(A: Float[Any, "P C"]) -> Float[Any, ""]:
     """Std over mean of the norms of the columns of A (Mbar, or W^T)."""
-    xp = A.__array_namespace__()
+    xp = namespace(A)
     norms = xp.linalg.norm(A, axis=0)
     return xp.std(norms) / xp.mean(norms)
 
 
-def cosines(A: Float[Any, "P C"]) -> Float[Any, " C*(C-1)"]:
-    """Cosines between different columns of A."""
-    xp = A.__array_namespace__()
-    unit = A / xp.linalg.norm(A, axis=0, keepdims=True)
-    return (unit.T @ unit)[~np.eye(A.shape[1], dtype=bool)]
+def cosines(A: Float[Any, "P C"]) -> Iterator[tuple[Float[Any, "c k"], Float[Any, "c k"]]]:
+    """Cosines between columns of A, a tile of the upper part of the C x C table at a time, and how often each counts.
+
+    Within a tile on the diagonal a pair c, c' stands twice and counts once each time, beside it once and counts twice.
+    """
+    xp, C = namespace(A), A.shape[1]
+    unit = A / xp.linalg.norm(A, axis=0)[None, :]
+    for begin in range(0, C, TILE):
+        part = unit[:, begin : begin + TILE].T
+        yield part @ part.T, 1 - eye_like(A, len(part))
+        beside = unit[:, begin + TILE :]
+        if beside.shape[1]:
+            yield part @ beside, 2 * xp.ones_like(beside[0, :])[None, :]
+
+
+def _mean_over_pairs(of: Callable[[Any], Any], A: Float[Any, "P C"]) -> Float[Any, ""]:
+    """Mean over c != c' of a function of the cosine."""
+    xp, C = namespace(A), A.shape[1]
+    return sum(xp.sum(of(tile) * pairs) for tile, pairs in cosines(A)) / (C * (C - 1))
 
 
 def equiangularity(A: Float[Any, "P C"]) -> Float[Any, ""]:
     """Std of the cosines between different columns of A."""
-    xp = A.__array_namespace__()
-    return xp.std(cosines(A))
+    xp, C = namespace(A), A.shape[1]
+    unit = A / xp.linalg.norm(A, axis=0)[None, :]
+    mean = (xp.sum(xp.sum(unit, axis=1) ** 2) - C) / (C * (C - 1))
+    return xp.sqrt(_mean_over_pairs(lambda cosine: (cosine - mean) ** 2, A))
 
 
 def max_angle(A: Float[Any, "P C"]) -> Float[Any, ""]:
     """Mean distance of the cosines between different columns of A from -1/(C-1), a Simplex ETF's."""
-    xp = A.__array_namespace__()
-    return xp.mean(xp.abs(cosines(A) + 1 / (A.shape[1] - 1)))
+    return _mean_over_pairs(lambda cosine: abs(cosine + 1 / (A.shape[1] - 1)), A)
 
 
 def self_duality(W: Float[Any, "C P"], Mbar: Float[Any, "P C"]) -> Float[Any, ""]:
     """Squared Frobenius distance of the classifier from the centred class means, both at norm 1; at most 4."""
-    xp = W.__array_namespace__()
+    xp = namespace(W)
     return xp.sum((W.T / xp.linalg.norm(W) - Mbar / xp.linalg.norm(Mbar)) ** 2)
 
 
 def decide_by_classifier(W: Float[Any, "C P"], b: Float[Any, " C"], features: Float[Any, "n P"]) -> Int[Any, " n"]:
     """argmax_c <w_c, h> + b_c."""
-    xp = features.__array_namespace__()
+    xp = namespace(features)
     return xp.argmax(W @ features.T + b[:, None], axis=0)
 
 
 def decide_by_center(M: Float[Any, "P C"], features: Float[Any, "n P"]) -> Int[Any, " n"]:
     """argmin_c ||h - mu_c||, by its expansion <mu_c, h> - ||mu_c||^2/2 about the middle of the means."""
-    xp = M.__array_namespace__()
+    xp = namespace(M)
     middle = xp.mean(M, axis=1)
     centers = M - middle[:, None]
     return xp.argmax(centers.T @ (features - middle[None, :]).T - xp.sum(centers**2, axis=0)[:, None] / 2, axis=0)
@@ -94,7 +114,7 @@ def ncc_mismatch(
     W: Float[Any, "C P"], b: Float[Any, " C"], M: Float[Any, "P C"], features: Float[Any, "n P"]
 ) -> Float[Any, ""]:
     """Share of the examples that the classifier and the nearest-class-center rule put in different classes."""
-    xp = features.__array_namespace__()
+    xp = namespace(features)
     return xp.mean(decide_by_classifier(W, b, features) != decide_by_center(M, features), dtype=features.dtype)
 
 

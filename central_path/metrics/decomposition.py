@@ -9,7 +9,8 @@
 All of it is computed about the global mean, W~ mu~_c = W (mu_c - mu_G) + (b + W mu_G). For a classifier without bias
 the same holds with W, h in the place of W~, h~ (`bias=False`): it is compared with the best classifier without bias.
 
-Array-namespace code: it takes arrays of NumPy or of JAX, traced or not, and imports no JAX.
+Array-namespace code: it takes arrays of NumPy, of JAX, traced or not, or tensors of PyTorch, and imports neither. What
+is of C x C entries is computed in tiles of TILE classes.
 
 Source: Han, Papyan & Donoho (2022), Proposition 1, Theorems 1 and 2.
 """
@@ -19,7 +20,10 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Float
 
+from central_path.metrics.namespace import eye_like, namespace
 from central_path.metrics.snr import Moments
+
+TILE = 1024  # classes at a time
 
 Solve = Callable[[Any, Any], Any]  # S (P, P) >= 0 and B (P, R) to the X of least norm with S X = B
 
@@ -28,7 +32,7 @@ def _solver(lam: float) -> Solve:
     """S^(-1) B, for lambda = 0 by the pseudo-inverse: eigenvalues below 10 P eps times the largest are taken for 0."""
 
     def solve(S, B):
-        xp = S.__array_namespace__()
+        xp = namespace(S)
         if lam > 0:
             return xp.linalg.solve(S, B)
         return xp.linalg.pinv(S, rtol=10 * len(S) * float(xp.finfo(S.dtype).eps), hermitian=True) @ B
@@ -37,7 +41,7 @@ def _solver(lam: float) -> Solve:
 
 
 def _least_squares_about_mean(
-    m: Moments, lam: float, targets: Float[Any, "R C"], *, bias: bool, solve: Solve | None
+    m: Moments, lam: float, targets: Float[Any, "R C"] | None, *, bias: bool, solve: Solve | None
 ) -> tuple[Float[Any, "R P"], Float[Any, " R"]]:
     """W_LS and its outputs b_LS + W_LS mu_G at the global mean, with the bias eliminated.
 
@@ -56,11 +60,12 @@ def _least_squares_about_mean(
     """
     if not lam >= 0:
         raise ValueError(f"Need lam >= 0, got lam = {lam}: a negative weight decay has no minimiser.")
-    xp = m.M.__array_namespace__()
+    xp = namespace(m.M)
     kappa = lam / (1 + lam)
-    mean_target = targets @ m.pi
-    target = (m.Mbar * m.pi[None, :]) @ targets.T
-    second_moment = m.Sigma_T + lam * xp.eye(len(m.mu_G), dtype=m.M.dtype)
+    mean_target = m.pi if targets is None else targets @ m.pi
+    target = m.Mbar * m.pi[None, :]
+    target = target if targets is None else target @ targets.T
+    second_moment = m.Sigma_T + lam * eye_like(m.M, len(m.mu_G))
     solve = solve or _solver(lam)
     if not bias:
         W = solve(second_moment + xp.outer(m.mu_G, m.mu_G), target + xp.outer(m.mu_G, mean_target)).T
@@ -73,8 +78,32 @@ def _least_squares_about_mean(
     return W, (mean_target + lam * W_mu) / (1 + lam)
 
 
-def _one_hot(m: Moments) -> Float[Any, "C C"]:
-    return m.M.__array_namespace__().eye(m.M.shape[1], dtype=m.M.dtype)
+def _squares(
+    A: Float[Any, "R P"], at_mean: Float[Any, " R"], m: Moments, less: Callable[[int, int], Any] | None
+) -> Float[Any, ""]:
+    """sum_c pi_c ||A (mu_c - mu_G) + at_mean - y_c||^2, y_c from `less`: the columns of given numbers; 0 without it."""
+    xp, C, Mbar = namespace(m.M), m.M.shape[1], m.Mbar
+    total = 0.0
+    for begin in range(0, C, TILE):
+        end = min(begin + TILE, C)
+        error = A @ Mbar[:, begin:end] + at_mean[:, None]
+        error = error if less is None else error - less(begin, end)
+        total = total + xp.sum(m.pi[None, begin:end] * error**2)
+    return total
+
+
+def _columns(m: Moments, targets: Float[Any, "R C"] | None) -> Callable[[int, int], Any]:
+    """Columns of the targets, one-hot unless given."""
+    if targets is not None:
+        return lambda begin, end: targets[:, begin:end]
+    return lambda begin, end: eye_like(m.M, m.M.shape[1], end - begin, k=-begin)
+
+
+def loss(W: Float[Any, "C P"], b: Float[Any, " C"], m: Moments, *, lam: float) -> Float[Any, ""]:
+    """L of the classifier (W, b) on features with moments m, as it is defined: no least-squares classifier enters."""
+    xp = namespace(m.M)
+    squares = xp.sum(W @ m.Sigma_W * W) + _squares(W, b + W @ m.mu_G, m, _columns(m, None))
+    return 0.5 * (squares + lam * (xp.sum(W**2) + xp.sum(b**2)))
 
 
 def least_squares(
@@ -93,7 +122,6 @@ def least_squares(
     Raises:
         ValueError: if lam < 0.
     """
-    targets = _one_hot(m) if targets is None else targets
     W, at_mean = _least_squares_about_mean(m, lam, targets, bias=bias, solve=solve)
     return W, at_mean - W @ m.mu_G
 
@@ -136,16 +164,15 @@ def decompose(
     Raises:
         ValueError: if lam < 0.
     """
-    xp = m.M.__array_namespace__()
-    targets = _one_hot(m) if targets is None else targets
+    xp = namespace(m.M)
     W_LS, at_mean_LS = _least_squares_about_mean(m, lam, targets, bias=bias, solve=solve)
     b_LS = at_mean_LS - W_LS @ m.mu_G if bias else 0 * b
     dW, db, d_at_mean = W - W_LS, b - b_LS, b + W @ m.mu_G - at_mean_LS
-    errors = W_LS @ m.Mbar + at_mean_LS[:, None] - targets
-    away = dW @ m.Mbar + d_at_mean[:, None]
+    errors = _squares(W_LS, at_mean_LS, m, _columns(m, targets))
+    away = _squares(dW, d_at_mean, m, None)
     decay, decay_away = (lam * (xp.sum(V**2) + xp.sum(v**2)) for V, v in ((W_LS, b_LS), (dW, db)))
     return Decomposition(
         loss_nc1=0.5 * (xp.sum(W_LS @ m.Sigma_W * W_LS) + decay),
-        loss_nc23=0.5 * xp.sum(m.pi[None, :] * errors**2),
-        loss_ls_perp=0.5 * (xp.sum(dW @ m.Sigma_W * dW) + xp.sum(m.pi[None, :] * away**2) + decay_away),
+        loss_nc23=0.5 * errors,
+        loss_ls_perp=0.5 * (xp.sum(dW @ m.Sigma_W * dW) + away + decay_away),
     )

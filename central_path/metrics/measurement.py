@@ -8,15 +8,16 @@ NumPy only: nothing is compiled, and JAX is not imported.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from central_path.metrics import collapse
+from central_path.metrics import catalogue, collapse
 from central_path.metrics.arrays import is_one_hot, plain, read_features, read_labels
 from central_path.metrics.decomposition import Solve, decompose, least_squares
+from central_path.metrics.namespace import namespace
 from central_path.metrics.resolved import DOUBLE, SNR, Between, Rounding, between, resolved_range, snr
 from central_path.metrics.samples import check_lengths, moments_of_rows
 from central_path.metrics.snr import Moments
@@ -30,7 +31,8 @@ class Measurement(Mapping[str, Any]):
 
     `omega` has min(P, C - 1) values in descending order, where C is the number of classes with examples. `reasons` says
     for a number that is NaN, and for values of omega that are infinite or 0, why it is so. `classifier` is "given",
-    "given, without bias" or "least squares".
+    "given, without bias" or "least squares". `further` has the metrics of the `catalogue` by their names, by which
+    `found["..."]` finds them too.
     """
 
     loss: float
@@ -48,27 +50,31 @@ class Measurement(Mapping[str, Any]):
     rank_between: int
     classifier: str
     reasons: Reasons
+    further: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, `classifier` and `reasons` by their names."""
-        return {name: getattr(self, name) for name in self}
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "further"}
+        return own | dict(self.further)
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self.__dataclass_fields__:
+        found = self.to_dict()
+        if name not in found:
             raise KeyError(f"Need one of {', '.join(self)}, got {name!r}.")
-        return getattr(self, name)
+        return found[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.__dataclass_fields__)
+        return iter(self.to_dict())
 
     def __len__(self) -> int:
-        return len(self.__dataclass_fields__)
+        return len(self.to_dict())
 
 
 def measure(
     features: Any, labels: Any, *, W: Any = None, b: Any = None, lam: float = 0.0, C: int | None = None
 ) -> Measurement:
     """As `central_path.measure`."""
+    # Features and labels in whatever form they come; classes without examples stay out of the moments.
     (rows, eps), given = read_features(features), read_labels(labels)
     check_lengths(rows, given)
     one_hot, _ = plain(labels)
@@ -81,6 +87,7 @@ def measure(
             f"Need features whose squares are finite, got entries up to {np.abs(rows).max():.3g}: "
             "divide the features by their largest entry."
         )
+    # The classifier: given, or the one of least squares, of all C outputs.
     rounding, whole = Rounding.of(m, eps), with_absent(m, present, C)
     bias = weights is None or b is not None
     solve = solver(whole, rounding, lam, bias=bias, n=len(rows))
@@ -98,12 +105,14 @@ def measure(
             f"Need W of shape {(C, P)} and b of shape {(C,)} for {C} classes, got {weights.shape} and {offset.shape}: "
             "give a row of W for every class; labels that are 0 to C - 1 may leave classes out."
         )
+    # The loss and NC4 are about the outputs, omega and NC1 to NC3 about the classes that have examples.
     parts = parts_of_loss(weights, offset, whole, lam=lam, bias=bias, solve=solve)
     decided = collapse.decide_by_classifier(weights, offset, rows)
     nearest = present[collapse.decide_by_center(m.M, rows)]
     spectrum = snr(m, rounding, n=len(rows))
     spread = between(m, rounding)
     numbers, reasons = collapse_of(m, weights[present], spread)
+    further = {name: numbers.pop(name) for name in catalogue.METRICS}
     reasons |= why_omega(spectrum, spread, P, len(rows) - len(present))
     return Measurement(
         loss=sum(parts.values()),
@@ -115,6 +124,7 @@ def measure(
         rank_between=spread.rank,
         classifier=classifier,
         reasons=reasons,
+        further=further,
     )
 
 
@@ -176,16 +186,16 @@ def solver(m: Moments, rounding: Rounding, lam: float, *, bias: bool, n: int) ->
 
     So too for a lambda that the largest of the second moments rounds away; for any other the solution is unique: None.
     """
-    second_moment = m.Sigma_T if bias else m.Sigma_T + np.outer(m.mu_G, m.mu_G)
-    if lam > len(second_moment) * DOUBLE * np.trace(second_moment):
+    second_moment = m.Sigma_T if bias else m.Sigma_T + namespace(m.M).outer(m.mu_G, m.mu_G)
+    if lam > len(second_moment) * DOUBLE * float(second_moment.trace()):
         return None
     seen = resolved_range(second_moment, rounding, n=n)
     return lambda S, B: seen.solve(B)
 
 
 def parts_of_loss(
-    W: Float[np.ndarray, "C P"],
-    b: Float[np.ndarray, " C"],
+    W: Float[Any, "C P"],
+    b: Float[Any, " C"],
     m: Moments,
     *,
     lam: float,
@@ -217,24 +227,28 @@ def why_omega(spectrum: SNR, spread: Between, P: int, most: int) -> Reasons:
 SAME = "All class means coincide to the precision of the features."
 
 
-def collapse_of(m: Moments, W: Float[np.ndarray, "C P"], spread: Between) -> tuple[dict[str, float], Reasons]:
-    """`nc1`, `equinorm`, `equiangularity`, `max_angle`, `self_duality` of class means and a classifier, and reasons."""
-    names = ("nc1", "equinorm", "equiangularity", "max_angle", "self_duality")
+def collapse_of(m: Moments, W: Float[Any, "C P"], spread: Between) -> tuple[dict[str, float], Reasons]:
+    """`nc1`, `equinorm`, `equiangularity`, `max_angle`, `self_duality` and the `catalogue`'s metrics, and reasons.
+
+    This and `collapse_of_columns` take tensors of PyTorch too.
+    """
+    names = ("nc1", "equinorm", "equiangularity", "max_angle", "self_duality", *catalogue.METRICS)
     if spread.rank == 0:
         return dict.fromkeys(names, np.nan), dict.fromkeys(names, SAME)
-    numbers, reasons = {"nc1": float(collapse.nc1(m, tolerance=spread.tolerance))}, {}
+    numbers, reasons = {"nc1": float(collapse.nc1(m, tolerance=spread.tolerance, factor=(spread.U, spread.s)))}, {}
     columns, why = collapse_of_columns(m.Mbar, spread.tolerance, "The mean of a class is the global mean")
     numbers, reasons = numbers | columns, reasons | why
-    if np.any(W):
+    if bool((W != 0).any()):
         numbers["self_duality"] = float(collapse.self_duality(W, m.Mbar))
     else:
         numbers["self_duality"], reasons["self_duality"] = np.nan, "W is 0: it has no direction."
-    return numbers, reasons
+    further, undefined = catalogue.values(m, W)
+    return numbers | further, reasons | undefined
 
 
-def collapse_of_columns(A: Float[np.ndarray, "P C"], tolerance: float, what: str) -> tuple[dict[str, float], Reasons]:
+def collapse_of_columns(A: Float[Any, "P C"], tolerance: float, what: str) -> tuple[dict[str, float], Reasons]:
     """`equinorm`, `equiangularity`, `max_angle` of the columns of A; one of norm 0 has an angle with no other."""
-    norms = np.linalg.norm(A, axis=0)
+    norms = namespace(A).linalg.norm(A, axis=0)
     if not norms.max() > tolerance:
         names = ("equinorm", "equiangularity", "max_angle")
         return dict.fromkeys(names, np.nan), dict.fromkeys(names, f"{what}, for all classes.")
@@ -242,6 +256,6 @@ def collapse_of_columns(A: Float[np.ndarray, "P C"], tolerance: float, what: str
     if norms.min() > tolerance:
         angles = float(collapse.equiangularity(A)), float(collapse.max_angle(A))
         return {"equinorm": equinorm, "equiangularity": angles[0], "max_angle": angles[1]}, {}
-    why = f"{what} (number {norms.argmin()} of 0 to {len(norms) - 1}): its angle with the others is not defined."
+    why = f"{what} (number {int(norms.argmin())} of 0 to {len(norms) - 1}): its angle with the others is not defined."
     angles = ("equiangularity", "max_angle")
     return {"equinorm": equinorm, **dict.fromkeys(angles, np.nan)}, dict.fromkeys(angles, why)

@@ -13,15 +13,17 @@ Where Sigma_W is singular, SNR stands for its limit as Sigma_W + delta I, delta 
 range of Sigma_W and one of its orthogonal complement, SNR = [A; B/delta^(1/2)]: rank(B) singular values are infinite,
 the others are those of A on the kernel of B. Any positive definite matrix in the place of I gives the same limit.
 
-NumPy and SciPy only. Source: Han, Papyan & Donoho (2022), Definition 2; the limit is derived here.
+Array-namespace code, for NumPy and for tensors of PyTorch, which stay on their device; `snr` ends in NumPy, once what
+is left is small. Source: Han, Papyan & Donoho (2022), Definition 2; the limit is derived here.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from central_path.metrics.snr import Moments, contrasts_of, singular_values
+from central_path.metrics.namespace import namespace
+from central_path.metrics.snr import Moments, between_factor, contrasts_of, singular_values
 
 DOUBLE = float(np.finfo(np.float64).eps)
 SINGLE = float(np.finfo(np.float32).eps)
@@ -31,39 +33,39 @@ COMPUTED = 64.0  # variance of the rounding of a network's last steps, in eps'^2
 class Rounding(NamedTuple):
     """Variances of the rounding of features, by coordinate: of each on its own, and of what all may share."""
 
-    own: Float[np.ndarray, " P"]
-    shared: Float[np.ndarray, " P"]
+    own: Float[Any, " P"]
+    shared: Float[Any, " P"]
 
     @classmethod
     def of(cls, m: Moments, eps: float) -> "Rounding":
         """Of features with moments m that came with the precision eps."""
-        square = np.diag(m.Sigma_W) + m.M**2 @ m.pi
+        square = namespace(m.M).linalg.diagonal(m.Sigma_W) + m.M**2 @ m.pi
         return cls(square * eps**2 / 4, square * COMPUTED * min(eps, SINGLE) ** 2)
 
     @property
-    def total(self) -> Float[np.ndarray, " P"]:
+    def total(self) -> Float[Any, " P"]:
         """Both, of single coordinates."""
         return self.own + self.shared
 
-    def along(self, U: Float[np.ndarray, "P r"]) -> Float[np.ndarray, " r"]:
+    def along(self, U: Float[Any, "P r"]) -> Float[Any, " r"]:
         """The most along each column of U."""
         return (self.own + len(U) * self.shared) @ U**2
 
-    def scaled(self, scale: Float[np.ndarray, " L"], live: Bool[np.ndarray, " P"]) -> "Rounding":
+    def scaled(self, scale: Float[Any, " L"], live: Bool[Any, " P"]) -> "Rounding":
         """Of the coordinates `live` of features over their scale."""
         return Rounding(self.own[live] / scale**2, self.shared[live] / scale**2)
 
 
-class Range(NamedTuple):
+class ResolvedRange(NamedTuple):
     """Range of a covariance S: coordinates `live`, their `scale`, and eigenpairs of the correlations that resolve it.
 
     S = diag(scale) V diag(w) V^T diag(scale) on the live coordinates, which are all but those that do not vary.
     """
 
-    live: Bool[np.ndarray, " P"]
-    scale: Float[np.ndarray, " L"]
-    w: Float[np.ndarray, " r"]
-    V: Float[np.ndarray, "L r"]
+    live: Bool[Any, " P"]
+    scale: Float[Any, " L"]
+    w: Float[Any, " r"]
+    V: Float[Any, "L r"]
     rounding: Rounding  # of the live coordinates, scaled
     arithmetic: float  # variance of the rounding of the correlations
 
@@ -72,52 +74,59 @@ class Range(NamedTuple):
         """Dimension of the range."""
         return len(self.w)
 
-    def whiten(self, A: Float[np.ndarray, "P k"]) -> Float[np.ndarray, "r k"]:
+    def whiten(self, A: Float[Any, "P k"]) -> Float[Any, "r k"]:
         """T A with T^T T the pseudo-inverse of S (as far as A lies in the range)."""
-        return (self.V / np.sqrt(self.w)).T @ (A[self.live] / self.scale[:, None])
+        return (self.V / self.w**0.5).T @ (A[self.live] / self.scale[:, None])
 
-    def solve(self, B: Float[np.ndarray, "P k"]) -> Float[np.ndarray, "P k"]:
+    def solve(self, B: Float[Any, "P k"]) -> Float[Any, "P k"]:
         """The X of least norm in the range of S with S X = B, for B in the range."""
-        X = np.zeros_like(B)
-        X[self.live] = self.V @ (self.whiten(B) / np.sqrt(self.w)[:, None]) / self.scale[:, None]
+        xp = namespace(B)
+        X = xp.zeros_like(B)
+        X[self.live] = self.V @ (self.whiten(B) / self.w[:, None] ** 0.5) / self.scale[:, None]
         if self.rank < len(B):
-            basis = np.linalg.qr(self.scale[:, None] * self.V)[0]
+            basis = xp.linalg.qr(self.scale[:, None] * self.V)[0]
             X[self.live] = basis @ (basis.T @ X[self.live])
         return X
 
-    def outside(self, A: Float[np.ndarray, "P k"], rounding: Rounding) -> Float[np.ndarray, "P k"]:
+    def outside(self, A: Float[Any, "P k"], rounding: Rounding) -> Float[Any, "P k"]:
         """What of A lies outside the range, each coordinate in standard deviations of its rounding."""
+        xp = namespace(A)
         z = A[self.live] / self.scale[:, None]
-        size = np.linalg.norm(z, axis=0).max(initial=0)
-        spread = self.w.max(initial=0) / self.w.min(initial=np.inf) if self.rank else 0.0
+        size = _largest(xp.linalg.norm(z, axis=0))
+        spread = _largest(self.w) / float(self.w.min()) if self.rank else 0.0
         turned = self.arithmetic * spread * size  # rounding turns the range a little, and A seems to leave it
         variance = self.rounding.own + len(z) * self.rounding.shared + self.arithmetic + turned**2
-        rest = np.zeros_like(A)
-        rest[self.live] = (z - self.V @ (self.V.T @ z)) / np.sqrt(variance)[:, None]
+        rest = xp.zeros_like(A)
+        rest[self.live] = (z - self.V @ (self.V.T @ z)) / variance[:, None] ** 0.5
         dead = ~self.live & (rounding.total > 0)
-        rest[dead] = A[dead] / np.sqrt(rounding.total[dead])[:, None]
+        rest[dead] = A[dead] / rounding.total[dead][:, None] ** 0.5
         return rest
 
 
-def resolved_range(S: Float[np.ndarray, "P P"], rounding: Rounding, *, n: int | None = None) -> Range:
+def _largest(values: Float[Any, " k"]) -> float:
+    """The largest of values that are not negative, 0 of none."""
+    return float(values.max()) if len(values) else 0.0
+
+
+def resolved_range(S: Float[Any, "P P"], rounding: Rounding, *, n: int | None = None) -> ResolvedRange:
     """The range of a covariance S at the precision of the features; n, the number of examples, may spare work."""
-    variance = np.diag(S)
+    variance = namespace(S).linalg.diagonal(S)
     live = variance > rounding.total
-    scale = np.sqrt(variance[live])
+    scale = variance[live] ** 0.5
     scaled = rounding.scaled(scale, live)
-    w, V = _eigh(S[np.ix_(live, live)] / np.outer(scale, scale), n)
-    arithmetic = len(scale) * DOUBLE * float(w.max(initial=0))
+    w, V = _eigh(S[live][:, live] / (scale[:, None] * scale[None, :]), n)
+    arithmetic = len(scale) * DOUBLE * _largest(w)
     kept = w > scaled.along(V) + arithmetic
-    return Range(live, scale, w[kept], V[:, kept], scaled, arithmetic)
+    return ResolvedRange(live, scale, w[kept], V[:, kept], scaled, arithmetic)
 
 
-def _eigh(S: Float[np.ndarray, "P P"], n: int | None) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, "P r"]]:
+def _eigh(S: Float[Any, "P P"], n: int | None) -> tuple[Float[Any, " r"], Float[Any, "P r"]]:
     """Eigenvalues and eigenvectors of a covariance, of n < P examples by pivoted Cholesky: S = F F^T, F (P, r).
 
-    They are those of the small F^T F = V diag(w) V^T, as F V / sqrt(w).
+    They are those of the small F^T F = V diag(w) V^T, as F V / sqrt(w). Torch has no pivoted Cholesky.
     """
-    if n is None or n >= len(S):
-        return np.linalg.eigh(S)
+    if n is None or n >= len(S) or not isinstance(S, np.ndarray):
+        return namespace(S).linalg.eigh(S)
     from scipy.linalg import get_lapack_funcs  # the import takes longer than most measurements
 
     (pstrf,) = get_lapack_funcs(("pstrf",), (S,))
@@ -130,15 +139,16 @@ def _eigh(S: Float[np.ndarray, "P P"], n: int | None) -> tuple[Float[np.ndarray,
 
 
 class Between(NamedTuple):
-    """Singular values s of Mbar diag(pi)^(1/2), min(P, C - 1) of them, and those below `tolerance` are rounding."""
+    """K = min(P, C - 1) singular values s of Mbar diag(pi)^(1/2), which below `tolerance` are rounding, and its U."""
 
-    s: Float[np.ndarray, " K"]
+    s: Float[Any, " K"]
     tolerance: float
+    U: Float[Any, "P K"]
 
     @property
     def rank(self) -> int:
         """Rank of Sigma_B."""
-        return int(np.count_nonzero(self.s > self.tolerance))
+        return int((self.s > self.tolerance).sum())
 
     @property
     def condition(self) -> float:
@@ -148,8 +158,8 @@ class Between(NamedTuple):
 
 def between(m: Moments, rounding: Rounding) -> Between:
     """The spectrum of Sigma_B."""
-    s = np.linalg.svd(m.Mbar * np.sqrt(m.pi), compute_uv=False)[: len(m.pi) - 1]
-    return Between(s, float(np.sqrt(rounding.total.sum()) + max(m.M.shape) * DOUBLE * s.max(initial=0)))
+    U, s = between_factor(m)
+    return Between(s, float(rounding.total.sum()) ** 0.5 + max(m.M.shape) * DOUBLE * _largest(s), U)
 
 
 class SNR(NamedTuple):
@@ -164,24 +174,31 @@ class SNR(NamedTuple):
     infinite: int
 
 
+def _in_numpy(array: Any) -> np.ndarray:
+    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
+
+
 def snr(m: Moments, rounding: Rounding, *, n: int | None = None, vectors: bool = False) -> SNR:
     """The singular values, and if asked for the right singular vectors, the entry of largest size of each positive.
+
+    Of moments in NumPy or in PyTorch; the values are NumPy's.
 
     Vectors of singular values that are zero are zero.
     """
     P, C = m.M.shape
     K, rank = min(P, C - 1), between(m, rounding).rank
     within = resolved_range(m.Sigma_W, rounding, n=n)
-    A, basis, infinite, null = within.whiten(m.Mbar), contrasts_of(m.pi), 0, np.eye(C - 1)
+    A, pi, infinite, null = _in_numpy(within.whiten(m.Mbar)), _in_numpy(m.pi), 0, np.eye(C - 1)
+    basis = contrasts_of(pi)
     lost = np.zeros((0, C - 1))
     if within.rank < P:
-        _, s, Vt = np.linalg.svd(within.outside(m.Mbar, rounding) @ basis)
+        _, s, Vt = np.linalg.svd(_in_numpy(within.outside(m.Mbar, rounding)) @ basis)
         infinite = min(int(np.count_nonzero(s > np.sqrt(P) + np.sqrt(C))), P - within.rank)
         lost, null = Vt[:infinite], Vt[infinite:].T
     omega = np.zeros(K)
     finite = min(within.rank, max(rank - infinite, 0), null.shape[1])
     omega[:infinite] = np.inf
-    omega[infinite : infinite + finite] = singular_values(A, m.pi, null)[:finite]
+    omega[infinite : infinite + finite] = singular_values(A, pi, null)[:finite]
     if not vectors:
         return SNR(omega, None, within.rank, infinite)
     V = np.zeros((C, K))

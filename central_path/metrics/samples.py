@@ -110,12 +110,17 @@ def check_samples(features: Any, labels: Any) -> Samples:
     return Samples(np.ldexp(wide, -exponent), names_of_rows, eps)
 
 
-def balance(samples: Samples, *, seed: int) -> Samples:
-    """A random subsample of every class to the size of the smallest, rows kept in order."""
+def balanced_rows(samples: Samples, *, seed: int) -> Int[np.ndarray, " m"]:
+    """The rows of a random subsample of every class to the size of the smallest, in order."""
     rng = np.random.default_rng(seed)
     codes, smallest = samples.codes, samples.counts.min()
     keep = [rng.choice(np.flatnonzero(codes == c), smallest, replace=False) for c in range(len(samples.counts))]
-    rows = np.sort(np.concatenate(keep))
+    return np.sort(np.concatenate(keep))
+
+
+def balance(samples: Samples, *, seed: int) -> Samples:
+    """A random subsample of every class to the size of the smallest, rows kept in order."""
+    rows = balanced_rows(samples, seed=seed)
     return Samples(samples.features[rows], samples.labels[rows], samples.eps)
 
 
@@ -131,7 +136,7 @@ def check_balance(samples: Samples) -> None:
 
 
 @dataclass(frozen=True)
-class Range:
+class WithinRange:
     """The range of Sigma_W: its rank, an orthonormal basis (P, rank), and the share of |Mbar|^2 outside it.
 
     Up to `rounding` of that share is rounding. `unresolved` directions are left out because they vary by less than the
@@ -143,6 +148,11 @@ class Range:
     signal_lost: float
     rounding: float
     unresolved: int
+
+    @property
+    def loses_nothing(self) -> bool:
+        """Whether all that class means and examples do is within the range, as far as the features resolve it."""
+        return self.rank > 0 and self.unresolved == 0 and self.signal_lost <= self.rounding
 
 
 def moments_of_rows(features: Float[np.ndarray, "n P"], codes: Int[np.ndarray, " n"], C: int) -> Moments:
@@ -165,7 +175,7 @@ def moments_of_rows(features: Float[np.ndarray, "n P"], codes: Int[np.ndarray, "
     return Moments((M + middle).T, E.T @ E / n, counts / n)
 
 
-def range_of_within_covariance(samples: Samples) -> Range:
+def range_of_within_covariance(samples: Samples) -> WithinRange:
     """Range of Sigma_W: of its eigenvectors those that the features resolve (`resolved`), in their own coordinates.
 
     Without a change of the units of the coordinates, as the renormalization is then computed in float64.
@@ -180,10 +190,10 @@ def range_of_within_covariance(samples: Samples) -> Range:
     share = (lambda part: float(part / signal)) if signal > 0 else lambda _: 0.0
     least = max(share(len(m.pi) * rounding.total.sum()), len(w) * DOUBLE)
     rank = int(kept.sum())
-    return Range(rank, U[:, kept], share(lost), least, int(in_float64.sum()) - rank)
+    return WithinRange(rank, U[:, kept], share(lost), least, int(in_float64.sum()) - rank)
 
 
-def check_rank(samples: Samples, within: Range) -> None:
+def check_rank(samples: Samples, within: WithinRange) -> None:
     """Refuse a rank-deficient Sigma_W: its inverse root does not exist."""
     n, P = samples.features.shape
     C = len(samples.counts)
@@ -198,7 +208,7 @@ def check_rank(samples: Samples, within: Range) -> None:
         )
 
 
-def restrict(samples: Samples, within: Range) -> Samples:
+def restrict(samples: Samples, within: WithinRange) -> Samples:
     """Coordinates in the range of Sigma_W."""
     if within.rank == 0:
         raise ValueError(COLLAPSED)

@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from central_path.metrics.namespace import namespace
+
 
 class Moments(NamedTuple):
     """Class means M (P, C), within-class covariance Sigma_W (P, P) and priors pi (C,).
@@ -52,6 +54,17 @@ class Moments(NamedTuple):
     def Sigma_T(self) -> Float[Any, "P P"]:
         """Total covariance Sigma_W + Sigma_B."""
         return self.Sigma_W + self.Sigma_B
+
+
+def between_factor(m: Moments) -> tuple[Float[Any, "P K"], Float[Any, " K"]]:
+    """U and s of Mbar diag(pi)^(1/2) = U diag(s) V^T, so that Sigma_B = U diag(s)^2 U^T; K = min(P, C - 1) of them."""
+    xp, (P, C) = namespace(m.M), m.M.shape
+    A = m.Mbar * xp.sqrt(m.pi)[None, :]
+    if C > P:  # V is not needed: of A^T = Q R the small R^T = U diag(s) (Q^T V)^T
+        found = xp.linalg.qr(A.T, mode="r")
+        A = (found[1] if isinstance(found, tuple) else found).T
+    U, s, _ = xp.linalg.svd(A, full_matrices=False)
+    return U[:, : C - 1], s[: C - 1]
 
 
 def equal_priors(C: int) -> Float[np.ndarray, " C"]:

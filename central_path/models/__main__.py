@@ -20,10 +20,10 @@ from central_path.cli.program import INTERRUPTED, answer, on_terminal, run_progr
 from central_path.models.options import PROGRAM, parse
 
 if TYPE_CHECKING:
-    from central_path.models.outcome import Outcome
+    from central_path.models.outcome import ModelOutcome
 
 
-def judged(args: argparse.Namespace, folder: Path | None) -> "tuple[list[Outcome], bool]":
+def judged(args: argparse.Namespace, folder: Path | None) -> "tuple[list[ModelOutcome], bool]":
     """The outcomes in the order of the models, figures drawn into the folder; and whether Ctrl-C ended them early.
 
     Raises:

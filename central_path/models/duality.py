@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Float
 
 from central_path.metrics import collapse
-from central_path.models.model import Fact, Line, Panel
+from central_path.models.model import Chart, Fact, Series
 from central_path.theory.loss import least_squares
 from central_path.theory.problem import Moments
 
@@ -110,20 +110,20 @@ def _from_limit(Mbar: np.ndarray, Sigma_W: np.ndarray, W: np.ndarray) -> float:
     return float(np.linalg.norm(np.asarray(least_squares(moments(Mbar, Sigma_W), lam=0.0)[0]) - W))
 
 
-def panel(Mbar: Float[np.ndarray, "P C"]) -> Panel:
+def panel(Mbar: Float[np.ndarray, "P C"]) -> Chart:
     """NC3 against eps."""
     S, eps = covariances(Mbar), np.geomspace(1e-8, 1e-1, 29)
     W = limit(Mbar, S.generic)
     stays = float(np.linalg.norm(W.T / np.linalg.norm(W) - Mbar / np.linalg.norm(Mbar)))
-    return Panel(
+    return Chart(
         "NC1 and NC2 hold, NC3 not",
         "eps, Sigma_W = eps S",
         "NC3",
         (
-            Line("S generic", eps, [nc3(moments(Mbar, e * S.generic)) for e in eps]),
-            Line("limit", eps, np.full(len(eps), stays), "predicted"),
-            Line("S generic, decay", eps, [nc3(moments(Mbar, e * S.generic), DECAY) for e in eps]),
-            Line("span of the means invariant", eps, [nc3(moments(Mbar, e * S.invariant)) for e in eps]),
+            Series("S generic", eps, [nc3(moments(Mbar, e * S.generic)) for e in eps]),
+            Series("limit", eps, np.full(len(eps), stays), "predicted"),
+            Series("S generic, decay", eps, [nc3(moments(Mbar, e * S.generic), DECAY) for e in eps]),
+            Series("span of the means invariant", eps, [nc3(moments(Mbar, e * S.invariant)) for e in eps]),
         ),
         log_x=True,
         log_y=True,

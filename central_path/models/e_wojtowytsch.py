@@ -25,8 +25,8 @@ from jaxtyping import Array, Float
 
 from central_path.models import two_layer
 from central_path.models.frames import centring, cross_entropy, labels_of
-from central_path.models.model import VALUE, Fact, Layer, Line, Model, Panel, Path, Point, random_point
-from central_path.models.optimise import Descent, descend
+from central_path.models.model import VALUE, Chart, Fact, Layer, Model, ModelPath, Point, Series, random_point
+from central_path.models.optimise import OptimizerSettings, descend
 
 STARTS = 9
 SCALES = (0.1, 0.5, 3.0)  # of a start's entries, by its seed: within the bounds, about, beyond
@@ -76,9 +76,9 @@ class EWojtowytsch(Model):
         H = point["H"]
         return {"W": W, "H": H / jnp.maximum(jnp.linalg.norm(H, axis=0, keepdims=True), 1.0)}
 
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """Projected gradient descent; the mean loss has gradients of size 1/C in W and 1/(CN) in a feature."""
-        return descend(self, point, Descent("sgd", 4000, rate=self.C / 2))
+        return descend(self, point, OptimizerSettings("sgd", 4000, rate=self.C / 2))
 
     def measured(self, point: Point) -> dict[str, Array]:
         """Loss, Gram matrices of the centred W and of the features, and their logits."""
@@ -118,16 +118,16 @@ class EWojtowytsch(Model):
         yield Fact("free features: ratio of a class's outputs", apart, 1.0, 1e-12, "rounding", apart - 1.5)
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """The two-layer network: outputs of a class, and the norm for a margin of 1, along a training."""
         seen = two_layer.train(checks=CHECKS)
         ends = seen.steps[[0, -1]]
-        ratio = (Line("gradient descent", seen.steps, seen.ratio), Line("3/2", ends, np.full(2, 1.5), "predicted"))
+        ratio = (Series("gradient descent", seen.steps, seen.ratio), Series("3/2", ends, np.full(2, 1.5), "predicted"))
         widest = np.full(2, np.sqrt(2))
-        norm = (Line("gradient descent", seen.steps, seen.norm), Line("sqrt(2)", ends, widest, "predicted"))
+        norm = (Series("gradient descent", seen.steps, seen.norm), Series("sqrt(2)", ends, widest, "predicted"))
         return [
-            Panel("Two layers: no collapse", "step", "f(2)/f(1), of one class", ratio, log_x=True),
-            Panel("Two layers: the widest margin", "step", "norm over margin", norm, log_x=True),
+            Chart("Two layers: no collapse", "step", "f(2)/f(1), of one class", ratio, log_x=True),
+            Chart("Two layers: the widest margin", "step", "norm over margin", norm, log_x=True),
         ]
 
 

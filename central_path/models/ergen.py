@@ -31,10 +31,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from central_path.models.model import VALUE, Fact, Layer, Line, Model, Panel, Path, Point, random_point
-from central_path.models.optimise import Descent, descend
+from central_path.models.model import VALUE, Chart, Fact, Layer, Model, ModelPath, Point, Series, random_point
+from central_path.models.optimise import OptimizerSettings, descend
 
-GRADIENT_DESCENT = Descent("sgd", 20_000, rate=0.05)
+GRADIENT_DESCENT = OptimizerSettings("sgd", 20_000, rate=0.05)
 STARTS = 8
 
 
@@ -97,9 +97,9 @@ class Ergen(Model):
         decay = sum(jnp.sum(point[key] ** 2) for key in ("gamma", "alpha", "W"))
         return (jnp.sum(error**2) + self.decay * decay) / 2
 
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """L-BFGS, for long: neurons that fire alike on all examples die by a power of the steps, some of them late."""
-        return descend(self, point, Descent("lbfgs", 30_000))
+        return descend(self, point, OptimizerSettings("lbfgs", 30_000))
 
     def measured(self, point: Point) -> dict[str, Array]:
         """Loss, logits and Gram matrices, which splitting a neuron does not change."""
@@ -172,25 +172,25 @@ class Ergen(Model):
             yield Fact(name, excess, law, 1e-5, reason, excess - faulty)
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """Gradient descent with enough neurons and with few; which classes are given up."""
         wide, narrow, lines = cls(decay=0.3), cls(m=4, decay=0.3), []
         starts = {"20 neurons": wide.start(0), "4 neurons that fire": narrow.firing(0), "4 neurons": narrow.start(1)}
         for label, start in starts.items():
             model = wide if label == "20 neurons" else narrow
             path = descend(model, start, GRADIENT_DESCENT)
-            lines.append(Line(label, path.x[1:], np.maximum(path.ys["loss"][1:] - model.least, 1e-16)))
+            lines.append(Series(label, path.x[1:], np.maximum(path.ys["loss"][1:] - model.least, 1e-16)))
         price = narrow.price
-        lines.append(Line("one class lost", [1, GRADIENT_DESCENT.steps], [price, price], "predicted"))
+        lines.append(Series("one class lost", [1, GRADIENT_DESCENT.steps], [price, price], "predicted"))
         logits = []
         for model in cls.instances()[1:]:
             Z = np.asarray(model.measured(model.run(model.start(0)).point)["W F"])
             x = np.sqrt(model.sizes) / model.decay
             first = np.cumsum([0, *model.sizes[:-1]])
-            logits.append(Line(f"lambda = {model.decay}", x, Z[model.labels[first], first]))
+            logits.append(Series(f"lambda = {model.decay}", x, Z[model.labels[first], first]))
         x = np.linspace(0.5, 4.0, 141)
-        logits.append(Line("(1 - lambda/sqrt(N_c))_+", x, np.maximum(1 - 1 / x, 0.0), "predicted"))
+        logits.append(Series("(1 - lambda/sqrt(N_c))_+", x, np.maximum(1 - 1 / x, 0.0), "predicted"))
         return [
-            Panel("Gradient descent", "step", "loss above the minimum", tuple(lines), log_x=True, log_y=True),
-            Panel("Classes given up", "sqrt(N_c)/lambda", "logit of the true class", tuple(logits)),
+            Chart("Gradient descent", "step", "loss above the minimum", tuple(lines), log_x=True, log_y=True),
+            Chart("Classes given up", "sqrt(N_c)/lambda", "logit of the true class", tuple(logits)),
         ]

@@ -26,8 +26,8 @@ import optax
 from jaxtyping import Array, Float
 
 from central_path.models.frames import centring, cross_entropy
-from central_path.models.model import VALUE, Fact, Layer, Line, Model, Panel, Path, Point, random_point
-from central_path.models.optimise import Descent, descend
+from central_path.models.model import VALUE, Chart, Fact, Layer, Model, ModelPath, Point, Series, random_point
+from central_path.models.optimise import OptimizerSettings, descend
 from central_path.models.peeled import Peeled
 
 MEMORY = 50  # of L-BFGS: the loss is flat near R*
@@ -106,9 +106,9 @@ class Fang(Model):
         used_H = jnp.sum(jnp.sum(H**2, axis=0) / self.sizes[self.labels].astype(float)) / self.K
         return {"W": W * jnp.sqrt(self.E_W * self.K / jnp.sum(W**2)), "H": H * jnp.sqrt(self.E_H / used_H)}
 
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """L-BFGS with a long memory."""
-        return descend(self, point, Descent("lbfgs", STEPS, memory=MEMORY))
+        return descend(self, point, OptimizerSettings("lbfgs", STEPS, memory=MEMORY))
 
     def measured(self, point: Point) -> dict[str, Array]:
         """Loss, W W^T and the logits."""
@@ -156,7 +156,7 @@ class Fang(Model):
             yield Fact(f"minority cosine, {settings}", max(cosines), 0.0, 1e-5, reason, fault)
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """The cosine between minority classifiers against R, and R* against the budgets."""
         lines = []
         for E in (2.0, 5.0, 10.0):
@@ -165,15 +165,15 @@ class Fang(Model):
             found = np.array([_cosine(_direct(5, 5, float(R), E), 5) for R in points])
             curve = np.array([_peeled(5, 5, E, R=float(R)).cosine for R in ratios])
             name = f"E_W E_H = {E:g}"
-            lines += [Line(name, points, found), Line(f"{name}, four scalars", ratios, curve, "predicted")]
+            lines += [Series(name, points, found), Series(f"{name}, four scalars", ratios, curve, "predicted")]
         budgets = np.geomspace(0.5, 10.0, 30)
         curve = np.array([_peeled(5, 5, float(E)).threshold() for E in budgets])
         used = np.array([1.0, 2.0, 5.0])
         found = np.array([_collapse_from_above(_peeled(5, 5, float(E))) for E in used])
-        threshold = (Line("direct", used, found), Line("four scalars", budgets, curve, "predicted"))
+        threshold = (Series("direct", used, found), Series("four scalars", budgets, curve, "predicted"))
         return [
-            Panel("Minority collapse, K_A = K_B = 5", "R = n_A/n_B", "cosine of minority", tuple(lines), log_x=True),
-            Panel("Threshold, K_A = K_B = 5", "E_W E_H", "R*", threshold, log_x=True, log_y=True),
+            Chart("Minority collapse, K_A = K_B = 5", "R = n_A/n_B", "cosine of minority", tuple(lines), log_x=True),
+            Chart("Threshold, K_A = K_B = 5", "E_W E_H", "R*", threshold, log_x=True, log_y=True),
         ]
 
 

@@ -1,6 +1,6 @@
 """A figure a model: the loss and NC1 to NC4 along its first run, and the curves that the model brings."""
 
-from pathlib import Path as FilePath
+from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from central_path.cli.plots import COLLAPSE, DPI, STYLE
-from central_path.models.model import VALUE, Model, Panel
-from central_path.models.outcome import Outcome
+from central_path.models.model import VALUE, Chart, Model
+from central_path.models.outcome import ModelOutcome
 
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 MARKS = ("o", "s", "^", "D", "v", "x")
@@ -24,7 +24,7 @@ def _legend(axis: Axes, columns: int) -> None:
     axis.legend(lines.values(), lines.keys(), fontsize=6.5, **where)
 
 
-def _path(axis: Axes, below: Axes, outcome: Outcome) -> None:
+def _path(axis: Axes, below: Axes, outcome: ModelOutcome) -> None:
     """The first run: the loss above its predicted minimum, and the distances from collapse."""
     first = outcome.runs[0]
     path, least = first.path, float(np.asarray(first.model.predicted(first.path.point)[VALUE]))
@@ -44,7 +44,7 @@ def _path(axis: Axes, below: Axes, outcome: Outcome) -> None:
             panel.set_xscale("log")
 
 
-def _curves(axis: Axes, panel: Panel) -> None:
+def _curves(axis: Axes, panel: Chart) -> None:
     """Points for what is measured, or lines where they are many; thin grey lines for what is predicted."""
     for i, line in enumerate(panel.lines):
         x, y = np.asarray(line.x), np.asarray(line.y)
@@ -61,7 +61,7 @@ def _curves(axis: Axes, panel: Panel) -> None:
     _legend(axis, 2 if len(panel.lines) > 3 else len(panel.lines))
 
 
-def figure(outcome: Outcome, panels: list[Panel]) -> Figure:
+def figure(outcome: ModelOutcome, panels: list[Chart]) -> Figure:
     """Panels side by side."""
     n = 2 + len(panels)
     drawn = Figure(figsize=(3.6 * n, 3.7), layout="constrained")
@@ -76,7 +76,7 @@ def figure(outcome: Outcome, panels: list[Panel]) -> Figure:
     return drawn
 
 
-def draw(outcome: Outcome, folder: FilePath) -> None:
+def draw(outcome: ModelOutcome, folder: Path) -> None:
     """Write NAME.png of a model that has run."""
     with rc_context(STYLE):
         figure(outcome, outcome.model.panels()).savefig(folder / f"{outcome.model.name}.png", dpi=DPI)

@@ -37,7 +37,7 @@ ROUNDING = "two formulas at one point: rounding"
 
 
 @runtime_checkable
-class Network(Protocol):
+class HomogeneousNetwork(Protocol):
     """What the flows need to know: the loss as a function of rho and the layers, the decay of rho, a start."""
 
     @property
@@ -54,10 +54,10 @@ class Network(Protocol):
         ...
 
 
-Field = Callable[[Network, Point], Point]
+Field = Callable[[HomogeneousNetwork, Point], Point]
 
 
-def spheres(network: Network, point: Point) -> Point:
+def spheres(network: HomogeneousNetwork, point: Point) -> Point:
     """The field of gradient flow with the layers on their spheres: the part of the gradient along V_k taken away."""
     down = jax.tree.map(jnp.negative, jax.grad(network.loss)(point))
     return {
@@ -65,12 +65,12 @@ def spheres(network: Network, point: Point) -> Point:
     }
 
 
-def free(network: Network, point: Point) -> Point:
+def free(network: HomogeneousNetwork, point: Point) -> Point:
     """The field of plain gradient flow on layers without any constraint, rho = 1."""
     return jax.tree.map(jnp.negative, jax.grad(lambda p: network.loss(p | {"rho": jnp.ones(())}))(point))
 
 
-def weight_normalised(network: Network, point: Point) -> Point:
+def weight_normalised(network: HomogeneousNetwork, point: Point) -> Point:
     """The field of gradient flow on g_k and V_k, of the loss with W_k = g_k V_k/||V_k||."""
 
     def loss(p: Point) -> Array:
@@ -91,7 +91,7 @@ def polar(layers: Point) -> Point:
     return {key: layers[key] / norms[key] for key in LAYERS} | {"rho": norms["V1"] * norms["V2"] * norms["V3"]}
 
 
-def along(network: Network, field: Field, point: Point, ts: np.ndarray) -> Point:
+def along(network: HomogeneousNetwork, field: Field, point: Point, ts: np.ndarray) -> Point:
     """The points at times ts of a flow, with a leading axis T."""
     clock = Clock(jnp.asarray(ts[-1]), jnp.asarray(ts[-1]), jnp.asarray(1.0))
 
@@ -111,7 +111,7 @@ def along(network: Network, field: Field, point: Point, ts: np.ndarray) -> Point
     return solve(point)
 
 
-def imbalance_law(network: Network, ts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def imbalance_law(network: HomogeneousNetwork, ts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """D_j (T, m) along the flow on the spheres, and the factor (T, 1) of its law."""
     seen = along(network, spheres, network.start(0), ts)
     D = np.asarray(jax.vmap(imbalance)(seen))
@@ -129,14 +129,14 @@ def _interval_means(values: np.ndarray) -> np.ndarray:
     return np.concatenate([[first], inner, [last]])
 
 
-def imbalance_along(network: Network) -> Fact:
+def imbalance_along(network: HomogeneousNetwork) -> Fact:
     """The imbalance law on the spheres, over a path of a smooth network; planted: half of its exponent."""
     D, law = imbalance_law(network, np.linspace(0, 2, 2001))
     off, faulty = (_largest(D - D[:1] * growth) for growth in (law, np.sqrt(law)))
     return Fact(f"imbalance law, lambda = {network.decay:g}: largest distance", off, 0.0, 1e-9, SOLVED, faulty)
 
 
-def conserved_along(network: Network) -> Iterator[Fact]:
+def conserved_along(network: HomogeneousNetwork) -> Iterator[Fact]:
     """What the other two flows conserve, over a path of a smooth network; without decay, which acts on rho."""
     start = {key: value for key, value in network.start(1).items() if key in LAYERS}
     norms = jax.vmap(lambda p: jnp.stack([jnp.sum(p[key] ** 2) for key in LAYERS]))
@@ -150,7 +150,7 @@ def conserved_along(network: Network) -> Iterator[Fact]:
     yield _conserved("weight normalization: change of ||V_1||", norms(seen)[:, 0], g1)
 
 
-def laws_at_a_point(network: Network) -> Iterator[Fact]:
+def laws_at_a_point(network: HomogeneousNetwork) -> Iterator[Fact]:
     """The same laws as velocities at a start of a ReLU network, and the speeds of the free flow."""
     point = network.start(0)
     velocity = spheres(network, point)

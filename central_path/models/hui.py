@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from central_path.models.model import VALUE, Fact, Layer, Line, Model, Panel, Path, Point, random_point
-from central_path.models.optimise import Descent, descend
+from central_path.models.model import VALUE, Chart, Fact, Layer, Model, ModelPath, Point, Series, random_point
+from central_path.models.optimise import OptimizerSettings, descend
 from central_path.theory import problem, rescaled
 
 
@@ -80,9 +80,9 @@ class Hui(Model):
         settings = {"k": self.k, "M": self.M, "lam": self.lam}
         return rescaled.rescaled_loss(point["W"], point["b"], features, labels, **settings)
 
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """L-BFGS."""
-        return descend(self, point, Descent("lbfgs", 2000))
+        return descend(self, point, OptimizerSettings("lbfgs", 2000))
 
     def measured(self, point: Point) -> dict[str, Array]:
         """The loss, and the classifier over M, which is its scale."""
@@ -127,7 +127,7 @@ class Hui(Model):
             yield Fact(name, slopes[0], 0.0, 1e-12, "rounding of a solve", slopes[1])
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """The parts of the least loss against the weight of the true class."""
         ks = np.geomspace(0.1, 100, 25)
         model = cls(M=1.0)
@@ -139,5 +139,5 @@ class Hui(Model):
             parts = rescaled.decompose(W, b, m, covariances, k=float(k), M=1.0, lam=model.lam)
             rows.append((float(parts.loss_nc1), float(parts.loss_nc23)))
         nc1, nc23 = np.array(rows).T
-        lines = (Line("L_NC1", ks, nc1), Line("L_NC2/3", ks, nc23))
-        return [Panel("Parts of the least loss, M = 1", "weight k of the true class", "loss", lines, log_x=True)]
+        lines = (Series("L_NC1", ks, nc1), Series("L_NC2/3", ks, nc23))
+        return [Chart("Parts of the least loss, M = 1", "weight k of the true class", "loss", lines, log_x=True)]

@@ -12,10 +12,10 @@ from central_path.cli.program import set_up_jax
 from central_path.simulation.compiler import compile_quickly
 
 if TYPE_CHECKING:
-    from central_path.models.outcome import Outcome
+    from central_path.models.outcome import ModelOutcome
 
 
-def judge(name: str, *, starts: int, seed: int, folder: Path | None) -> "Outcome":
+def judge(name: str, *, starts: int, seed: int, folder: Path | None) -> "ModelOutcome":
     """Run one model and draw its figure into the folder, if there is one."""
     compile_quickly()
     set_up_jax()
@@ -31,7 +31,7 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def judge_all(names: list[str], *, starts: int, seed: int, folder: Path | None, jobs: int) -> "Iterator[Outcome]":
+def judge_all(names: list[str], *, starts: int, seed: int, folder: Path | None, jobs: int) -> "Iterator[ModelOutcome]":
     """The models as they are finished, several processes at work; compiling keeps one core of each busy.
 
     Raises:

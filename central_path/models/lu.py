@@ -30,8 +30,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from central_path.models.frames import centring, cross_entropy, labels_of, simplex_etf
-from central_path.models.model import VALUE, Fact, Layer, Line, Model, Panel, Path, Point, random_point
-from central_path.models.optimise import Descent, descend, flow
+from central_path.models.model import VALUE, Chart, Fact, Layer, Model, ModelPath, Point, Series, random_point
+from central_path.models.optimise import OptimizerSettings, descend, flow
 
 E_FOLDS = 30.0  # of the slowest direction, within a run
 STARTS = 20
@@ -97,10 +97,10 @@ class Lu(Model):
         """The loss after scaling: its gradient on the spheres is the Riemannian one, and keeps every radius."""
         return self.loss(self.constrain(point))
 
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """Gradient flow on the spheres; projected gradient descent in the balls."""
         if self.balls:
-            return descend(self, point, Descent("sgd", 2000, rate=self.C))
+            return descend(self, point, OptimizerSettings("sgd", 2000, rate=self.C))
         path = flow(self, point, _on_spheres, ts=np.linspace(0.0, E_FOLDS / self.rate, 121))
         return path._replace(point=self.constrain(path.point))
 
@@ -139,7 +139,7 @@ class Lu(Model):
         P, rest = self.P, self.P - self.C + 1
         return P * (P - 1) // 2 - rest * (rest - 1) // 2 + 2 * self.C
 
-    def slope(self, path: Path) -> float:
+    def slope(self, path: ModelPath) -> float:
         """-d/dt of the log of the loss above the minimum, over its last decades above rounding."""
         gap = path.ys["loss"] - float(self.predicted({})[VALUE])
         use = (gap < 1e-8) & (gap > 1e-12)
@@ -167,14 +167,14 @@ class Lu(Model):
             name = f"rate of the loss, C = {model.C}, P = {model.P}"
             yield Fact(name, found, predicted, 1e-2 * predicted, reason, found - predicted / 2)
         plane = cls(C=4, P=2)
-        paths = [descend(plane, plane.start(seed), Descent("sgd", 4000, rate=4.0)) for seed in range(8)]
+        paths = [descend(plane, plane.start(seed), OptimizerSettings("sgd", 4000, rate=4.0)) for seed in range(8)]
         best = min(float(path.ys["loss"][-1]) for path in paths)
         square = float(2 * np.log1p(np.exp(-1)))
         reason = "what gradient descent leaves; the square is above the bound, which needs P >= C - 1"
         yield Fact("P = 2 < C - 1 = 3: a square", best, square, 1e-10, reason, best - least)
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """The loss above its minimum along the flow, and the rate against C."""
         lines = []
         for model in (cls(), cls(C=10, P=12)):
@@ -184,19 +184,19 @@ class Lu(Model):
             last, x = int(np.argmax(gap < 1e-8)), path.x / C**2
             line = gap[last] * np.exp(-2 * model.rate * (path.x - path.x[last]))
             lines += [
-                Line(f"C = {C}", x[use], gap[use]),
-                Line(f"C = {C}, rate 4q/(C-1)", x[use], line[use], "predicted"),
+                Series(f"C = {C}", x[use], gap[use]),
+                Series(f"C = {C}, rate 4q/(C-1)", x[use], line[use], "predicted"),
             ]
         sizes, models = np.array(SIZES)[:, 0], [cls(C=C, P=P) for C, P in SIZES]
         found = np.array([model.curvatures()[model.flat_directions] for model in models])
         rates = np.array([model.rate for model in models])
         return [
-            Panel("Flow on spheres", "t/C^2", "loss above the minimum", tuple(lines), log_y=True),
-            Panel(
+            Chart("Flow on spheres", "t/C^2", "loss above the minimum", tuple(lines), log_y=True),
+            Chart(
                 "Slowest direction",
                 "C",
                 "curvature",
-                (Line("Hessian", sizes, found), Line("2q/(C-1)", sizes, rates, "predicted")),
+                (Series("Hessian", sizes, found), Series("2q/(C-1)", sizes, rates, "predicted")),
                 log_x=True,
                 log_y=True,
             ),

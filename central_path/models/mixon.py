@@ -28,7 +28,7 @@ from jaxtyping import Array, Float
 
 from central_path.models.frames import centring, labels_of
 from central_path.models.linear_flow import LinearFlow
-from central_path.models.model import VALUE, Fact, Layer, Line, Model, Panel, Path, Point, random_point
+from central_path.models.model import VALUE, Chart, Fact, Layer, Model, ModelPath, Point, Series, random_point
 from central_path.models.optimise import downhill, flow
 
 E_FOLDS = 15.0  # at rate sqrt(N), after the escape
@@ -92,7 +92,7 @@ class Mixon(Model):
         error = point["W"] @ point["H"] + self.offset(point)[:, None] - np.eye(self.C)[:, self.labels]
         return jnp.sum(error**2) / 2
 
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """Gradient flow past the escape of the slowest direction, from t = log(sqrt(N)/s)/(2 sqrt(N)) on."""
         s = self.eigenvalues(self.linear.parts(point)[0])[0]
         return self.follow(point, np.log(self.linear.rate / s) / 2 + E_FOLDS)
@@ -129,7 +129,7 @@ class Mixon(Model):
         start = self.start(seed)
         return self.rest() | {key: eps / self.eps * start[key] for key in ("W", "H")}
 
-    def follow(self, point: Point, e_folds: float, field=downhill) -> Path:
+    def follow(self, point: Point, e_folds: float, field=downhill) -> ModelPath:
         """The flow for a time of so many e-folds of the linear growth."""
         return flow(self, point, field, ts=np.linspace(0.0, e_folds / self.linear.rate, TIMES), atol=1e-20)
 
@@ -170,23 +170,23 @@ class Mixon(Model):
         yield Fact("no bias: cosine of w_c and mu_c - mu_G", found, predicted, 1e-6, "order eps", found - 1)
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """The angle to S, and the eigenvalues of W W^T that escape one by one."""
         model, lines = cls(), []
         start = model.from_rest(1, 1e-6)
         for label, field in (("linear flow", linearised), ("full flow", downhill)):
             path = model.follow(start, 12.0, field)
-            lines.append(Line(label, path.x, _along(model.linear.angle, path)))
+            lines.append(Series(label, path.x, _along(model.linear.angle, path)))
         line = model.linear.asymptote(start) * np.exp(-model.linear.rate * path.x)
-        lines.append(Line("rate sqrt(N)", path.x, line, "predicted"))
+        lines.append(Series("rate sqrt(N)", path.x, line, "predicted"))
         model = cls(aligned=True, eps=0.3)
         path = model.run(model.from_rest(0, 1e-2))
         found = _along(model.eigenvalues, path)
-        escape = [Line(f"eigenvalue {j + 1}", path.x, found[:, j]) for j in range(found.shape[1])]
-        escape += [Line("logistic", path.x, model.linear.logistic(s, path.x), "predicted") for s in found[0]]
+        escape = [Series(f"eigenvalue {j + 1}", path.x, found[:, j]) for j in range(found.shape[1])]
+        escape += [Series("logistic", path.x, model.linear.logistic(s, path.x), "predicted") for s in found[0]]
         return [
-            Panel("From a small start", "t", "angle to NC1 and NC3", tuple(lines), log_y=True),
-            Panel("Within NC1 and NC3", "t", "eigenvalues of W W^T", tuple(escape)),
+            Chart("From a small start", "t", "angle to NC1 and NC3", tuple(lines), log_y=True),
+            Chart("Within NC1 and NC3", "t", "eigenvalues of W W^T", tuple(escape)),
         ]
 
 
@@ -196,7 +196,7 @@ def linearised(model: Mixon, point: Point) -> Point:
     return jax.jvp(lambda p: downhill(model, p), (rest,), (jax.tree.map(jnp.subtract, point, rest),))[1]
 
 
-def _along(see, path: Path) -> np.ndarray:
+def _along(see, path: ModelPath) -> np.ndarray:
     """Something of a point, at the times of a path."""
     assert path.points is not None
     return np.array([see({key: value[k] for key, value in path.points.items()}) for k in range(len(path.x))])

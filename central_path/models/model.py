@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from central_path.comparison import Comparison
 from central_path.metrics import collapse
 from central_path.theory.problem import moments_of_samples
 
@@ -30,7 +31,7 @@ Point = dict[str, Array]  # the parameters of a model, by their letters
 VALUE = "value"
 TOLERANCES = {VALUE: 1e-9}  # of the minimum; of everything else that the end state fixes:
 GRAMS = 1e-6
-FAULT_FACTOR = 10.0  # a planted fault must exceed the tolerance by this factor
+REASON = "what the flow or the optimiser leaves: of the loss, the square of what it leaves of the rest"
 METRICS = ("nc1", "equinorm", "equiangularity", "max_angle", "self_duality", "ncc_mismatch")
 
 
@@ -43,7 +44,7 @@ class Layer(NamedTuple):
     labels: Int[np.ndarray, " n"]
 
 
-class Path(NamedTuple):
+class ModelPath(NamedTuple):
     """A run: the point it ends at, and the loss and NC1 to NC4 at some of its steps (or times), by name.
 
     A flow keeps its points at those times, with a leading axis T.
@@ -57,7 +58,7 @@ class Path(NamedTuple):
     points: Point | None = None
 
 
-class Line(NamedTuple):
+class Series(NamedTuple):
     """A curve of a panel: points for what is measured, a line for what is predicted."""
 
     label: str
@@ -66,40 +67,30 @@ class Line(NamedTuple):
     kind: Literal["measured", "predicted"] = "measured"
 
 
-class Panel(NamedTuple):
+class Chart(NamedTuple):
     """A panel of a model's figure."""
 
     title: str
     x: str
     y: str
-    lines: tuple[Line, ...]
+    lines: tuple[Series, ...]
     log_x: bool = False
     log_y: bool = False
 
 
-@dataclass(frozen=True)
-class Fact:
-    """A number against its closed form: |measured - predicted| <= tolerance, with the reason for the tolerance.
+@dataclass(frozen=True, init=False)
+class Fact(Comparison):
+    """A number against its closed form; the residual is |measured - predicted|, `fault` the same with its sign."""
 
-    `fault` is the same distance with an error planted in one of the two.
-    """
-
-    name: str
     measured: float
     predicted: float
-    tolerance: float
-    reason: str
-    fault: float
 
-    @property
-    def residual(self) -> float:
-        """|measured - predicted|."""
-        return abs(self.measured - self.predicted)
-
-    @property
-    def holds(self) -> bool:
-        """Whether it is within the tolerance, and the planted fault is not; a NaN does not hold."""
-        return self.residual <= self.tolerance and abs(self.fault) > FAULT_FACTOR * self.tolerance
+    def __init__(
+        self, name: str, measured: float, predicted: float, tolerance: float, reason: str, fault: float
+    ) -> None:
+        super().__init__(name, abs(measured - predicted), tolerance, reason, fault)
+        object.__setattr__(self, "measured", measured)
+        object.__setattr__(self, "predicted", predicted)
 
 
 class Model(abc.ABC):
@@ -126,7 +117,7 @@ class Model(abc.ABC):
         yield from ()
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """What its figure shows beside the path; nothing by default."""
         return []
 
@@ -143,7 +134,7 @@ class Model(abc.ABC):
         return point
 
     @abc.abstractmethod
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """The model's own way down."""
 
     @abc.abstractmethod
@@ -185,9 +176,14 @@ def residuals(model: Model, point: Point, *, fault: bool = False) -> dict[str, f
     return {key: float(np.max(np.abs(np.asarray(seen[key]) - np.asarray(wanted[key])))) for key in seen}
 
 
-def tolerance(key: str) -> float:
-    """Of a residual: 1e-9 for the minimum, 1e-6 for Gram matrices and the like."""
-    return TOLERANCES.get(key, GRAMS)
+def comparisons(model: Model, point: Point) -> list[Comparison]:
+    """What the end state fixes, against what is predicted: the minimum to 1e-9, Gram matrices and the like to 1e-6.
+
+    Raises:
+        ValueError: if the two do not name the same things.
+    """
+    found, faulty = (residuals(model, point, fault=fault) for fault in (False, True))
+    return [Comparison(key, found[key], TOLERANCES.get(key, GRAMS), REASON, faulty[key]) for key in found]
 
 
 def random_point(seed: int, shapes: Mapping[str, tuple[int, ...]], scale: float) -> Point:

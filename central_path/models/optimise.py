@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from central_path.models.model import METRICS, Model, Path, Point, observe
+from central_path.models.model import METRICS, Model, ModelPath, Point, observe
 from central_path.simulation.solve import Clock, integrate
 
 OBSERVED = 60  # points of a path
 
 
 @dataclass(frozen=True)
-class Descent:
+class OptimizerSettings:
     """An optimiser of optax and its settings; Adam's rate falls to zero along a cosine."""
 
     kind: Literal["sgd", "adam", "lbfgs"]
@@ -38,7 +38,7 @@ class Descent:
         return optax.with_extra_args_support(optax.sgd(self.rate))
 
 
-def descend(model: Model, point: Point, how: Descent) -> Path:
+def descend(model: Model, point: Point, how: OptimizerSettings) -> ModelPath:
     """Minimise the model's loss: a step of the optimiser, then the constraint.
 
     L-BFGS has no steps to project: it minimises the loss of the constrained point, for constraints that are
@@ -54,7 +54,7 @@ def descend(model: Model, point: Point, how: Descent) -> Path:
         if how.kind == "lbfgs" and not _falls(seen):
             break
     ys = {key: np.array([float(y[key]) for y in seen]) for key in ("loss", *METRICS)}
-    return Path(_constrained(model, point), "step", np.array(taken, dtype=float), ys, taken[-1])
+    return ModelPath(_constrained(model, point), "step", np.array(taken, dtype=float), ys, taken[-1])
 
 
 def _falls(seen: list[dict[str, Any]]) -> bool:
@@ -64,7 +64,7 @@ def _falls(seen: list[dict[str, Any]]) -> bool:
 
 
 @partial(jax.jit, static_argnums=1)
-def _begin(point: Point, how: Descent) -> Any:
+def _begin(point: Point, how: OptimizerSettings) -> Any:
     return how.build().init(point)
 
 
@@ -77,7 +77,7 @@ def _constrained(model: Model, point: Point) -> Point:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _advance(model: Model, how: Descent, point: Point, state: Any, steps: Any) -> tuple[Point, Any]:
+def _advance(model: Model, how: OptimizerSettings, point: Point, state: Any, steps: Any) -> tuple[Point, Any]:
     optimizer = how.build()
 
     def objective(point: Point) -> jax.Array:
@@ -114,7 +114,7 @@ def flow(
     ts: np.ndarray,
     rtol: float = 1e-11,
     atol: float = 1e-13,
-) -> Path:
+) -> ModelPath:
     """Integrate d point/dt = field(model, point), observed at times ts (T,) from 0; the field is a plain function.
 
     Raises:
@@ -128,7 +128,7 @@ def flow(
     points = cast(dict[str, Any], seen.ys).pop("point")
     ys = {key: np.asarray(value) for key, value in seen.ys.items()}
     last = jax.tree.map(lambda values: values[-1], points)
-    return Path(last, "time", ts, ys, int(seen.stats["num_accepted_steps"]), points)
+    return ModelPath(last, "time", ts, ys, int(seen.stats["num_accepted_steps"]), points)
 
 
 def downhill(model: Model, point: Point) -> Point:

@@ -26,8 +26,8 @@ from scipy.stats import norm
 
 from central_path.models import duality
 from central_path.models.frames import centring, simplex_etf
-from central_path.models.model import VALUE, Fact, Layer, Line, Model, Panel, Path, Point, random_point
-from central_path.models.optimise import Descent, descend
+from central_path.models.model import VALUE, Chart, Fact, Layer, Model, ModelPath, Point, Series, random_point
+from central_path.models.optimise import OptimizerSettings, descend
 
 NOISE = 0.1  # of the features that the layer shows
 DRAWS = 400_000
@@ -79,9 +79,9 @@ class Papyan(Model):
         """Minus the least squared distance, up to tau log(C(C-1))."""
         return self.tau * jax.scipy.special.logsumexp(-self.distances(point) / self.tau)
 
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """L-BFGS."""
-        return descend(self, point, Descent("lbfgs", 2000))
+        return descend(self, point, OptimizerSettings("lbfgs", 2000))
 
     def measured(self, point: Point) -> dict[str, Array]:
         """Loss, Gram matrix, exponent."""
@@ -154,19 +154,19 @@ class Papyan(Model):
         yield from duality.facts(simplex_etf(model.C, model.P))
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """The error's exponent, and NC3 as within-class variability vanishes."""
         model = cls()
         exact = np.array([-(sigma**2) * model.log_error(sigma) for sigma in SIGMAS])
         most, least = -(SIGMAS**2) * np.array([model.bounds(sigma) for sigma in SIGMAS]).T
         lines = (
-            Line("P(error)", SIGMAS, exact),
-            Line("lower bound of P", SIGMAS, most, "predicted"),
-            Line("upper bound of P", SIGMAS, least, "predicted"),
-            Line("C/(4(C-1))", SIGMAS, np.full(len(SIGMAS), model.exponent), "predicted"),
+            Series("P(error)", SIGMAS, exact),
+            Series("lower bound of P", SIGMAS, most, "predicted"),
+            Series("upper bound of P", SIGMAS, least, "predicted"),
+            Series("C/(4(C-1))", SIGMAS, np.full(len(SIGMAS), model.exponent), "predicted"),
         )
         title = "Error at the Simplex ETF"
         return [
-            Panel(title, "sigma", "-sigma^2 log P(error)", lines, log_x=True),
+            Chart(title, "sigma", "-sigma^2 log P(error)", lines, log_x=True),
             duality.panel(simplex_etf(model.C, model.P)),
         ]

@@ -29,11 +29,15 @@ from jaxtyping import Array, Float
 
 from central_path.models import homogeneous
 from central_path.models.homogeneous import LAYERS, imbalance_law
-from central_path.models.model import VALUE, Fact, Layer, Line, Model, Panel, Path, Point, random_point
-from central_path.models.optimise import Descent, descend, flow
+from central_path.models.model import VALUE, Chart, Fact, Layer, Model, ModelPath, Point, Series, random_point
+from central_path.models.optimise import OptimizerSettings, descend, flow
 
 RELU_DECAY = 0.01
-SHRINKING = (Descent("sgd", 100_000, 2e-3), Descent("sgd", 100_000, 2e-4), Descent("sgd", 100_000, 2e-5))
+SHRINKING = (
+    OptimizerSettings("sgd", 100_000, 2e-3),
+    OptimizerSettings("sgd", 100_000, 2e-4),
+    OptimizerSettings("sgd", 100_000, 2e-5),
+)
 
 
 @final
@@ -109,10 +113,10 @@ class Poggio(Model):
         """L."""
         return jnp.sum((1 - point["rho"] * self.margins(point)) ** 2) + self.decay * point["rho"] ** 2
 
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """Gradient flow on the spheres; with ReLU its steps of a fixed size, each back onto the spheres."""
         if self.relu:
-            return descend(self, point, Descent("sgd", 200_000, 2e-3))
+            return descend(self, point, OptimizerSettings("sgd", 200_000, 2e-3))
         ts = np.concatenate([[0.0], np.geomspace(1e-3, self.t_max, 60)])
         path = flow(self, point, homogeneous.spheres, ts=ts)
         return path._replace(point=self.constrain(path.point))
@@ -173,14 +177,14 @@ class Poggio(Model):
         yield Fact(name, rho, rest, 1e-3, "at kinks it chatters with the step, here 2e-5", rho - plain)
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """The imbalance of the neurons against its law."""
         ts = np.linspace(0, 2, 2001)
         D, law = imbalance_law(cls(), ts)
         few = slice(0, None, 100)
-        measured = [Line(f"neuron {j + 1}", ts[few], np.abs(D[few, j])) for j in range(D.shape[1])]
+        measured = [Series(f"neuron {j + 1}", ts[few], np.abs(D[few, j])) for j in range(D.shape[1])]
         predicted = [
-            Line("law" if j == 0 else "", ts, np.abs(D[0, j] * law[:, 0]), "predicted") for j in range(len(D[0]))
+            Series("law" if j == 0 else "", ts, np.abs(D[0, j] * law[:, 0]), "predicted") for j in range(len(D[0]))
         ]
         text = "time $t$ (units of the gradient flow)"
-        return [Panel("Imbalance of neurons", text, "|D_j|", (*measured, *predicted), log_y=True)]
+        return [Chart("Imbalance of neurons", text, "|D_j|", (*measured, *predicted), log_y=True)]

@@ -22,8 +22,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from central_path.models.frames import centring, labels_of
-from central_path.models.model import VALUE, Fact, Layer, Line, Model, Panel, Path, Point, random_point
-from central_path.models.optimise import Descent, descend
+from central_path.models.model import VALUE, Chart, Fact, Layer, Model, ModelPath, Point, Series, random_point
+from central_path.models.optimise import OptimizerSettings, descend
 
 SCALES = (0.01, 0.3, 1.0, 5.0)  # of a start's entries, by its seed
 NO_BIAS = float("inf")  # the decay of b that leaves none
@@ -96,9 +96,9 @@ class Regularised(Model):
             decay += self.lb * jnp.sum(b**2)
         return jnp.sum(error**2) / (2 * self.C * self.N) + decay / 2
 
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """L-BFGS."""
-        return descend(self, point, Descent("lbfgs", 2000))
+        return descend(self, point, OptimizerSettings("lbfgs", 2000))
 
     def measured(self, point: Point) -> dict[str, Array]:
         """Loss, W W^T, logits without bias, and b."""
@@ -153,18 +153,18 @@ class Regularised(Model):
         return float(np.trace(centring(self.C) @ self._logits()) / (self.C - 1))
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """The frame's two sizes against the decay, as found by descent and in closed form."""
         prices = np.linspace(0.02, 1.1, 60)
         model, few = cls(lb=0.5), np.array([0.05, 0.2, 0.3, 0.4, 0.6, 0.8, 0.95, 1.05])
         runs = [_at(model, price) for price in few]
         lines = (
-            Line("z1: between classes", few, [run._size() for run in runs]),
-            Line("z0: along 1", few, [run._tilt() for run in runs]),
-            Line("z1, closed form", prices, [model.frame(price)[0] for price in prices], "predicted"),
-            Line("z0, closed form", prices, [model.frame(price)[1] for price in prices], "predicted"),
+            Series("z1: between classes", few, [run._size() for run in runs]),
+            Series("z0: along 1", few, [run._tilt() for run in runs]),
+            Series("z1, closed form", prices, [model.frame(price)[0] for price in prices], "predicted"),
+            Series("z0, closed form", prices, [model.frame(price)[1] for price in prices], "predicted"),
         )
-        return [Panel("Tilted frame to ETF to origin, lb = 0.5", "C c, size of the decay", "size of the frame", lines)]
+        return [Chart("Tilted frame to ETF to origin, lb = 0.5", "C c, size of the decay", "size of the frame", lines)]
 
 
 def _at(model: Regularised, price: float) -> Regularised:

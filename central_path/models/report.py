@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from central_path.cli.tables import aligned
-from central_path.models.model import METRICS, tolerance
-from central_path.models.outcome import Outcome
+from central_path.models.model import METRICS, Fact
+from central_path.models.outcome import ModelOutcome
 
 HEADS = ("NC1", "equinorm", "equiangular", "max. angle", "self-dual", "NC4")
 
@@ -15,14 +15,14 @@ def number(value: float) -> str:
     return "0" if value == 0 else format(value, ".1e")
 
 
-def _what(outcomes: Sequence[Outcome]) -> list[list[str]]:
+def _what(outcomes: Sequence[ModelOutcome]) -> list[list[str]]:
     rows = [["model", "source", "minimised", "constraint", "predicted end state"]]
     for model in (outcome.model for outcome in outcomes):
         rows.append([model.name, model.source, model.minimised, model.constraint, model.end_state])
     return rows
 
 
-def _ends(outcomes: Sequence[Outcome]) -> list[list[str]]:
+def _ends(outcomes: Sequence[ModelOutcome]) -> list[list[str]]:
     rows = [["model", *HEADS, "gap", "Grams", "runs", "steps", "facts", "seconds", "verdict"]]
     for outcome in outcomes:
         if not outcome.runs:
@@ -39,7 +39,7 @@ def _ends(outcomes: Sequence[Outcome]) -> list[list[str]]:
     return rows
 
 
-def _facts(outcomes: Sequence[Outcome]) -> list[list[str]]:
+def _facts(outcomes: Sequence[ModelOutcome]) -> list[list[str]]:
     rows = [["model", "rate, threshold or saddle", "measured", "predicted", "distance", "tolerance", "fault"]]
     for outcome in outcomes:
         for fact in outcome.facts:
@@ -49,7 +49,7 @@ def _facts(outcomes: Sequence[Outcome]) -> list[list[str]]:
     return rows
 
 
-def tables(outcomes: Sequence[Outcome]) -> str:
+def tables(outcomes: Sequence[ModelOutcome]) -> str:
     """What is minimised, where the runs end, and the facts; then what is not as predicted."""
     blocks = [_what(outcomes), _ends(outcomes), _facts(outcomes)]
     lines = ["\n".join(aligned(rows)) for rows in blocks if len(rows) > 1]
@@ -57,7 +57,13 @@ def tables(outcomes: Sequence[Outcome]) -> str:
     return "\n\n".join([*lines, *(["\n".join(wrong)] if wrong else [])])
 
 
-def entry(outcome: Outcome) -> dict[str, Any]:
+def _fact(fact: Fact) -> dict[str, Any]:
+    """The entry of a rate, threshold or saddle."""
+    keys = ("name", "measured", "predicted", "tolerance", "reason", "fault", "residual", "holds")
+    return {key: getattr(fact, key) for key in keys}
+
+
+def entry(outcome: ModelOutcome) -> dict[str, Any]:
     """The entry of a model in models.json."""
     model = outcome.model
     return {
@@ -75,12 +81,12 @@ def entry(outcome: Outcome) -> dict[str, Any]:
                 "instance": str(run.model),
                 "start": run.seed,
                 "steps": run.path.steps,
-                "residuals": run.residuals,
-                "tolerances": {key: tolerance(key) for key in run.residuals},
-                "with_planted_fault": run.with_fault,
+                "residuals": {c.name: c.residual for c in run.comparisons},
+                "tolerances": {c.name: c.tolerance for c in run.comparisons},
+                "with_planted_fault": {c.name: c.fault for c in run.comparisons},
                 "metrics": {key: float(values[-1]) for key, values in run.path.ys.items()},
             }
             for run in outcome.runs
         ],
-        "facts": [{**vars(fact), "residual": fact.residual, "holds": fact.holds} for fact in outcome.facts],
+        "facts": [_fact(fact) for fact in outcome.facts],
     }

@@ -31,11 +31,15 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from central_path.models.frames import centring, cross_entropy, labels_of, simplex_etf
-from central_path.models.model import VALUE, Fact, Layer, Line, Model, Panel, Path, Point, random_point
-from central_path.models.optimise import Descent, descend
+from central_path.models.model import VALUE, Chart, Fact, Layer, Model, ModelPath, Point, Series, random_point
+from central_path.models.optimise import OptimizerSettings, descend
 
 SCALES = (0.01, 0.3, 1.0, 5.0)  # of a start's entries, by its seed
-OPTIMISERS = (Descent("sgd", 100_000, rate=1.0), Descent("adam", 40_000, rate=1e-2), Descent("lbfgs", 2000))
+OPTIMISERS = (
+    OptimizerSettings("sgd", 100_000, rate=1.0),
+    OptimizerSettings("adam", 40_000, rate=1e-2),
+    OptimizerSettings("lbfgs", 2000),
+)
 STARTS = 20
 
 
@@ -118,7 +122,7 @@ class Zhu(Model):
             decay += self.lW * jnp.sum(W**2)
         return jnp.mean(cross_entropy(W @ H + b[:, None], self.labels)) + decay / 2
 
-    def run(self, point: Point) -> Path:
+    def run(self, point: Point) -> ModelPath:
         """L-BFGS."""
         return descend(self, point, OPTIMISERS[2])
 
@@ -210,14 +214,14 @@ class Zhu(Model):
         yield Fact("curvature down from the rank-one saddle", found, predicted, 1e-14, "rounding", found - faulty)
 
     @classmethod
-    def panels(cls) -> list[Panel]:
+    def panels(cls) -> list[Chart]:
         """The loss above its minimum under three optimisers."""
         model, lines = cls(), []
         least = float(model.predicted({})[VALUE])
         for how in OPTIMISERS:
             path = descend(model, model.start(0), how)
-            lines.append(Line(how.kind, path.x[1:], np.maximum(path.ys["loss"][1:] - least, 1e-17)))
-        return [Panel("Any optimiser", "step", "loss above the minimum", tuple(lines), log_x=True, log_y=True)]
+            lines.append(Series(how.kind, path.x[1:], np.maximum(path.ys["loss"][1:] - least, 1e-17)))
+        return [Chart("Any optimiser", "step", "loss above the minimum", tuple(lines), log_x=True, log_y=True)]
 
 
 def _same_end(model: Zhu) -> Iterator[Fact]:

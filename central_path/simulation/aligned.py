@@ -9,8 +9,8 @@ the singular vectors of the *starting* class means, M(0) Q = U diag(omega(0)) V^
     E = U^T (X - M)                (P, C, N)    deviations from the class means
 
 which is all of X: nothing is dropped, and nothing is assumed of how it moves. The field is the gradient by autodiff,
-projected, in these coordinates. A flow's `start_scale` multiplies the rows: (1 + omega_i(0)^2/C)^(-1/2) for a flow that
-starts from Sigma_T = I.
+projected, in these coordinates. A flow's `start_scale` multiplies the rows: (1 + b omega_i(0)^2/C)^(-1/2) for a flow
+that starts from Sigma_W + b Sigma_B = I.
 At the start B is diagonal to rounding; as long as it is nearly so, large and small numbers are not added, and every
 omega_j is b_j/e_j, with b_j = |B_jj| and e_j the root mean square of row j of E, both stored with all their digits.
 If B did not stay so, the coordinates would be as good as any others.
@@ -67,7 +67,9 @@ def start(X: Float[Array, "P C *N"], flow: AbstractMotion, level: str) -> tuple[
 
 
 def features_field(state: Features, flow: AbstractMotion) -> Features:
-    """-grad L_LS by autodiff with respect to all features, projected as the flow asks. Valid off the manifold as well.
+    """-grad L_LS by autodiff with respect to all features, times the kernel, projected as the flow asks.
+
+    Valid off the manifold as well.
 
     The same as `AbstractMotion.features_field`, in these coordinates. Class means are means of N examples, which move
     together: their gradient is N times that of an example.
@@ -80,7 +82,7 @@ def features_field(state: Features, flow: AbstractMotion) -> Features:
 
     of_B, of_E = jax.grad(loss, argnums=(0, 1))(B, E)
     D = deviations(E)
-    return flow.project_aligned(Features(B, D), Features(-of_B / N, -of_E), covariance(D))
+    return flow.project_aligned(Features(B, D), Features(-of_B / N, -flow.kernel * of_E), covariance(D))
 
 
 def field(state: State, flow: AbstractMotion, *, level: str, N: int) -> State:

@@ -6,7 +6,8 @@ which is the algorithm of Appendix D.1 for `optax.sgd(eta)`. Its limit as eta ->
 steps, is the `renormalized` flow (Proposition 4's projection, Lemma 2), to first order in eta. With momentum beta the
 time is t = eta n/(1 - beta). Optimisers that scale coordinates, as Adam does, have another limit.
 
-Without renormalization the loop is plain descent on the features, whose limit is the `unnormalized` flow.
+With `sgd_of_kernel` the limit is the flow with that kernel. Without renormalization the loop is plain descent on the
+features, whose limit is the `unnormalized` flow.
 
 Source: Han, Papyan & Donoho (2022), Appendix D.1, Lemma 2.
 """
@@ -22,7 +23,18 @@ from jaxtyping import Array, Float, Int
 
 from central_path.theory.loss import central_path_loss
 from central_path.theory.manifold import retract
-from central_path.theory.problem import require_float64
+from central_path.theory.problem import class_means, deviations, require_float64
+
+
+def sgd_of_kernel(eta: float | Array, b: float | Array, momentum: float | None = None) -> optax.GradientTransformation:
+    """Gradient descent in which deviations from the class means move b times as far as the class means."""
+
+    def slowed(updates: Array, state: optax.EmptyState, params: Array | None = None):
+        del params
+        return class_means(updates)[:, :, None] + b * deviations(updates), state
+
+    kernel = optax.GradientTransformation(lambda params: optax.EmptyState(), slowed)
+    return optax.chain(kernel, optax.sgd(eta, momentum=momentum))
 
 
 class Descent(eqx.Module):

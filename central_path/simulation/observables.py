@@ -6,10 +6,9 @@ the losses and nc1. All collapse metrics are of the flow's own features with the
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from central_path.flows import AbstractFlow, AbstractMotion, Features
+from central_path.flows import AbstractMotion, Features
 from central_path.metrics.collapse import ncc_mismatch, of_moments
 from central_path.metrics.snr import singular_values_of_contrasts
 from central_path.theory.loss import central_path_classifier, spectral_losses
@@ -60,20 +59,3 @@ def of_features(state: Features, flow: AbstractMotion, R: Float[Array, "C C"]) -
 
 
 OBSERVE = {"features": of_features, "means": of_means, "spectrum": of_spectrum}
-
-
-def omega_of_features(state: Features) -> Float[Array, " K"]:
-    """The omega of the level `features`."""
-    return omega_of_contrasts(state.B[:, :-1], covariance(deviations(state.E)))
-
-
-def omega_of_means(B: Float[np.ndarray, "*many K K"], flow: AbstractFlow) -> Float[np.ndarray, "*many K"]:
-    """The omega of the level `means`: singular values s of B, over the root of `within_variance` of s.
-
-    NaN for means that are not finite, or where that variance is negative.
-    """
-    C = B.shape[-1] + 1
-    finite = np.asarray(np.isfinite(B).all(axis=(-2, -1)))
-    s = singular_values_of_contrasts(np.where(finite[..., None, None], B, 0.0))
-    with np.errstate(invalid="ignore"):
-        return np.where(finite[..., None], s / np.sqrt(flow.within_variance(s, C=C)), np.nan)

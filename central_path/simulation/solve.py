@@ -164,8 +164,13 @@ def integrate(
     return Solution(ts, cast(dict[str, Array], solution.ys), solution.stats, solution.result)
 
 
+def _largest(errors: Float[Array, "*S"]) -> Float[Array, ""]:
+    """Of all starts, so that each keeps the tolerances."""
+    return jnp.max(errors)
+
+
 def solve(
-    X: Float[Array, "P C *N"],
+    X: Float[Array, "..."],
     flow: AbstractMotion,
     clock: Clock,
     *,
@@ -174,27 +179,49 @@ def solve(
     ts: Float[Array, " T"],
     rtol: float | Float[Array, ""],
     atol: float | Float[Array, ""],
+    many: bool = False,
     progress_meter: diffrax.AbstractProgressMeter | None = None,
 ) -> Solution:
-    """Integrate a flow from renormalized features X, or their class means, with the level's observables.
+    """Integrate a flow from renormalized features X (P, C, N), or their class means (r, C), and observe the level.
 
     By `integrate`, in the coordinates of `aligned`, where rtol and atol are of every omega. The clock, the times and
     the tolerances may be traced, and with `OneOf` the flow, so that one compiled program runs all flows.
+
+    `many` starts along a leading axis of X are one system: each is mapped as a single one, all take the same steps, as
+    short as the start that needs the shortest, and omega (T, S, C-1) alone is observed. A single start is not mapped:
+    over one start, as part of an ensemble of one, the same solve takes 15 % longer.
 
     Raises:
         ValueError: for an unknown level, `features` from class means, or without float64.
     """
     require_float64()
-    state, R = start(X, flow, level)
+
+    def mapped(function: Callable[[Any, AbstractMotion], Any]) -> Callable[[Any, AbstractMotion], Any]:
+        return jax.vmap(function, in_axes=(0, None)) if many else function
+
+    begin = mapped(lambda X, flow: start(X, flow, level))
+    velocity = mapped(lambda state, flow: field(state, flow, level=level, N=N))
+    observe = mapped(lambda seen, flow: OBSERVE[level](seen[0], flow, seen[1]))
+
+    def observed(state: Any, args: Any) -> dict[str, Array]:
+        flow, R = args
+        ys = observe((state, R), flow)
+        return {"omega": ys["omega"]} if many else ys
+
+    def measure(state: Any, error: Any, args: Any, rtol: Any, atol: Any) -> Array:
+        one = mapped(lambda pair, flow: relative_error(pair[0], pair[1], flow, rtol, atol, level=level))
+        return _largest(one((state, error), args[0]))
+
+    state, R = begin(X, flow)
     return integrate(
-        lambda state, args: field(state, args[0], level=level, N=N),
+        lambda state, args: velocity(state, args[0]),
         state,
         (flow, R),
         clock,
-        observe=lambda state, args: OBSERVE[level](state, *args),
+        observe=observed,
         ts=ts,
         rtol=rtol,
         atol=atol,
-        measure=lambda state, error, args, rtol, atol: relative_error(state, error, args[0], rtol, atol, level=level),
+        measure=measure,
         progress_meter=progress_meter,
     )

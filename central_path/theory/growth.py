@@ -12,9 +12,13 @@ omega(0) from 1e-100 to 1e70, t up to 1e280 and m from 0 to 52.
 
 For m = 0, 1, 2 g is a polynomial in e^(2y) and y. For other m it is a quadrature in x below SPLIT and a series in
 1/(1+x) above, both of which reach rounding in 22 and 30 terms up to m = 52 (and no longer at m = 200).
+
+A `Family` is what the inverse needs of a family of laws with one parameter; the one in m is here, the one of the
+features' kernel in `kernel_growth`.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -37,21 +41,21 @@ def _relative_expm1(z: Array) -> Array:
     return jnp.where(small, 1 + z / 2 + z**2 / 6, jnp.expm1(safe) / safe)
 
 
-def _along_last(values: np.ndarray, like: Array) -> np.ndarray:
+def along_last(values: np.ndarray, like: Array) -> np.ndarray:
     """Values along an axis after those of `like`."""
     return values.reshape((1,) * like.ndim + (-1,))
 
 
 def integral_below(x: Array, length: Array, m: Array) -> Array:
     """1/2 integral from x to x + length of ((1+s)^m - 1)/s ds by quadrature, for x + length <= SPLIT."""
-    s = x[..., None] + length[..., None] * _along_last((1 + _NODES) / 2, x)
+    s = x[..., None] + length[..., None] * along_last((1 + _NODES) / 2, x)
     s = jnp.maximum(s, jnp.finfo(s.dtype).tiny)
     return length / 4 * ((jnp.expm1(m[..., None] * jnp.log1p(s)) / s) @ _WEIGHTS)
 
 
 def integral_above(w: Array, log_ratio: Array, m: Array) -> Array:
     """1/2 integral from w to w e^log_ratio of (v/w)^m dv/(v-1), by expansion in 1/v, for w >= 1 + SPLIT."""
-    terms = _along_last(_TERMS, w)
+    terms = along_last(_TERMS, w)
     powers = m[..., None] - terms
     return log_ratio / 2 * jnp.sum(w[..., None] ** -terms * _relative_expm1(powers * log_ratio[..., None]), axis=-1)
 
@@ -71,25 +75,30 @@ def start_of(omega0: Array, C: int) -> InitialOmega:
     return InitialOmega(x, jnp.log(x), 1 / (1 + x), x / (1 + x))
 
 
-def _expm1_double(scale: Array, y: Array) -> Array:
+def expm1_double(scale: Array, y: Array) -> Array:
     """The product of scale and e^(2y) - 1, finite wherever it can be."""
     half = jnp.expm1(y)
     return scale * half * (half + 2)
 
 
+def log_ratio(scale: Array, rest: Array, y: Array) -> Array:
+    """log(1 + scale (e^(2y) - 1)), for 0 <= scale <= 1 and rest = 1 - scale."""
+    huge = y > 300
+    near = jnp.log1p(expm1_double(scale, jnp.where(huge, 1.0, y)))
+    far = jnp.logaddexp(jnp.log(rest), jnp.log(jnp.where(huge, scale, 1.0)) + 2 * y)
+    return jnp.where(huge, far, near)
+
+
 def _log_ratio(y: Array, start: InitialOmega) -> Array:
     """Logarithm of R = (1 + omega(t)^2/C)/(1 + omega(0)^2/C)."""
-    huge = y > 300
-    near = jnp.log1p(_expm1_double(start.sigma, jnp.where(huge, 1.0, y)))
-    far = jnp.logaddexp(jnp.log(start.rho), jnp.log(start.sigma) + 2 * y)
-    return jnp.where(huge, far, near)
+    return log_ratio(start.sigma, start.rho, y)
 
 
 def g_polynomial(k: int, y: Array, start: InitialOmega, m: Array) -> tuple[Array, Array]:
     """Value and slope of g for k = 0, 1, 2."""
     del m
     rho, sigma = start.rho, start.sigma
-    q = _expm1_double(sigma, y)
+    q = expm1_double(sigma, y)
     if k == 2:
         return y, jnp.ones_like(y)
     if k == 1:
@@ -101,19 +110,56 @@ def g_real(y: Array, start: InitialOmega, m: Array) -> tuple[Array, Array]:
     """Value and slope of g for real m = 2 - k > 0."""
     log_R = _log_ratio(y, start)
     growth_below = jnp.clip((math.log(SPLIT) - start.log_x) / 2, 0.0, y)
-    length_below = jnp.clip(_expm1_double(start.x, y), 0.0, jnp.maximum(SPLIT - start.x, 0.0))
+    length_below = jnp.clip(expm1_double(start.x, y), 0.0, jnp.maximum(SPLIT - start.x, 0.0))
     below = start.rho**m * (growth_below + integral_below(jnp.minimum(start.x, SPLIT), length_below, m))
     log_w = jnp.maximum(math.log1p(SPLIT) + jnp.log(start.rho), 0.0)  # of (1+SPLIT)/(1+x), from a start below
     above = jnp.exp(m * log_w) * integral_above(jnp.maximum(1 + start.x, 1 + SPLIT), jnp.maximum(log_R - log_w, 0.0), m)
     return below + above, jnp.exp(m * log_R)
 
 
-def _newton(g, start: InitialOmega, T: Array, m: Array) -> Array:
-    """The growth y with g(y) = T (1-s)^m, from above."""
-    target = T * start.rho**m
-    log_bound = jnp.log1p(2 * m * target) / jnp.where(m > 0, m, 1.0)  # log R of the bound g >= (R^m - 1)/(2m)
+def growth_of_excess(log_bound: Array, start: InitialOmega) -> Array:
+    """The growth y at which log R is a bound."""
     log_excess = log_bound + jnp.log(-jnp.expm1(-log_bound)) - jnp.log(start.sigma)
-    y = jnp.where(m > 0, jnp.minimum(target, jnp.logaddexp(0.0, log_excess) / 2), target)
+    return jnp.logaddexp(0.0, log_excess) / 2
+
+
+def _first_by_m(start: InitialOmega, target: Array, m: Array) -> Array:
+    log_bound = jnp.log1p(2 * m * target) / jnp.where(m > 0, m, 1.0)  # log R of the bound g >= (R^m - 1)/(2m)
+    return jnp.where(m > 0, jnp.minimum(target, growth_of_excess(log_bound, start)), target)
+
+
+class Family(NamedTuple):
+    """Laws integral from x(0) to x(t) of h(x) dx/(2x) = T with a positive integrand h, which has one parameter p.
+
+    With g(y) = integral of h/h(x(0)) up to the growth y, the equation is g(y) = T scale.
+    """
+
+    g: Callable[[Array, InitialOmega, Array], tuple[Array, Array]]  # value and slope at y
+    scale: Callable[[InitialOmega, Array], Array]  # 1/h(x(0))
+    log_slope: Callable[[Array, InitialOmega, Array], Array]  # log(h(x)/h(x(0))) at y
+    first: Callable[[InitialOmega, Array, Array], Array]  # where Newton's method starts, from g(y) = target
+    g_of_parameter: Callable[[Array, InitialOmega, Array], tuple[Array, Array]]  # g, where it depends on p
+
+
+def _scale_by_m(start: InitialOmega, m: Array) -> Array:
+    return start.rho**m
+
+
+def _log_slope_by_m(y: Array, start: InitialOmega, m: Array) -> Array:
+    return m * _log_ratio(y, start)
+
+
+def _in_m(g: Callable) -> Family:
+    return Family(g, _scale_by_m, _log_slope_by_m, _first_by_m, g_real)
+
+
+REAL = _in_m(g_real)  # h = (1 + x)^m, for real m
+POLYNOMIALS = {k: _in_m(partial(g_polynomial, k)) for k in (0, 1, 2)}
+
+
+def _newton(family: Family, start: InitialOmega, T: Array, p: Array) -> Array:
+    """The growth y with g(y) = T scale; from above where g is convex, from below where it is concave."""
+    target = T * family.scale(start, p)
 
     def unfinished(carry):
         y, step, count = carry
@@ -121,48 +167,47 @@ def _newton(g, start: InitialOmega, T: Array, m: Array) -> Array:
 
     def descend(carry):
         y, _, count = carry
-        value, slope = g(y, start, m)
+        value, slope = family.g(y, start, p)
         step = (value - target) / slope
         return jnp.maximum(y - step, 0.0), jnp.abs(step), count + 1
 
+    y = family.first(start, target, p)
     return jax.lax.while_loop(unfinished, descend, (y, jnp.full_like(y, jnp.inf), 0))[0]
 
 
-POLYNOMIALS = {k: partial(g_polynomial, k) for k in (0, 1, 2)}
-
-
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _solution(g, C: int, omega0: Array, T: Array, m: Array) -> tuple[Array, Array]:
+def _solution(family: Family, C: int, omega0: Array, T: Array, p: Array) -> tuple[Array, Array]:
     """The growth y and omega0 e^y."""
-    y = _newton(g, start_of(omega0, C), T, m)
+    y = _newton(family, start_of(omega0, C), T, p)
     half = jnp.exp(y / 2)
     return y, half * omega0 * half
 
 
 @partial(_solution.defjvp, symbolic_zeros=True)
-def _solution_jvp(g, C, primals, tangents):
-    """Implicit differentiation of integral (1 + x e^(2v))^m dv = T: exact, and differentiable again.
+def _solution_jvp(family, C, primals, tangents):
+    """Implicit differentiation of integral h(x e^(2v)) dv = T: exact, and differentiable again.
 
     y and omega have rules of their own: in omega0 they differ by 1, beside which the derivative of omega may be lost.
     """
-    omega0, T, m = primals
-    d_omega0, d_T, d_m = tangents
-    y, omega = _solution(g, C, omega0, T, m)
+    omega0, T, p = primals
+    d_omega0, d_T, d_p = tangents
+    y, omega = _solution(family, C, omega0, T, p)
     start = start_of(omega0, C)
-    log_shrink = -m * _log_ratio(y, start)  # of ((1 + x) / (1 + x e^(2y)))^m
+    log_shrink = -family.log_slope(y, start, p)
     shrink = jnp.exp(log_shrink)
     dy, d_log_omega = jnp.zeros_like(y), jnp.zeros_like(y)
     if not isinstance(d_omega0, SymbolicZero):
         dy += d_omega0 / omega0 * jnp.expm1(log_shrink)
         d_log_omega += d_omega0 / omega0 * shrink
     if not isinstance(d_T, SymbolicZero):
-        dy += d_T * start.rho**m * shrink
-        d_log_omega += d_T * start.rho**m * shrink
-    if not isinstance(d_m, SymbolicZero):
-        value, by_m = jax.jvp(lambda m: g_real(y, start, m)[0], (m,), (d_m,))
-        by_k = (d_m * jnp.log(start.rho) * value - by_m) * shrink
-        dy += by_k
-        d_log_omega += by_k
+        dy += d_T * family.scale(start, p) * shrink
+        d_log_omega += d_T * family.scale(start, p) * shrink
+    if not isinstance(d_p, SymbolicZero):
+        value, by_p = jax.jvp(lambda p: family.g_of_parameter(y, start, p)[0], (p,), (d_p,))
+        _, d_log_scale = jax.jvp(lambda p: jnp.log(family.scale(start, p)), (p,), (d_p,))
+        along = (d_log_scale * value - by_p) * shrink
+        dy += along
+        d_log_omega += along
     return (y, omega), (dy, omega * d_log_omega)
 
 

@@ -20,56 +20,22 @@ Other real k from -50 to 2 use Gauss-Legendre quadrature where omega^2 <= 3C and
 
 Units: t in the time of the flow whose loss is L_LS (sum over classes, average over examples); omega has none.
 
-How the inverse is found is the matter of `central_path.theory.growth`; what it is accurate to, `Law.growth` says.
+The laws of a kernel are in `central_path.theory.kernel_laws`. What the inverse is accurate to, `Law.growth` says.
 
 Source: Han, Papyan & Donoho (2022), Proposition 2 (Eq. 9), Corollary 1, Lemma 5; the family in k is this project's.
 """
 
 import math
-from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float
 
-from central_path.theory.growth import POLYNOMIALS, SPLIT, g_real, integral_above, integral_below, solution, start_of
-from central_path.theory.problem import require_float64
+from central_path.theory.growth import POLYNOMIALS, REAL, SPLIT, Family, integral_above, integral_below
+from central_path.theory.law import AbstractLaw, Constants, forward_time, positive, refuse
 
-SMALLEST, LARGEST = 1e-150, 1e150  # omega^2 must be a normal number
 LOWEST_K = -50.0  # the quadrature and the series of `growth` have their digits down to about -100
-
-
-class Constants(NamedTuple):
-    """Coefficients of c1 log w + c2 w^2 + c3 w^4 = a + t."""
-
-    c1: float
-    c2: float
-    c3: float
-
-
-def _refuse(x: Array, bad: Array, message: str) -> Array:
-    """Raise where a value is bad: `ValueError` outside jit, `equinox.error_if` inside."""
-    if isinstance(bad, Tracer):
-        return eqx.error_if(x, bad, message)
-    if np.any(np.asarray(bad)):
-        raise ValueError(message)
-    return x
-
-
-def _positive(omega: ArrayLike, name: str) -> Array:
-    require_float64()
-    omega = jnp.asarray(omega, float)
-    message = (
-        f"Need {name} from {SMALLEST:g} to {LARGEST:g}: omega = 0 never grows, and omega^2 must not under- or overflow."
-    )
-    return _refuse(omega, ~((omega >= SMALLEST) & (omega <= LARGEST)), message)
-
-
-def _time(t: ArrayLike) -> Array:
-    t = jnp.asarray(t, float)
-    return _refuse(t, ~((t >= 0) & jnp.isfinite(t)), "Need finite t >= 0: the laws run forwards from omega(0).")
 
 
 def _two_minus(k: int | float | Array) -> Array:
@@ -79,10 +45,10 @@ def _two_minus(k: int | float | Array) -> Array:
         "and below the inverse loses digits."
     )
     m = jnp.asarray(2.0 - k, float)
-    return _refuse(m, ~((m >= 0) & (m <= 2 - LOWEST_K)), message)
+    return refuse(m, ~((m >= 0) & (m <= 2 - LOWEST_K)), message)
 
 
-class Law(eqx.Module):
+class Law(AbstractLaw):
     """The law with exponent k of C balanced classes of N examples; see the module's page.
 
     k is a Python number (0, 1, 2 use their polynomials) or a traced scalar (any real k from -50 to 2, differentiable in
@@ -97,22 +63,21 @@ class Law(eqx.Module):
     N: int = eqx.field(static=True)
 
     def __check_init__(self):
-        if self.C < 2 or self.N < 1:
-            raise ValueError(f"Need C >= 2 and N >= 1, got C = {self.C}, N = {self.N}.")
         if not isinstance(self.k, Tracer):
             _two_minus(self.k)
 
     @property
-    def _m(self) -> Array:
+    def _parameter(self) -> Array:
         return _two_minus(self.k)
 
     @property
-    def _polynomial(self) -> bool:
+    def is_polynomial(self) -> bool:
+        """Whether the law is c1 log w + c2 w^2 + c3 w^4 = a + t: for k = 0, 1, 2."""
         return isinstance(self.k, (int, float)) and self.k in (0, 1, 2)
 
     @property
-    def _g(self):
-        return POLYNOMIALS[int(self.k)] if self._polynomial else g_real
+    def _family(self) -> Family:
+        return POLYNOMIALS[int(self.k)] if self.is_polynomial else REAL
 
     @property
     def constants(self) -> Constants:
@@ -121,7 +86,7 @@ class Law(eqx.Module):
         Raises:
             ValueError: unless k is 0, 1 or 2.
         """
-        if not self._polynomial:
+        if not self.is_polynomial:
             raise ValueError(
                 f"Need k = 0, 1 or 2 for c1 log w + c2 w^2 + c3 w^4 = a + t, got k = {self.k}: use `forward`."
             )
@@ -141,8 +106,8 @@ class Law(eqx.Module):
         Raises:
             ValueError: unless 1e-150 <= omega <= 1e150.
         """
-        omega = _positive(omega, "omega")
-        if self._polynomial:
+        omega = positive(omega, "omega")
+        if self.is_polynomial:
             c1, c2, c3 = self.constants
             return c1 * jnp.log(omega) + c2 * omega**2 + c3 * omega**4
         m, x = jnp.broadcast_to(2.0 - self.k, omega.shape), omega**2 / self.C
@@ -151,48 +116,6 @@ class Law(eqx.Module):
         high = w**m * integral_above(w, jnp.maximum(jnp.log1p(x) - math.log1p(SPLIT), 0.0), m)
         log_below = jnp.minimum(jnp.log(omega), 0.5 * math.log(SPLIT * self.C))
         return self.C**2 * self.N * (log_below + low + high)
-
-    def elapsed(
-        self, omega0: Float[ArrayLike, "*#shape"], growth: Float[ArrayLike, "*#shape"]
-    ) -> Float[Array, "*shape"]:
-        """Time in which omega grows from omega0 to omega0 e^growth.
-
-        F_k of the end minus F_k of the start, without their cancellation: the relative error is at most 8 machine
-        epsilons times 1 + (2 - k) log(1 + omega^2/C), omega the value at the end.
-
-        Raises:
-            ValueError: unless growth >= 0 and 1e-150 <= omega0 <= 1e150.
-        """
-        omega0 = _positive(omega0, "omega0")
-        growth = jnp.asarray(growth, float)
-        good = (growth >= 0) & jnp.isfinite(growth)
-        growth = _refuse(growth, ~good, "Need finite growth >= 0: the laws run forwards from omega0.")
-        omega0, growth, m = jnp.broadcast_arrays(omega0, growth, self._m)
-        start = start_of(omega0, self.C)
-        return self.C**2 * self.N * self._g(growth, start, m)[0] * (1 + start.x) ** m
-
-    def _solve(self, t: ArrayLike, omega0: ArrayLike) -> tuple[Array, Array]:
-        omega0, t = _positive(omega0, "omega0"), _time(t)
-        return solution(self._g, self.C, *jnp.broadcast_arrays(omega0, t / (self.C**2 * self.N), self._m))
-
-    def growth(self, t: Float[ArrayLike, "*#shape"], omega0: Float[ArrayLike, "*#shape"]) -> Float[Array, "*shape"]:
-        """log(omega(t)/omega(0)): finite where omega(t) itself is beyond float64.
-
-        Error at most 8 machine epsilons times max(1, growth), for omega0 from 1e-100 to 1e70 and t from 0 to 1e280, of
-        the law with 2 - k as float64 has it, for every k from -50 to 2.
-
-        Raises:
-            ValueError: unless t >= 0 and 1e-150 <= omega0 <= 1e150 (inside jit `RuntimeError`, by equinox.filter_jit).
-        """
-        return self._solve(t, omega0)[0]
-
-    def omega(self, t: Float[ArrayLike, "*#shape"], omega0: Float[ArrayLike, "*#shape"]) -> Float[Array, "*shape"]:
-        """The value at time t from omega0 at time 0: the inverse of `forward`; infinite where it exceeds float64.
-
-        Raises:
-            ValueError: as `growth`.
-        """
-        return self._solve(t, omega0)[1]
 
     def asymptote(self, t: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
         """The common limit ((4-2k) t / (N C^k))^(1/(4-2k)) that every omega_j(t) approaches in ratio, for k < 2.
@@ -203,7 +126,7 @@ class Law(eqx.Module):
             ValueError: for k = 2, where omega_i/omega_j stays constant for ever.
         """
         p = self._power
-        return (p * _time(t) / (self.N * self.C ** (2 - p / 2))) ** (1 / p)
+        return (p * forward_time(t) / (self.N * self.C ** (2 - p / 2))) ** (1 / p)
 
     @property
     def exponent(self) -> float | Float[Array, ""]:
@@ -226,4 +149,4 @@ class Law(eqx.Module):
             if self.k == 2:
                 raise ValueError(message)
             return 4.0 - 2.0 * self.k
-        return _refuse(4.0 - 2.0 * self.k, ~(self.k < 2), message)
+        return refuse(4.0 - 2.0 * self.k, ~(self.k < 2), message)

@@ -110,13 +110,14 @@ def retract(H: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
     return _left_multiply(inverse_root(covariance(deviations(H))), centred)
 
 
-def whiten_total(X: Float[Array, "P C N"]) -> Float[Array, "P C N"]:
-    """Sigma_T^(-1/2) X for centred X: the start of the `unnormalized` flow, with the same omega.
+def whiten_by_kernel(X: Float[Array, "P C N"], b: float | Float[Array, ""]) -> Float[Array, "P C N"]:
+    """(Sigma_W + b Sigma_B)^(-1/2) X for centred X: the start of the `unnormalized` flow, with the same omega.
 
     Raises:
         RuntimeError: as `inverse_root`.
     """
-    return _left_multiply(inverse_root(covariance(X)), X)
+    E = deviations(X)
+    return _left_multiply(inverse_root(covariance(E) + b * covariance(X - E)), X)
 
 
 def random_point(C: int, N: int, P: int, *, seed: int) -> Float[Array, "P C N"]:

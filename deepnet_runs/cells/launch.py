@@ -1,9 +1,10 @@
 """Cells to processes of this machine, or to a job array of a Slurm cluster, through submitit.
 
-On this machine a few processes work through one list of cells; they end with the grid, however it ends. On a cluster a
-cell is an element of a job array, of which so many run at once; the jobs outlive the command that has submitted them,
-and Slurm starts a preempted one anew, which goes on from its checkpoint. Which jobs are under way is asked of squeue:
-accounting, which submitit asks, is not on every cluster.
+On this machine a few processes work through one list of cells; they end with the grid, however it ends. That is done
+here, because submitit's local executor has no queue: it starts every job at once, and lets jobs outlive the command.
+On a cluster a cell is an element of a job array, of which so many run at once; the jobs outlive the command that has
+submitted them, and Slurm starts a preempted one anew, which goes on from its checkpoint. Which jobs are under way is
+asked of squeue: accounting, which submitit asks, is not on every cluster.
 """
 
 import io
@@ -52,6 +53,7 @@ def local(
     Raises:
         RuntimeError: if processes end before they have taken a cell, and cells are left; with a log.
     """
+    # A process takes one cell after another where it can, since starting one costs more than many a cell's epochs.
     executor = submitit.LocalExecutor(jobs, max_num_timeout=0)
     executor.update_parameters(timeout_min=FOREVER, tasks_per_node=processes)
     shared = processes == 1 and not any(cell.config.compile for cell in cells)  # compiled code outlives a cell
@@ -64,6 +66,7 @@ def local(
     def taken() -> int:
         return sum(is_taken(jobs, cell) for cell in cells)
 
+    # Start as many as may run, and replace those that ended while cells were left.
     try:
         while waiting or running:
             while waiting and len(running) < parallel:

@@ -26,7 +26,7 @@ from central_path.cli.program import INTERRUPTED
 from deepnet_runs import train
 from deepnet_runs.cells.plan import Cell
 from deepnet_runs.storage import records
-from deepnet_runs.training.run import Outcome, attempt, is_primary
+from deepnet_runs.training.run import TrainOutcome, attempt, is_primary
 
 GRACE = 1.5  # seconds in which a process that is asked to end does; then it is killed, and its last checkpoint stays
 
@@ -128,16 +128,16 @@ def is_taken(jobs: Path, cell: Cell) -> bool:
     return (jobs / f"{cell.name}.taken").exists()
 
 
-def write_outcome(jobs: Path, cell: Cell, outcome: Outcome) -> None:
+def write_outcome(jobs: Path, cell: Cell, outcome: TrainOutcome) -> None:
     """The file of a cell's outcome: its exit code and what it said."""
     text = json.dumps({"code": outcome.code, "said": outcome.message, "diverged": outcome.diverged})
     records.write_whole(jobs / f"{cell.name}.json", lambda file: file.write(text.encode()))
 
 
-def read_outcome(jobs: Path, cell: Cell) -> Outcome | None:
+def read_outcome(jobs: Path, cell: Cell) -> TrainOutcome | None:
     """How the cell's training ended, without its rows; None if it has not ended, or left no outcome."""
     path = jobs / f"{cell.name}.json"
     if not path.is_file():
         return None
     found = json.loads(path.read_text(encoding="utf-8"))
-    return Outcome(found["code"], found["said"], diverged=found["diverged"])
+    return TrainOutcome(found["code"], found["said"], diverged=found["diverged"])

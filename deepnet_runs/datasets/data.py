@@ -18,7 +18,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from deepnet_runs.datasets import files
 from deepnet_runs.training.recipes import CLASSES, PER_CLASS
 
 SPLIT_SEED = 0  # the subsample of a set is the same in every run
@@ -70,12 +69,13 @@ def _digits(root: Path, download: bool) -> tuple[Images, Images]:
 
 
 def _arrays(name: str, train: bool, root: Path, download: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n, channels, h, w), uint8, and labels, by torchvision's reader."""
+    """Images (n, channels, h, w), uint8, and labels, by torchvision's reader, which checks the files."""
     from torchvision import datasets  # not for the digits
 
     split = "train" if train else "test"
-    if name in files.IDX:
-        read = files.IDX[name](str(root), train=train, download=download)
+    if name in ("mnist", "fashionmnist"):
+        reader = {"mnist": datasets.MNIST, "fashionmnist": datasets.FashionMNIST}[name]
+        read = reader(str(root), train=train, download=download)
         return read.data.numpy()[:, None], read.targets.numpy()
     if name == "cifar10":
         read = datasets.CIFAR10(str(root), train=train, download=download)
@@ -88,34 +88,20 @@ def _read(name: str, train: bool, root: Path, download: bool) -> tuple[np.ndarra
     """The reader's arrays.
 
     Raises:
-        ValueError: if a file of the data set is missing or damaged, naming it, where it was looked for, and the remedy.
+        ValueError: if files are missing or damaged, with the folder, what the reader says, and the remedy.
     """
-    cause = None
     try:
         images, labels = _arrays(name, train, root, download)
-        fault = files.fault(name, root) if name in files.IDX else ""
-        if not fault and len(images) != len(labels):
-            fault = f"{len(images)} images and {len(labels)} labels"
+        if len(images) != len(labels):
+            raise ValueError(f"{len(images)} images and {len(labels)} labels")
     except Exception as error:  # missing, truncated or altered files fail in torchvision, pickle, SciPy or NumPy
-        cause, images, labels = error, np.empty(0), np.empty(0)
-        fault = files.fault(name, root) or _one_line(error)
-        fault += f" ({_one_line(error)})" if download else ""
-    if fault:
+        said = " ".join(str(error).partition("You can use download=True")[0].split()) or type(error).__name__
+        remedy = "check the connection and try again" if download else "give --download to fetch them"
         raise ValueError(
-            f"Need the data set {name} in {root.absolute()}, got {fault}; {_remedy(fault, download)}."
-        ) from cause
+            f"Need the complete files of {name} in {root.absolute()}, got: {said[:200].rstrip('.')}; {remedy}, or "
+            "--data-dir if they are elsewhere, and delete damaged files first."
+        ) from error
     return images, labels.astype(np.int64)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _remedy(fault: str, download: bool) -> str:
-    if fault.startswith("no file"):
-        fetch = "check the connection and try again" if download else "give --download to fetch it"
-        return f"{fetch}, or --data-dir if it is elsewhere"
-    return "delete what is damaged and give --download to fetch it again"
 
 
 def _standardised(name: str, images: np.ndarray, labels: np.ndarray) -> Images:

@@ -18,7 +18,7 @@ from deepnet_runs.dynamics.clock import Power
 from deepnet_runs.dynamics.common_growth import Null
 from deepnet_runs.dynamics.law_of_run import LAWS, Finding
 from deepnet_runs.storage.row import Row
-from deepnet_runs.storage.runs import Run, labels, repetitions
+from deepnet_runs.storage.runs import RecordedRun, labels, repetitions
 
 Rows = list[Row]
 AXES = {"lr_sum": "summed learning rate", "epoch": "epochs"}  # of time in training, counted from the window's first
@@ -101,7 +101,7 @@ def _numbers(found: Mapping[str, Any]) -> dict[str, Any]:
     return made | {name: tuple(made[name]) for name in ("interval", "k_interval") if made.get(name) is not None}
 
 
-def window(run: Run, first: int | None, last: int | None) -> Rows:
+def window(run: RecordedRun, first: int | None, last: int | None) -> Rows:
     """The rows of a window.
 
     Raises:
@@ -158,7 +158,7 @@ def forecasts(rows: Rows, k: float) -> dict[str, forecast.Forecast]:
     return made
 
 
-def measured_assumptions(run: Run, rows: Rows) -> dict[str, list[float] | None]:
+def measured_assumptions(run: RecordedRun, rows: Rows) -> dict[str, list[float] | None]:
     """`assumptions.KEYS` at every epoch of a window."""
     recorded = all(row.snr_right is not None and not np.isnan(row.mean_output_gap) for row in rows)
     found: dict[str, list[float] | None] = dict.fromkeys(assumptions.KEYS)
@@ -168,7 +168,7 @@ def measured_assumptions(run: Run, rows: Rows) -> dict[str, list[float] | None]:
 
 
 def judge(
-    runs: Sequence[Run],
+    runs: Sequence[RecordedRun],
     first: int | None = None,
     last: int | None = None,
     *,
@@ -196,7 +196,7 @@ def judge(
     return entries, refusals
 
 
-def entry(label: str, group: Sequence[Run], windows: Sequence[Rows], *, left_out: int) -> Group:
+def entry(label: str, group: Sequence[RecordedRun], windows: Sequence[Rows], *, left_out: int) -> Group:
     """All that is reported of a group."""
     omegas = [omega_of(rows) for rows in windows]
     found = law_of_run.find(omegas)

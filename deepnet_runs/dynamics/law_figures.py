@@ -18,7 +18,7 @@ from deepnet_runs.dynamics import clock, judgement
 from deepnet_runs.dynamics.common_growth import INDISTINCT, Null
 from deepnet_runs.dynamics.judgement import Group
 from deepnet_runs.dynamics.law_of_run import GRID, LAWS, LIMIT, distance, increments
-from deepnet_runs.storage.runs import Run
+from deepnet_runs.storage.runs import RecordedRun
 
 COLORS = {"riemannian": "#0072B2", "renormalized": "#D55E00", "unnormalized": "#009E73", "own": "#000000"}
 STYLES = {"riemannian": "-", "renormalized": "--", "unnormalized": "-.", "own": ":"}
@@ -26,7 +26,7 @@ MARKS = {"riemannian": "o", "renormalized": "s", "unnormalized": "^"}
 NULLS = ("0.45", "0.65", "#CC79A7", "#56B4E9")  # colours of the null models
 
 
-def draw(entries: Sequence[Group], found: list[Run], folder: Path) -> None:
+def draw(entries: Sequence[Group], found: list[RecordedRun], folder: Path) -> None:
     """laws.png, and law_LABEL.png for each group."""
     by_folder = {str(run.folder): run for run in found}
     with matplotlib.rc_context(STYLE):
@@ -73,7 +73,7 @@ def laws(entries: Sequence[Group]) -> Figure:
     return figure
 
 
-def group(entry: Group, run: Run) -> Figure:
+def group(entry: Group, run: RecordedRun) -> Figure:
     """The first run of a group: omega and predictions, the three invariants, D(k), implied time, assumptions."""
     rows = judgement.window(run, entry.epochs[0][0], entry.epochs[0][-1])
     figure = Figure(figsize=(11, 5.4))

@@ -18,12 +18,13 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.nn.functional import one_hot
 
+from central_path.torch import batchnorm
+from central_path.torch.collect import ClassStatistics
+from central_path.torch.nearest import nearest_center
 from deepnet_runs.datasets.data import DataSet, Images
 from deepnet_runs.measuring import statistics
-from deepnet_runs.measuring.moments import ClassStatistics
-from deepnet_runs.measuring.nearest import nearest_center
-from deepnet_runs.networks import Network, batchnorm
-from deepnet_runs.storage.row import Measurement
+from deepnet_runs.networks import Network
+from deepnet_runs.storage.row import FURTHER, NetworkMeasurement
 
 
 def rank_and_size() -> tuple[int, int]:
@@ -136,8 +137,9 @@ def measure(
     fresh_batchnorm: bool,
     k: float = 1.0,
     M: float = 1.0,
-) -> tuple[Measurement, Pass]:
+) -> tuple[NetworkMeasurement, Pass]:
     """What the network gives, and the pass over the training set; k and M are of the rescaled loss."""
+    # The passes over the images, in the order in which batch normalization needs them.
     with evaluating(network):
         if fresh_batchnorm:
             batchnorm.estimate(network, (batch.x for batch in batches(data.train, batch_size)))
@@ -147,6 +149,7 @@ def measure(
         train, test = (
             forward_pass(network, part, batch_size=batch_size, classes=data.classes, k=k, M=M) for part in data[:2]
         )
+    # From here on float64 on the CPU: class statistics, and what follows from them.
     W, b = (parameter.detach().double().cpu().numpy() for parameter in (network.head.weight, network.head.bias))
     of_train, of_test = (
         statistics.seen(seen.statistics.arrays(), n=len(images.y), eps=float(torch.finfo(seen.features.dtype).eps))
@@ -169,7 +172,9 @@ def measure(
         "batchnorm_reestimated": fresh_batchnorm,
         **statistics.classifier_metrics(W),
     }
+    # NC1 to NC4 twice; on the test set NC4 has the class means of training.
     for name, seen, of in (("train", train, of_train), ("test", test, of_test)):
         metrics = statistics.collapse_metrics(W, of) | {"ncc_mismatch": seen.ncc_mismatch(train.statistics)}
         found |= {f"{key}_{name}": value for key, value in metrics.items()}
-    return Measurement(**found), train
+    further = {key: found.pop(key) for key in FURTHER}
+    return NetworkMeasurement(**found, further=further), train

@@ -22,8 +22,10 @@ from central_path.metrics.snr import Moments
 
 FEW_CLASSES = 100  # of which a row records singular vectors: C^2 numbers, and most of a row's work for 1000
 
+OF_COLUMNS = ("equinorm", "equiangularity", "max_angle")  # metrics of class means here, of a classifier there
 
-class Seen(NamedTuple):
+
+class MeasuredMoments(NamedTuple):
     """Moments of n features: `whole` of all C classes, `m` of the K `present` that have examples."""
 
     whole: Moments
@@ -40,18 +42,18 @@ class Seen(NamedTuple):
 
 def seen(
     arrays: tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P P"], Float[np.ndarray, " C"]], *, n: int, eps: float
-) -> Seen:
+) -> MeasuredMoments:
     """`ClassStatistics.arrays` of n features that came with the precision eps."""
     M, Sigma_W, pi = arrays
     present = np.flatnonzero(pi)
     m = Moments(M[:, present], Sigma_W, pi[present])
-    return Seen(measurement.with_absent(m, present, len(pi)), m, present, Rounding.of(m, eps), n)
+    return MeasuredMoments(measurement.with_absent(m, present, len(pi)), m, present, Rounding.of(m, eps), n)
 
 
 def decomposition(
     W: Float[np.ndarray, "C P"],
     b: Float[np.ndarray, " C"],
-    of: Seen,
+    of: MeasuredMoments,
     *,
     lam: float,
     k: float = 1.0,
@@ -77,10 +79,10 @@ def _rescaled(W, b, m: Moments, covariances: Iterable[np.ndarray], *, k: float, 
     return rescaled.decompose(jnp.asarray(W), jnp.asarray(b), in_jax, covariances, k=k, M=M, lam=lam)
 
 
-def collapse_metrics(W: Float[np.ndarray, "C P"], of: Seen) -> dict[str, float]:
-    """NC1 to NC3 of class means and features; NaN where the features do not determine them."""
+def collapse_metrics(W: Float[np.ndarray, "C P"], of: MeasuredMoments) -> dict[str, float]:
+    """NC1 to NC3 and the metrics of the catalogue; NaN where the features do not determine them."""
     found, _ = measurement.collapse_of(of.m, W[of.present], of.between)
-    return {name if name in ("nc1", "self_duality") else f"{name}_means": value for name, value in found.items()}
+    return {f"{name}_means" if name in OF_COLUMNS else name: value for name, value in found.items()}
 
 
 def classifier_metrics(W: Float[np.ndarray, "C P"]) -> dict[str, float]:
@@ -94,7 +96,7 @@ def mean_output_gap(W: Float[np.ndarray, "C P"], b: Float[np.ndarray, " C"], m: 
     return float(np.linalg.norm(W @ m.mu_G + b - m.pi) / np.linalg.norm(m.pi))
 
 
-def snr(of: Seen) -> resolved.SNR:
+def snr(of: MeasuredMoments) -> resolved.SNR:
     """Singular values and, of up to FEW_CLASSES classes, right singular vectors V (C, K), 0 for absent classes."""
     C = len(of.whole.pi)
     found = resolved.snr(of.m, of.rounding, n=of.n, vectors=C <= FEW_CLASSES)

@@ -1,10 +1,5 @@
-"""Batch normalization: running statistics estimated anew, and statistics over all ranks.
+"""Batch normalization with statistics over all ranks; estimated anew they are by `central_path.torch.batchnorm`."""
 
-The running statistics of a network in training lag behind its weights: with ten steps an epoch, early L_LS_perp comes
-out 11 times too large. Before a measurement they are estimated from one pass over the training set.
-"""
-
-from collections.abc import Iterable
 from typing import TypeVar
 
 import torch
@@ -15,30 +10,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 Layers = (nn.BatchNorm1d, nn.BatchNorm2d)
-
-
-@torch.no_grad()
-def estimate(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Running means and variances as plain averages over the batches of all ranks, the same on each.
-
-    Of one batch they are the statistics of the whole set; of several, batches should be of one size, as
-    `measure.batches` cuts them, or a short one counts too much.
-    """
-    layers = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    momenta = [layer.momentum for layer in layers]
-    if not layers:
-        return
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # a cumulative average
-    training = network.training
-    network.train()
-    for images in batches:
-        network(images)
-    network.train(training)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-    average_over_ranks(network)
 
 
 class _SumOverRanks(torch.autograd.Function):
@@ -70,6 +41,8 @@ class _Synchronised(_BatchNorm):
 
     Statistics are in float32 (or float64, as the weights), whatever autocast makes of the input.
     """
+
+    synchronised = True
 
     def _check_input_dim(self, input: Tensor) -> None:
         del input
@@ -104,9 +77,6 @@ class _Synchronised(_BatchNorm):
         self.running_var.lerp_(variance * n / (n - 1), share)
 
 
-SYNCHRONISED = (_Synchronised, nn.SyncBatchNorm)
-
-
 def synchronise(network: AnyModule, device: torch.device) -> AnyModule:
     """The network on the device with every batch normalization over all ranks; in a single process as it was.
 
@@ -123,19 +93,3 @@ def synchronise(network: AnyModule, device: torch.device) -> AnyModule:
             parent = network.get_submodule(name.rpartition(".")[0])
             setattr(parent, name.rpartition(".")[2], new.to(device, module.weight.dtype))
     return network
-
-
-@torch.no_grad()
-def average_over_ranks(network: nn.Module) -> None:
-    """Make running statistics the same on every rank: the averages over the ranks of those that are not synchronised.
-
-    DistributedDataParallel without `synchronise` lets each rank normalise, and measure, by its own.
-    """
-    if not dist.is_initialized():
-        return
-    for layer in network.modules():
-        if isinstance(layer, _BatchNorm) and not isinstance(layer, SYNCHRONISED):
-            for value in (layer.running_mean, layer.running_var):
-                if value is not None:
-                    dist.all_reduce(value)
-                    value /= dist.get_world_size()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from deepnet_runs.storage.runs import APART, Run, repetitions
+from deepnet_runs.storage.runs import APART, RecordedRun, repetitions
 from deepnet_runs.training.recipes import CLASSES, PER_CLASS, recipe
 
 DATASETS = {
@@ -35,7 +35,7 @@ class Experiment(NamedTuple):
     dataset: str
     family: str
     loss: str
-    runs: list[Run]
+    runs: list[RecordedRun]
 
     @property
     def network(self) -> str:
@@ -64,12 +64,12 @@ def family(network: str) -> str:
     return network.rstrip("0123456789")
 
 
-def finished(run: Run) -> bool:
+def finished(run: RecordedRun) -> bool:
     """Whether the last epoch of a run is measured."""
     return run.rows[-1].epoch == run.config["epochs"]
 
 
-def departures(run: Run) -> dict[str, str]:
+def departures(run: RecordedRun) -> dict[str, str]:
     """The fields in which a run of mse or ce departs from its recipe: `60 for 120`, by field."""
     config = run.config
     standard: dict[str, Any] = recipe(config["dataset"], config["network"], config["loss"])._asdict()
@@ -79,7 +79,7 @@ def departures(run: Run) -> dict[str, str]:
     return {name: f"{config[name]} for {value}" for name, value in standard.items() if config.get(name, value) != value}
 
 
-def grouped(found: Sequence[Run]) -> tuple[list[Experiment], list[Run]]:
+def grouped(found: Sequence[RecordedRun]) -> tuple[list[Experiment], list[RecordedRun]]:
     """The experiments in the paper's order, and the runs of other losses, which belong to none.
 
     Raises:
@@ -88,7 +88,7 @@ def grouped(found: Sequence[Run]) -> tuple[list[Experiment], list[Run]]:
     for run in found:
         _check(run)
     others = [run for run in found if run.config["loss"] not in LOSSES]
-    places: dict[tuple[str, str, str], list[Run]] = {}
+    places: dict[tuple[str, str, str], list[RecordedRun]] = {}
     for run in found:
         if run.config["loss"] in LOSSES:
             key = run.config["dataset"], family(run.config["network"]), run.config["loss"]
@@ -103,7 +103,7 @@ def grouped(found: Sequence[Run]) -> tuple[list[Experiment], list[Run]]:
     ], others
 
 
-def _check(run: Run) -> None:
+def _check(run: RecordedRun) -> None:
     missing = [name for name in FIELDS if name not in run.config]
     missing += [key for key in KEYS if any(np.isnan(getattr(row, key)) for row in run.rows)]
     if missing:
@@ -113,7 +113,7 @@ def _check(run: Run) -> None:
             raise ValueError(f"Need one of {', '.join(known)}, got {name} in {run.folder}: leave this run out.")
 
 
-def _check_repetitions(runs: Sequence[Run]) -> None:
+def _check_repetitions(runs: Sequence[RecordedRun]) -> None:
     groups = repetitions(runs)
     if len(groups) > 1:
         one, other = groups[0][0], groups[1][0]
@@ -125,7 +125,7 @@ def _check_repetitions(runs: Sequence[Run]) -> None:
             f"{FAMILIES[family(one.config['network'])]} {one.config['loss']}, got {different} in {one.folder} and "
             f"{other.folder}: give the runs of one configuration."
         )
-    seen: dict[Any, Run] = {}
+    seen: dict[Any, RecordedRun] = {}
     for run in runs:
         seed = run.config["seed"]
         if seed in seen:

@@ -162,6 +162,7 @@ def save(drawn: Figure, path: Path, *, dpi: int) -> None:
 
 
 def _draw_grid(figure: PaperFigure, experiments: Sequence[Experiment], log_epochs: bool) -> Figure:
+    # Sizes in inches: as many panels as there are data sets and families, on a page's width.
     columns = [name for name in DATASETS if any(experiment.dataset == name for experiment in experiments)]
     rows = [name for name in FAMILIES if any(experiment.family == name for experiment in experiments)]
     wide = min(WIDEST, (PAGE - LEFT - RIGHT - (len(columns) - 1) * ACROSS) / len(columns))
@@ -179,6 +180,7 @@ def _draw_grid(figure: PaperFigure, experiments: Sequence[Experiment], log_epoch
     drawn = Figure(figsize=(W, H))
     axes = drawn.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
     drawn.subplots_adjust(LEFT / W, below / H, 1 - RIGHT / W, 1 - above / H, ACROSS / wide, DOWN / high)
+    # A panel for each pair that was trained; tick labels at the outer ones alone.
     filled = {(experiment.family, experiment.dataset) for experiment in experiments}
     last = max(row.epoch for experiment in experiments for run in experiment.runs for row in run.rows)
     for i, family in enumerate(rows):
@@ -201,6 +203,7 @@ def _draw_grid(figure: PaperFigure, experiments: Sequence[Experiment], log_epoch
             first = dataset == next(name for name in columns if (family, name) in filled)
             lowest = family == [name for name in rows if (name, dataset) in filled][-1]
             axis.tick_params(labelleft=first, labelbottom=lowest, pad=2)
+    # Titles of columns, scales and the texts around the panels.
     for j, dataset in enumerate(columns):
         box = axes[0, j].get_position()
         drawn.text((box.x0 + box.x1) / 2, box.y1 + 0.17 / H, DATASETS[dataset], ha="center", weight="bold")

@@ -17,7 +17,7 @@ from deepnet_runs.storage import runs
 from deepnet_runs.storage.row import Row
 
 
-class Gain(NamedTuple):
+class RobustnessGain(NamedTuple):
     """Robustness at two epochs, first and last; the images of each, and those of each that were not flipped."""
 
     robustness: tuple[float, float]
@@ -36,7 +36,7 @@ class Gain(NamedTuple):
         return self.difference / self.robustness[0]
 
 
-def gain(run: runs.Run) -> Gain:
+def gain(run: runs.RecordedRun) -> RobustnessGain:
     """Of the last measured epoch over the first without a training error; the same epoch twice gains nothing.
 
     Raises:
@@ -47,10 +47,10 @@ def gain(run: runs.Run) -> Gain:
     at_first = next(row for row in run.rows if row.epoch == run.first_clean)
     r0, epoch0, images0, unflipped0 = _robustness(run, at_first)
     r1, epoch1, images1, unflipped1 = _robustness(run, run.rows[-1])
-    return Gain((r0, r1), (epoch0, epoch1), (images0, images1), (unflipped0, unflipped1))
+    return RobustnessGain((r0, r1), (epoch0, epoch1), (images0, images1), (unflipped0, unflipped1))
 
 
-def _robustness(run: runs.Run, row: Row) -> tuple[float, int, int, int]:
+def _robustness(run: runs.RecordedRun, row: Row) -> tuple[float, int, int, int]:
     """Robustness, epoch, images and those that were not flipped of a row."""
     if row.robustness_images is None or row.robustness_unflipped is None:
         raise ValueError(f"Need a run with robustness, got none in {run.folder}: train with --robustness.")

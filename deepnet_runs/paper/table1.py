@@ -18,7 +18,7 @@ from deepnet_runs.paper import robustness_gain
 from deepnet_runs.paper.experiments import DATASETS, LOSSES, Experiment, finished
 from deepnet_runs.paper.published import ACCURACY_GAIN, ROBUSTNESS_GAIN, TABLE1, Improvements
 from deepnet_runs.storage.row import Row
-from deepnet_runs.storage.runs import Run
+from deepnet_runs.storage.runs import RecordedRun
 
 HEADS: tuple[str, ...] = (
     "data set",
@@ -36,17 +36,17 @@ CSV_HEADS: tuple[str, ...] = (
 )
 
 
-def at_zero_error(run: Run) -> float | None:
+def at_zero_error(run: RecordedRun) -> float | None:
     """Test accuracy in percent at the first measured epoch without a training error, if there is one."""
     return next((100 * (1 - row.test_error) for row in run.rows if row.epoch == run.first_clean), None)
 
 
-def at_end(run: Run) -> float | None:
+def at_end(run: RecordedRun) -> float | None:
     """Test accuracy in percent at the last epoch; None if the run is not finished."""
     return 100 * (1 - run.rows[-1].test_error) if finished(run) else None
 
 
-def accuracy_gain(run: Run) -> float | None:
+def accuracy_gain(run: RecordedRun) -> float | None:
     """Percentage points from the first epoch without a training error to the last."""
     before, after = at_zero_error(run), at_end(run)
     return None if before is None or after is None else after - before
@@ -56,12 +56,12 @@ class Gain(NamedTuple):
     """A quantity whose gain since the first epoch with zero training error is reported, and the paper's numbers."""
 
     name: str
-    of: Callable[[Run], float | None]
+    of: Callable[[RecordedRun], float | None]
     published: Improvements
     images: Callable[[Row], int | None]  # of how many test images a row speaks, if not of all
 
 
-def robustness_difference(run: Run) -> float | None:
+def robustness_difference(run: RecordedRun) -> float | None:
     """Gain of Ave ||r(x)||/||x|| from the first epoch with zero training error to the last; None if not measured."""
     try:
         return robustness_gain.gain(run).difference if finished(run) else None

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from central_path.metrics.catalogue import METRICS
+
 FIRST = ("epoch", "seconds", "lr", "lr_sum", "train_loss")  # keys that a line of the file begins with
+FURTHER = tuple(f"{name}_{part}" for part in ("train", "test") for name in METRICS)  # keys of a line, after NC1 to NC4
 OF_ROBUSTNESS = ("robustness", "robustness_images", "robustness_unflipped")  # absent from lines without --robustness
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
+class NetworkMeasurement:
     """What one measurement of a network gives. Losses and errors are averages over examples, ratios have no unit.
 
     A number that does not exist, or that an older version did not record, is NaN here and null in the file. Ranks,
@@ -46,6 +49,7 @@ class Measurement:
         max_angle_means_test: the same.
         self_duality_test: the same.
         ncc_mismatch_test: share of test examples where network and nearest class mean (of training) disagree.
+        further: metrics of `central_path.metrics.catalogue` by NAME_train and NAME_test, which are keys of the line.
     """
 
     train_error: float = math.nan
@@ -77,11 +81,12 @@ class Measurement:
     max_angle_means_test: float = math.nan
     self_duality_test: float = math.nan
     ncc_mismatch_test: float = math.nan
+    further: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row(Measurement):
-    """A line of measurements.jsonl: a `Measurement`, and when it was made.
+class Row(NetworkMeasurement):
+    """A line of measurements.jsonl: a `NetworkMeasurement`, and when it was made.
 
     Attributes:
         epoch: number of epochs that the network was trained for.
@@ -105,7 +110,7 @@ class Row(Measurement):
 
     @classmethod
     def from_dict(cls, line: Mapping[str, Any]) -> "Row":
-        """The row of a line; keys that newer versions add are ignored, missing keys become NaN or None (`Measurement`).
+        """The row of a line; keys of newer versions are ignored, missing keys become NaN or None.
 
         Raises:
             ValueError: without an epoch, or for what is not a number where one belongs.
@@ -113,8 +118,10 @@ class Row(Measurement):
         if not isinstance(line.get("epoch"), int):
             raise ValueError(f"need the epoch of every row, got {line.get('epoch')}")
         found = {name: line[name] for name in KEYS if line.get(name) is not None}
+        further = {name: found.pop(name, math.nan) for name in FURTHER if name in line}
         try:
             found |= {name: float(found[name]) for name in NUMBERS if name in found}
+            found["further"] = {name: float(value) for name, value in further.items()}
             if "omega" in found:
                 found["omega"] = [math.nan if value is None else float(value) for value in found["omega"]]
         except TypeError as error:
@@ -123,11 +130,11 @@ class Row(Measurement):
 
     def to_dict(self) -> dict[str, Any]:
         """The keys of a line, in their order; those of robustness only where it was measured."""
-        found = asdict(self)
+        found = asdict(self) | self.further
         absent = OF_ROBUSTNESS if self.robustness_images is None else ()
-        return {name: found[name] for name in KEYS if name not in absent}
+        return {name: found[name] for name in KEYS if name in found and name not in absent}
 
 
-MEASURED = tuple(one.name for one in fields(Measurement))
-KEYS = (*FIRST, *MEASURED, *OF_ROBUSTNESS)
+MEASURED = tuple(one.name for one in fields(NetworkMeasurement) if one.name != "further")
+KEYS = (*FIRST, *MEASURED, *FURTHER, *OF_ROBUSTNESS)
 NUMBERS = tuple(one.name for one in fields(Row) if one.type is float)

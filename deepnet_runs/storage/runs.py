@@ -12,7 +12,7 @@ IMAGES = ("train_images", "test_images")  # how many were trained on, and measur
 APART = ("seed", "versions", "device", "robustness")  # in what the configurations of repetitions may differ
 
 
-class Run(NamedTuple):
+class RecordedRun(NamedTuple):
     """A run's folder, its config.json, and its measured epochs in order."""
 
     folder: Path
@@ -35,7 +35,7 @@ class Run(NamedTuple):
         return next((row.epoch for row in self.rows if row.train_error == 0), None)
 
 
-def read(folder: Path) -> Run:
+def read(folder: Path) -> RecordedRun:
     """A run of `deepnet_runs.train`.
 
     Raises:
@@ -49,30 +49,30 @@ def read(folder: Path) -> Run:
         raise ValueError(f"Need a run of deepnet_runs.train, got {folder}: {error}.") from error
     if not rows:
         raise ValueError(f"Need a run with measured epochs, got none in {folder}.")
-    return Run(folder, config, rows)
+    return RecordedRun(folder, config, rows)
 
 
-def repetitions(runs: Sequence[Run]) -> list[list[Run]]:
+def repetitions(runs: Sequence[RecordedRun]) -> list[list[RecordedRun]]:
     """The runs in groups whose configurations differ in the seed (or in what decides no number of training) alone.
 
     Runs that have not recorded how many images they saw belong to those that have, if these are of one number.
     """
-    groups: dict[str, list[Run]] = {}
+    groups: dict[str, list[RecordedRun]] = {}
     for run in runs:
         groups.setdefault(run.key(*APART, *IMAGES), []).append(run)
     return [part for group in groups.values() for part in _by_images(group)]
 
 
-def _by_images(group: Sequence[Run]) -> list[list[Run]]:
+def _by_images(group: Sequence[RecordedRun]) -> list[list[RecordedRun]]:
     sizes = dict.fromkeys(run.images for run in group)
     known = [size for size in sizes if size != (None, None)]
-    parts: dict[tuple[int | None, int | None], list[Run]] = {}
+    parts: dict[tuple[int | None, int | None], list[RecordedRun]] = {}
     for run in group:
         parts.setdefault(known[0] if len(known) == 1 else run.images, []).append(run)
     return list(parts.values())
 
 
-def labels(groups: Sequence[Sequence[Run]]) -> list[str]:
+def labels(groups: Sequence[Sequence[RecordedRun]]) -> list[str]:
     """A name for each group: data set, network, loss, and its condition in a grid if the folders name one.
 
     Otherwise what of its configuration few of the groups have.
@@ -95,7 +95,7 @@ def labels(groups: Sequence[Sequence[Run]]) -> list[str]:
     return names
 
 
-def _variant(run: Run) -> str:
+def _variant(run: RecordedRun) -> str:
     """The condition or learning rate that `deepnet_runs.grid` adds to the name of a folder, or nothing."""
     start = "-".join(str(run.config[name]) for name in (*NAMED, "seed")) + "-"
     return run.folder.name.removeprefix(start) if run.folder.name.startswith(start) else ""

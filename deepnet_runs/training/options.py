@@ -67,6 +67,7 @@ class TrainParser(Parser):
 def parser() -> TrainParser:
     """The options, in the groups in which `--help` shows them."""
     p = TrainParser(PROGRAM, DESCRIPTION, EPILOG)
+    # What is trained: these options give the rows, and name the run.
     what = p.add_argument_group("what")
     datasets = f"{', '.join(DATASETS)} (default: {TrainConfig.dataset})"
     what.add_argument("--dataset", choices=DATASETS, metavar="NAME", help=datasets)
@@ -85,6 +86,7 @@ def parser() -> TrainParser:
     what.add_argument("--random-labels", action="store_true", help="shuffle the training labels")
     what.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the data sets (default: data)")
     what.add_argument("--download", action="store_true", help="download the data set if it is missing")
+    # How: each option replaces a field of the recipe.
     how = p.add_argument_group("recipe")
     how.add_argument("--epochs", type=EPOCHS, metavar="INT", help="also scales measured epochs and drops of the rate")
     how.add_argument("--lr", type=RATE, metavar="X", help="peak learning rate, for the loss as defined below")
@@ -99,6 +101,7 @@ def parser() -> TrainParser:
         help="omit an epoch's last batch if it is smaller (default: for the digits only)",
     )
     how.add_argument("--seed", type=SEED, metavar="INT", help="random seed of weights, order and labels (default 0)")
+    # Where it runs, and where the records go.
     where = p.add_argument_group("machine")
     where.add_argument("--device", choices=("auto", "cpu", "cuda"), help=f"default: {Execution.device}")
     where.add_argument("--amp", action="store_true", help="forward passes of the training in bfloat16")

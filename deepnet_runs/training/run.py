@@ -31,7 +31,7 @@ TRAINED, FAILED, REFUSED = 0, 1, 2  # exit codes, beside INTERRUPTED
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainOutcome:
     """How a training ended.
 
     Attributes:
@@ -47,7 +47,7 @@ class Outcome:
     rows: list[Row] = field(default_factory=list)
 
 
-def attempt(config: TrainConfig, execution: Execution) -> Outcome:
+def attempt(config: TrainConfig, execution: Execution) -> TrainOutcome:
     """Train, in a folder that no other run writes to meanwhile; every error of data, disk or libraries is an outcome.
 
     What is printed on the way is a progress bar on a terminal, and warnings on stderr.
@@ -55,17 +55,17 @@ def attempt(config: TrainConfig, execution: Execution) -> Outcome:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # JAX sees class statistics alone; the device is torch's
     try:
         with reserved(execution):
-            ended = Outcome(TRAINED, rows=run(config, execution))
+            ended = TrainOutcome(TRAINED, rows=run(config, execution))
     except DivergenceError as error:  # on every process at the same epoch
-        ended = Outcome(FAILED, str(error), diverged=True)
+        ended = TrainOutcome(FAILED, str(error), diverged=True)
     except StoppedError as error:
-        return Outcome(FAILED, f"{error}; {_how_to_go_on(execution)}")
+        return TrainOutcome(FAILED, f"{error}; {_how_to_go_on(execution)}")
     except ImportError as error:
-        return Outcome(REFUSED, f"{error}: pip install 'central-path[deepnets]'")
+        return TrainOutcome(REFUSED, f"{error}: pip install 'central-path[deepnets]'")
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        return Outcome(REFUSED, _sentence(error))
+        return TrainOutcome(REFUSED, _sentence(error))
     except KeyboardInterrupt:
-        return Outcome(INTERRUPTED, f"interrupted; {_how_to_go_on(execution)}")
+        return TrainOutcome(INTERRUPTED, f"interrupted; {_how_to_go_on(execution)}")
     leave_group()
     return ended
 
@@ -87,6 +87,7 @@ def run(config: TrainConfig, execution: Execution) -> list[Row]:
         DivergenceError: if the loss is not finite any more.
         StoppedError: if a training that has begun cannot go on.
     """
+    # Libraries, data and checkpoint: what fails here is refused, and nothing is written.
     with shown("loading the libraries", silent=execution.quiet or not is_primary()):
         set_up_jax()
         import torch  # heavy: options are checked before
@@ -102,6 +103,7 @@ def run(config: TrainConfig, execution: Execution) -> list[Row]:
     if execution.dry_run:
         trainer.dry_run()
         return []
+    # From here the folder has the run's records; what fails now stops a run that has begun.
     if is_primary() and state is None:
         records.write_config(execution.output, trainer.record() | {"versions": versions(), "device": str(device)})
     try:

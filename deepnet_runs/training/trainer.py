@@ -217,6 +217,7 @@ class Trainer:
             self._check_finite(float("nan"))
             raise
         self._check_finite(measured.loss)
+        # Robustness, where it was asked for.
         extra: dict[str, Any] = {}
         if self.fooled is not None:
             found = robustness.measure(self.network, self.fooled, batch_size=self.recipe.batch_size)
@@ -225,6 +226,7 @@ class Trainer:
                 "robustness_images": found.images,
                 "robustness_unflipped": found.unflipped,
             }
+        # The row: what was measured, and when in the training.
         lr = self.optimizer.param_groups[0]["lr"]
         summed = summed_rate(self.recipe, self.epoch, self.steps_per_epoch)
         row = Row(

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from theory_checks import __main__ as program
-from theory_checks import claims, registry
+from theory_checks import claims
+from theory_checks.framework import registry
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import math
 
-from theory_checks import registry
-from theory_checks.registry import Claim, Draw, identity, refutation
-from theory_checks.verdicts import Statement, Verdict
+from theory_checks.framework import registry
+from theory_checks.framework.registry import Claim, Draw, identity, refutation
+from theory_checks.framework.verdicts import Statement, Verdict
 
 TIGHT = 1e-10
 

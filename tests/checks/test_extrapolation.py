@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from theory_checks.extrapolation import fitted_limit, fitted_rate, limit, order
+from theory_checks.framework.extrapolation import fitted_limit, fitted_rate, limit, order
 
 STEPS = 0.1 * 2.0 ** -np.arange(6.0)
 

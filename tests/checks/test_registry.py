@@ -1,6 +1,7 @@
 """How a verdict follows from findings, and what a claim and its instances are."""
 
 import math
+import sys
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,9 +23,11 @@ from made_up_claims import (
     unsupported,
 )
 
-from theory_checks import registry, report
-from theory_checks.registry import Identity, Part, identity, refutation
-from theory_checks.verdicts import VERDICTS, derivation, derive
+from theory_checks import claims, extensions, paper
+from theory_checks.framework import registry
+from theory_checks.framework.registry import Identity, Refutation, identity, refutation
+from theory_checks.framework.verdicts import VERDICTS, derivation, derive
+from theory_checks.report import results
 
 
 def refuted_with(of):
@@ -61,15 +64,15 @@ def test_the_verdict_follows_from_the_findings_whatever_is_expected(check, verdi
     ],
 )
 def test_of_several_statements_the_nearest_to_the_print_gives_the_word(supported, verdict):
-    parts = [Part(of, "identity", 0.0, TIGHT, "", 1.0, 2, of) for of in supported]
-    assert derive([*parts, Part("no", "refutation", 0.3, 1e-2, "", None, 12)]) == verdict
+    parts = [Identity(of, 0.0, TIGHT, "", 1.0, of, instances=2) for of in supported]
+    assert derive([*parts, Refutation("no", 0.3, 1e-2, 12)]) == verdict
     assert derive(parts) == ("holds" if "printed" in supported else "unclear")
 
 
 def test_the_derivation_counts_what_was_compared_and_names_what_fails():
     refuted, agree = (
-        Part("no", "refutation", 0.3, 1e-2, "", None, 12),
-        Part("yes", "identity", 0.0, TIGHT, "", 1.0, 7, "amended"),
+        Refutation("no", 0.3, 1e-2, 12),
+        Identity("yes", 0.0, TIGHT, "", 1.0, "amended", instances=7),
     )
     assert derivation([refuted, agree]) == (
         "printed statement: refuted on 12 instances, least distance 3.0e-01; amended statement: 7 comparisons of 1 "
@@ -85,11 +88,11 @@ def test_a_missed_fault_is_not_as_expected_though_the_claim_holds():
     outcome = measured(missed)
     assert outcome.verdict == "holds"
     assert not outcome.as_expected
-    assert report.shown(outcome) == outcome.parts[1]
+    assert results.shown(outcome) == outcome.parts[1]
 
 
 def test_a_fault_must_exceed_ten_tolerances():
-    part = Part("", "identity", 0.0, TIGHT, "", 10 * TIGHT, 1)
+    part = Identity("", 0.0, TIGHT, "", 10 * TIGHT)
     assert not part.fault_caught
     assert replace(part, fault=10.1 * TIGHT).fault_caught
     assert not replace(part, fault=math.nan).fault_caught
@@ -123,7 +126,7 @@ def test_a_fault_missed_on_one_instance_of_many_is_not_as_expected(planted):
     outcome = measured(check)
     assert outcome.verdict == "holds"
     assert not outcome.as_expected
-    assert any("planted fault missed on an instance" in text for text in report.complaints(outcome))
+    assert any("planted fault missed on an instance" in text for text in results.complaints(outcome))
 
 
 def test_one_nan_among_good_instances_is_not_overlooked():
@@ -163,8 +166,8 @@ def test_a_tolerance_too_wide_to_tell_wrong_is_unclear_though_the_residual_is_0(
 
     outcome = measured(check)
     assert outcome.verdict == "unclear"
-    assert report.shown(outcome) == outcome.parts[1]
-    assert any("of the quantity compared" in text for text in report.complaints(outcome))
+    assert results.shown(outcome) == outcome.parts[1]
+    assert any("of the quantity compared" in text for text in results.complaints(outcome))
 
 
 @pytest.mark.parametrize(
@@ -203,10 +206,10 @@ def test_the_table_shows_the_tightest_comparison():
         yield Identity("loose", 1e-3, 1.0, "", 1e3)
         yield Identity("tight", 5e-11, TIGHT, "", 1.0)
 
-    shown = report.shown(measured(check))
+    shown = results.shown(measured(check))
     assert shown is not None
     assert shown.name == "tight"
-    assert report.shown(measured(raises)) is None
+    assert results.shown(measured(raises)) is None
 
 
 def test_instances_depend_on_the_seed_and_the_claim_alone(seed):
@@ -255,3 +258,29 @@ def test_a_claim_is_registered_once_and_with_an_amendment_where_it_needs_one(mon
     with pytest.raises(ValueError, match="amendment"):
         registry.claim("two", amendment="1 = 1", **text)
     assert list(registry.CLAIMS) == ["one"]
+
+
+NEW = """\
+from theory_checks.framework.registry import claim, identity
+
+
+@claim("Made up", source="", statement="1 + 1 = 2.", fault="1 + 1 = 3.")
+def made_up(draw):
+    yield identity("1 + 1, against 2", 1 + 1, 2.0, fault=3.0)
+"""
+
+
+def test_a_claim_is_one_new_file_and_comes_after_those_that_have_a_place(tmp_path, monkeypatch):
+    known = claims.in_package(extensions)
+    (tmp_path / "a_new_file.py").write_text(NEW)
+    monkeypatch.setattr(extensions, "__path__", [*extensions.__path__, str(tmp_path)])
+    monkeypatch.setattr(registry, "CLAIMS", registry.CLAIMS | {})
+    monkeypatch.setattr(claims, "CLAIMS", registry.CLAIMS)
+    assert claims.in_package(extensions) == (*known, "Made up")
+    assert registry.run(registry.CLAIMS["Made up"], seed=0, quick=True).as_expected
+    del sys.modules["theory_checks.extensions.a_new_file"]
+
+
+@pytest.mark.parametrize("package", [extensions, paper])
+def test_every_place_in_the_order_has_a_claim(package):
+    assert set(package.ORDER) <= set(claims.in_package(package))

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from theory_checks import compiled
 from theory_checks.claims import ORDER, PAPER
-from theory_checks.registry import CLAIMS, run
+from theory_checks.framework import compiled
+from theory_checks.framework.registry import CLAIMS, run
 
 SEED = 4711
 VERDICTS = {  # of the statements of the paper, by the theory

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from made_up_claims import empty, example, false, missed, nan, raises, refuted, right
 
-from theory_checks import claims, figures, formulas, page, registry, report, template, verdicts
-from theory_checks.formulas import MINUS, TIMES
-from theory_checks.registry import Outcome
+from theory_checks import claims
+from theory_checks.framework import registry, verdicts
+from theory_checks.framework.registry import Outcome
+from theory_checks.report import figures, formulas, page, results, template
+from theory_checks.report.formulas import MINUS, TIMES
 
 
 class Page(html.parser.HTMLParser):
@@ -46,7 +48,7 @@ def everything():
     ]
     drawn = {name: (b"<svg/>", figures.caption(name)) for name in figures.FIGURES}
     text = page.page(
-        outcomes, how=report.Setting(3, 1, True), seconds=1.0, versions={"jax": "0"}, figures=drawn, notes=["a < b"]
+        outcomes, how=results.Setting(3, 1, True), seconds=1.0, versions={"jax": "0"}, figures=drawn, notes=["a < b"]
     )
     return text, Page(text)
 

@@ -8,8 +8,10 @@ import pytest
 from made_up_claims import empty, example, false, loose, missed, nan, raises, refuted, right
 
 from theory_checks import __main__ as program
-from theory_checks import claims, figures, options, page, registry
-from theory_checks.registry import refutation
+from theory_checks import claims, options
+from theory_checks.framework import registry
+from theory_checks.framework.registry import refutation
+from theory_checks.report import figures, page
 
 KEYS = {"claim", "source", "statement", "assumptions", "verdict", "expected", "residual", "tolerance", "fault_residual"}
 KEYS |= {

@@ -7,7 +7,8 @@ import signal
 import pytest
 from made_up_claims import example, missed, refuted, right
 
-from theory_checks import figures, registry, report
+from theory_checks.framework import registry
+from theory_checks.report import figures, results
 
 
 def interrupt(draw):
@@ -73,7 +74,7 @@ def test_a_partial_run_never_replaces_a_full_report(run, only, tmp_path, monkeyp
     two = [example(right, name=name) for name in ("one", "two")]
     only(*two)
     monkeypatch.setattr(registry, "CLAIMS", {claim.id: claim for claim in two})
-    monkeypatch.setattr(report, "CLAIMS", registry.CLAIMS)
+    monkeypatch.setattr(results, "CLAIMS", registry.CLAIMS)
     _, captured, before, _ = run(*partial)
     assert not captured.err
     _, captured, full, _ = run()
@@ -92,8 +93,8 @@ def test_a_partial_run_never_replaces_a_full_report(run, only, tmp_path, monkeyp
 @pytest.mark.parametrize("text", ["", "[]", "{}", "[1]", '[{"claim": "Lemma 7"}]', "null"])
 def test_what_is_no_full_report_may_be_replaced(tmp_path, text):
     (tmp_path / "claims.json").write_text(text)
-    assert not report.is_full(tmp_path)
-    assert not report.is_full(tmp_path / "not there")
+    assert not results.is_full(tmp_path)
+    assert not results.is_full(tmp_path / "not there")
 
 
 def test_a_figure_that_fails_is_said_and_costs_no_results(run, only, monkeypatch):
@@ -112,7 +113,7 @@ def test_results_that_cannot_be_written_are_one_line_and_exit_code_2(run, only, 
     def full(path, outcomes, how):
         raise OSError("no space left")
 
-    monkeypatch.setattr(report, "write_claims", full)
+    monkeypatch.setattr(results, "write_claims", full)
     only(example(right))
     code, captured, rows, _ = run()
     assert (code, rows) == (2, None)

@@ -143,7 +143,7 @@ def test_a_second_run_of_the_same_shape_traces_nothing(tmp_path, monkeypatch):
         raise AssertionError("traced again")
 
     monkeypatch.setattr("central_path.simulation.solve.field", traced)
-    monkeypatch.setattr("central_path.simulation.experiment.retract", traced)
+    monkeypatch.setattr("central_path.simulation.starts.retract", traced)
     assert run(tmp_path, *SMALL, "--no-plots", "--quiet", "--saves", "60", "--seed", "3")[0] == 0
 
 

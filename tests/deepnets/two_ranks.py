@@ -6,14 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from small_problem import images_of, network_of, problem_of, row_of
 from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
-from torch.utils.data import DistributedSampler, TensorDataset
 
-from deepnet_runs.measuring.moments import ClassStatistics, counted_once
 from deepnet_runs.networks.batchnorm import synchronise
 
 CPU = torch.device("cpu")
@@ -74,13 +71,3 @@ def row_without_synchronise() -> tuple[dict[str, Any], dict[str, Any], dict[str,
     stale, _ = row_of(network, data, fresh_batchnorm=False)
     fresh, _ = row_of(network, data)
     return stale, fresh, dict(network.named_buffers())
-
-
-def sampled() -> tuple[list[int], ClassStatistics, ClassStatistics]:
-    """Counts of each index that a padding sampler gives, and statistics with and without `counted_once`."""
-    features = torch.from_numpy(np.random.default_rng(0).standard_normal((7, 3)))
-    labels = torch.tensor([0, 1, 2, 0, 1, 2, 0])
-    indices = torch.tensor(list(DistributedSampler(TensorDataset(labels), shuffle=False)))
-    mine = indices[counted_once(indices)]
-    parts = [ClassStatistics.of(features[some], labels[some], 3).merge_ranks() for some in (indices, mine)]
-    return indices.tolist(), parts[0], parts[1]

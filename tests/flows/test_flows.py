@@ -261,11 +261,12 @@ def test_one_program_for_all_flows_gives_each_its_own_start_and_field(level, flo
     assert np.abs(both(X, flows.index_of(other))[1] - expected[1]).max() > 1e-4  # planted: another flow's index
 
 
-def test_a_flow_has_the_name_of_its_file_and_is_an_argument_without_arrays():
+def test_a_flow_has_the_name_of_its_file_and_the_kernel_is_all_that_it_holds():
     for name, flow in flows.FLOWS.items():
         assert flow.name == name
         assert type(flow).__module__ == f"central_path.flows.{name}"
-        assert jax.tree.leaves(flow) == []
+        assert jax.tree.leaves(flow) == [1.0]
+        assert jax.tree.leaves(flows.with_kernel(name, 0.3)) == [0.3]
 
 
 def test_unknown_levels_are_refused():

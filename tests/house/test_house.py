@@ -45,7 +45,18 @@ def test_every_dependency_has_a_lower_bound():
     assert all(re.fullmatch(r"[A-Za-z0-9_-]+>=[0-9.]+", item) for item in wanted)
 
 
-MOVED = [path.stem for path in PACKAGE.glob("*.py") if "removed in the next release" in path.read_text()]
+MOVED = [
+    f"{package}.{path.stem}"
+    for package in ("central_path", "theory_checks")
+    for path in (ROOT / package).glob("*.py")
+    if "removed in the next release" in path.read_text()
+]
+
+
+PLANTED = {  # a module of a layer, and an import of one above it
+    "central_path/metrics/snr.py": "central_path.theory import problem",
+    "theory_checks/framework/paths.py": "theory_checks.paper import geometry",
+}
 
 
 def test_imports_run_one_way_as_the_contracts_say(tmp_path):
@@ -53,25 +64,27 @@ def test_imports_run_one_way_as_the_contracts_say(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     kept = subprocess.run([*command], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert kept.returncode == 0, kept.stdout
-    shutil.copytree(PACKAGE, tmp_path / "central_path", ignore=shutil.ignore_patterns("__pycache__", "data"))
-    for package in ("theory_checks", "deepnet_runs"):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "__init__.py").write_text("")
+    for package in ("central_path", "theory_checks"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "data"))
+    (tmp_path / "deepnet_runs").mkdir()
+    (tmp_path / "deepnet_runs" / "__init__.py").write_text("")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    with (tmp_path / "central_path" / "metrics" / "snr.py").open("a") as file:  # planted: a layer imports one above it
-        file.write("\nfrom central_path.theory import problem\n")
+    for module, above in PLANTED.items():
+        with (tmp_path / module).open("a") as file:
+            file.write(f"\nfrom {above}\n")
     broken = subprocess.run(
         command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
     )
     assert broken.returncode == 1, broken.stdout
+    for module, above in PLANTED.items():
+        arrow = f"{module.removesuffix('.py').replace('/', '.')} -> {above.replace(' import ', '.')}"
+        assert arrow in broken.stdout, broken.stdout
 
 
 @pytest.mark.parametrize("module", MOVED)
 def test_a_moved_module_offers_what_it_offered(module):
-    old = importlib.import_module(f"central_path.{module}")
-    new = importlib.import_module(
-        re.findall(r"from (central_path\.\w+\.\w+) import", Path(old.__file__).read_text())[0]
-    )
+    old = importlib.import_module(module)
+    new = importlib.import_module(re.findall(r"from (\w+\.\w+\.\w+) import", Path(old.__file__).read_text())[0])
     public = {name for name in vars(new) if not name.startswith("_") and name not in ("annotations",)}
     assert public <= set(vars(old))
 
@@ -84,7 +97,6 @@ PROGRAMS = {
     "deepnet_runs.grid": "deepnet_runs.grid",
     "deepnet_runs.which_law": "deepnet_runs.which_law",
     "deepnet_runs.figures": "deepnet_runs.figures",
-    "deepnet_runs.animate": "deepnet_runs.animate",
 }
 
 

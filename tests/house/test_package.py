@@ -45,7 +45,6 @@ COMMANDS = {
     "central-path-grid": "deepnet_runs.grid",
     "central-path-which-law": "deepnet_runs.which_law",
     "central-path-figures": "deepnet_runs.figures",
-    "central-path-animate": "deepnet_runs.animate",
 }
 DATA = "central_path/data/digits_resnet8_epoch0040.npz"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from theory_checks.claims import ORDER
-from theory_checks.registry import CLAIMS
+from theory_checks.framework.registry import CLAIMS
 
 ROOT = Path(__file__).parents[2]
 ROWS = [

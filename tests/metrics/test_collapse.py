@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from central_path.metrics import collapse
+from central_path.metrics.snr import Moments
 from central_path.theory import problem
 
 C, N, P = 4, 6, 5
@@ -130,7 +131,8 @@ def test_the_norm_and_angle_metrics_are_their_definitions(seed):
     }
     for name, metric in METRICS.items():
         np.testing.assert_allclose(metric(jnp.asarray(A)), expected[name], rtol=ROUNDING, err_msg=name)
-    np.testing.assert_allclose(sorted(collapse.cosines(jnp.asarray(A))), sorted(cosines), rtol=0, atol=ROUNDING)
+    ((table, pairs),) = collapse.cosines(jnp.asarray(A))
+    np.testing.assert_allclose(sorted(table[pairs == 1]), sorted(cosines), rtol=0, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
@@ -205,3 +207,15 @@ def test_ncc_mismatch_vanishes_for_the_classifier_of_the_nearest_center(seed):
     arrays = [jnp.asarray(array) for array in (W, b, M, features)]
     assert float(collapse.ncc_mismatch(*arrays)) == 0.0
     assert float(collapse.ncc_mismatch(-arrays[0], *arrays[1:])) > 0.1  # planted: the opposite classifier
+
+
+def test_tiles_of_classes_and_more_classes_than_dimensions_change_no_number(monkeypatch, seed):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((4, 11))
+    m = Moments(A, np.diag(rng.uniform(1, 2, 4)), np.full(11, 1 / 11))
+    whole = [metric(A) for metric in METRICS.values()]
+    slow = np.trace(m.Sigma_W @ np.linalg.pinv(m.Sigma_B)) / 11
+    for tile in (1, 3, 10):
+        monkeypatch.setattr(collapse, "TILE", tile)
+        np.testing.assert_allclose([metric(A) for metric in METRICS.values()], whole, rtol=1e-13)
+        assert collapse.nc1(m) == pytest.approx(slow, rel=1e-12)

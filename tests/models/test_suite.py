@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from central_path.comparison import FAULT_FACTOR
 from central_path.models.catalogue import CLASSES, load
-from central_path.models.model import FAULT_FACTOR, METRICS, observe, residuals, tolerance
+from central_path.models.model import METRICS, comparisons, observe
 
 NAMES = tuple(CLASSES)
 INSTANCES = [
@@ -74,11 +75,11 @@ def test_the_run_descends_to_what_is_predicted_and_a_planted_fault_shows(first):
     end, _ = loss_and_gradient(first, path.point)
     assert float(end) == pytest.approx(losses[-1], rel=1e-8, abs=1e-12)  # a flow drifts a little
     assert distance(constrain(first, path.point), path.point) < 1e-12
-    found, faulty = (residuals(first, path.point, fault=fault) for fault in (False, True))
-    assert all(value <= tolerance(key) for key, value in found.items()), found
-    assert any(value > FAULT_FACTOR * tolerance(key) for key, value in faulty.items()), faulty
-    before = residuals(first, start)
-    assert any(value > FAULT_FACTOR * tolerance(key) for key, value in before.items())
+    found = comparisons(first, path.point)
+    assert all(comparison.agrees for comparison in found), found
+    assert any(comparison.fault_caught for comparison in found), found
+    before = comparisons(first, start)
+    assert any(comparison.residual > FAULT_FACTOR * comparison.tolerance for comparison in before), before
 
 
 def test_collapse_is_measured_on_its_own_layer(first):
@@ -95,6 +96,6 @@ QUICK = {"hui", "e_wojtowytsch"}  # facts of the others are long runs
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NAMES])
 def test_every_fact_holds_and_its_fault_would_show(name):
     for fact in load(name).facts():
-        assert fact.residual <= fact.tolerance, fact
+        assert fact.agrees, fact
         assert fact.holds, fact
         assert fact.reason

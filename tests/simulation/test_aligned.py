@@ -54,14 +54,13 @@ def test_the_start_is_all_of_the_features_in_orthonormal_coordinates(seed):
 
 def test_the_plain_flow_starts_from_identity_total_covariance_with_the_same_omega(seed):
     X = manifold.random_point(C, N, P, seed=seed)
-    state, _ = start(X, PLAIN, "features")
+    state, R = start(X, PLAIN, "features")
     total = problem.covariance(state.E) + state.B @ state.B.T / C
     np.testing.assert_allclose(total, np.eye(P), rtol=0, atol=ROUNDING)
-    omega = observables.omega_of_features(start(X, ON_MANIFOLD, "features")[0])
-    np.testing.assert_allclose(observables.omega_of_features(state), omega, rtol=1e-11)
-    np.testing.assert_allclose(
-        observables.omega_of_means(np.asarray(start(X, PLAIN, "means")[0]), PLAIN), omega, rtol=1e-11
-    )
+    omega = observables.OBSERVE["features"](start(X, ON_MANIFOLD, "features")[0], ON_MANIFOLD, R)["omega"]
+    np.testing.assert_allclose(observables.OBSERVE["features"](state, PLAIN, R)["omega"], omega, rtol=1e-11)
+    means = observables.OBSERVE["means"](start(X, PLAIN, "means")[0], PLAIN, R)
+    np.testing.assert_allclose(means["omega"], omega, rtol=1e-11)
 
 
 @FLOWS
@@ -88,7 +87,7 @@ def test_a_step_that_is_kept_moves_no_omega_by_more_than_its_tolerance(level, fl
     U, omega, Vt = np.linalg.svd(SNR, full_matrices=False)
     spread = omega * np.array([1e3, 1, 1e-3, 0])
     X = X + jnp.asarray((U * (spread - omega)[None, :]) @ Vt)[:, :, None]
-    state, _ = start(X, flow, level)
+    state, R = start(X, flow, level)
     rng = np.random.default_rng(seed)
     error = jax.tree.map(lambda x: jnp.asarray(rng.standard_normal(x.shape)) * jnp.maximum(jnp.abs(x), 1e-7), state)
     size = 1e-6
@@ -96,11 +95,7 @@ def test_a_step_that_is_kept_moves_no_omega_by_more_than_its_tolerance(level, fl
     moved = jax.tree.map(lambda x, dx: x + dx / allowed, state, error)
 
     def measured(state):
-        if level == "spectrum":
-            return np.asarray(state)
-        if level == "means":
-            return observables.omega_of_means(np.asarray(state), flow)
-        return np.asarray(observables.omega_of_features(state))
+        return np.asarray(observables.OBSERVE[level](state, flow, R)["omega"])
 
     change = np.abs(measured(moved) / measured(state) - 1).max()
     assert change < 2.5 * size  # of B, and of E, in the same direction at most
@@ -116,3 +111,25 @@ def test_atol_is_of_omega_of_order_1_and_of_nothing_smaller():
         assert found == pytest.approx(1, rel=1e-5)
         found = float(relative_error(omega, error, ON_MANIFOLD, 0.0, 1e-10, level="spectrum"))
         assert found == pytest.approx(100 if j == 0 else 1, rel=1e-2)
+
+
+def test_the_units_of_a_step_are_those_of_the_page():
+    """One entry in error at a time, at the levels that hold means: B in units of s, E in units of e."""
+    omega = np.array([100.0, 1.0, 1e-3])
+    entries = np.array([[0, 1, 2, 0, 1, 2], [0, 1, 2, 1, 2, 0]])
+    s = np.maximum(omega[entries[0]], omega[entries[1]])
+    rtol, atol = 3e-7, 5e-8  # far above rounding
+    of_B = rtol * s + atol * np.minimum(s, 1)
+    for (i, j), unit in zip(entries.T, of_B, strict=True):
+        error = jnp.zeros((3, 3)).at[i, j].set(unit)
+        found = float(relative_error(jnp.diag(omega), error, ON_MANIFOLD, rtol, atol, level="means"))
+        assert found == pytest.approx(1, rel=1e-5), (i, j)
+    e = np.array([2.0, 0.5, 3.0])
+    E = e[:, None, None] * np.ones((3, C, N)) * np.where(np.arange(N) % 2, 1, -1)
+    B = np.column_stack([np.diag(omega * e), np.zeros(3)])
+    state = flows.Features(jnp.asarray(B), jnp.asarray(E))
+    for i in range(3):
+        unit = e[i] * (rtol + atol * min(1, 1 / omega[i]))
+        error = flows.Features(jnp.zeros((3, C)), jnp.zeros((3, C, N)).at[i].set(unit))
+        found = float(relative_error(state, error, PLAIN, rtol, atol, level="features"))
+        assert found == pytest.approx(1, rel=1e-5), i

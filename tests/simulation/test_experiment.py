@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from central_path import flows
-from central_path.simulation import experiment
+from central_path.simulation import experiment, starts
 
 C, N, P = 4, 6, 8
 DEFAULTS = {"t_max": None, "saves": 60, "rtol": 1e-10, "atol": 1e-10}
@@ -14,7 +14,7 @@ def start(scale, seed=0):
     """White noise with class means of a size that is scaled."""
     rng = np.random.default_rng(seed)
     E = rng.standard_normal((P, C, N))
-    return experiment.renormalize(
+    return starts.renormalize(
         E - E.mean(axis=2, keepdims=True) + scale * rng.standard_normal((P, C, 1)), eps=float(np.finfo(float).eps)
     )
 

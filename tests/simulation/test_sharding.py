@@ -74,7 +74,7 @@ from central_path.simulation import experiment, sharding
 how = sharding.spread(4, 16, 8)
 X = sharding.place(np.arange(8.0 * 4 * 16).reshape(8, 4, 16), how)
 assert {shard.data.shape for shard in X.addressable_shards} == {(8, 4, 2)}
-text = experiment.programs((8, 4, 16), 16, how=how).integrate.result().as_text()
+text = experiment.prepare((8, 4, 16), 16, "features", 200, how=how).result().as_text()
 assert "all-reduce" in text
 gathered = re.findall(r"= (f64\\[[0-9,]*\\])[^ ]* all-gather", text)
 print(gathered)

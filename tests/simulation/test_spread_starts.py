@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from central_path import flows
-from central_path.simulation import aligned, experiment, solve
+from central_path.simulation import aligned, experiment, solve, starts
 from central_path.theory import problem
 
 spec = importlib.util.spec_from_file_location(
@@ -46,7 +46,7 @@ def start(omega, seed=0):
     w, R = np.linalg.eigh(E.reshape(P, -1) @ E.reshape(P, -1).T / (C * N))
     U, V = (spread_starts.uniform_frame(rng, size, C - 1) for size in (P, C - 1))
     M = (R * np.sqrt(w)) @ R.T @ (U * np.array(omega)) @ V.T @ problem.contrasts(C).T
-    return experiment.renormalize(E + M[:, :, None], eps=float(np.finfo(float).eps))
+    return starts.renormalize(E + M[:, :, None], eps=float(np.finfo(float).eps))
 
 
 @pytest.mark.parametrize(("name", "omega", "t_max"), HARD)
@@ -108,7 +108,7 @@ def test_the_features_own_coordinates_fail_at_the_tolerances_that_small_omega_ne
 
 def forget_programs():
     """Compiled ones and JAX's traces, which do not know what is patched."""
-    experiment.programs.cache_clear()
+    experiment.solver.cache_clear()
     jax.clear_caches()
 
 

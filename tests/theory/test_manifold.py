@@ -240,9 +240,9 @@ def test_retract_refuses_features_of_deficient_rank(seed):
         manifold.retract(H)
 
 
-def test_whiten_total_keeps_omega_and_makes_the_total_covariance_the_identity(seed):
+def test_whitening_keeps_omega_and_makes_the_total_covariance_the_identity(seed):
     X = point("off", seed)
-    Y = manifold.whiten_total(X)
+    Y = manifold.whiten_by_kernel(X, 1.0)
     np.testing.assert_allclose(flat(Y) @ flat(Y).T / (C * N), np.eye(P), rtol=0, atol=ROUNDING)
     np.testing.assert_allclose(problem.global_mean(Y), 0, rtol=0, atol=ROUNDING)
     np.testing.assert_allclose(omega(Y), omega(X), rtol=ROUNDING)

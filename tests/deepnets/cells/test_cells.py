@@ -73,7 +73,8 @@ def test_every_cell_has_the_configuration_that_it_had_as_options(tmp_path):
         *cells.cells([("mnist", "vgg11")], ["mse"], [1], tmp_path, extra=changed),
         *cells.cells([("digits", "vgg7")], ["ce"], [2], tmp_path, extra=of_last_layer, sweep=True)[:3],
     ]
-    assert {cell.name: cell.config.to_dict() for cell in found} == expected
+    configs = {cell.name: cell.config.to_dict() for cell in found}
+    assert {name: configs[name] for name in expected} == expected
     assert list(found[0].config.to_dict()) == list(expected[found[0].name])
     for cell in found:
         assert options.parse(cell.command()) == (cell.config, cell.execution)

@@ -10,9 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-import kill_and_resume
 import pytest
-from short_runs import ROUNDING, distance, short
+from short_runs import ROUNDING, distance, rows_on_disk, short
 
 from deepnet_runs import grid
 from deepnet_runs.cells import plan as cells
@@ -45,7 +44,7 @@ def folders(output):
 
 
 def rows(output):
-    return {name: kill_and_resume.rows(folder) for name, folder in folders(output).items()}
+    return {name: rows_on_disk(folder) for name, folder in folders(output).items()}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +66,9 @@ def test_the_status_without_the_options_of_the_training_is_that_of_the_records(f
 
 
 def test_a_cell_after_another_has_the_rows_of_a_process_of_its_own(finished, tmp_path):
-    reference, _ = kill_and_resume.undisturbed(tmp_path / "alone", [*TRAINED, "--seed", "1"])
+    command = [sys.executable, "-m", "deepnet_runs.train", *TRAINED, "--seed", "1", "--output", str(tmp_path)]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    reference = rows_on_disk(tmp_path)
     assert [row["epoch"] for row in reference] == list(range(1, EPOCHS + 1))
     found = rows(finished)
     assert list(found) == ["digits-vgg7-mse-0", "digits-vgg7-mse-1"]
@@ -197,7 +198,7 @@ def test_cells_that_fail_are_named_and_the_others_finish(tmp_path, capsys, monke
         "digits-vgg7-mse-0-hot": r"diverged: the loss is .*give a lower --lr than 1e\+06",
         "digits-vgg7-mse-1-hot": r"diverged: the loss is .*give a lower --lr than 1e\+06",
         "digits-vgg7-mse-0-base": r"of other options: its records have epochs = 1 for 2: give the same, .*",
-        "mnist-vgg7-mse-1-base": r"not begun: Need the data set mnist in .*nowhere, got no file .*",
+        "mnist-vgg7-mse-1-base": r"not begun: Need the complete files of mnist in .*nowhere, got: .*",
     }.items():
         assert any(re.fullmatch(rf"{grid.PROGRAM}: {cell}: {reason}", line) for line in lines), cell
     assert contents(base) == before

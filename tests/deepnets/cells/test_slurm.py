@@ -6,10 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-import kill_and_resume
 import pytest
 import real_slurm
-from short_runs import ROUNDING, distance
+from short_runs import ROUNDING, distance, rows_on_disk
 
 from deepnet_runs import grid
 
@@ -44,7 +43,7 @@ def alone(folder, *more, epochs):
     command = [sys.executable, "-m", "deepnet_runs.train", *given, *more, "--output", str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     subprocess.run(command, env=environment, check=True, timeout=PATIENCE)
-    return kill_and_resume.rows(folder)
+    return rows_on_disk(folder)
 
 
 def running(environment, name):
@@ -64,7 +63,7 @@ def preempt(environment, folder, deadline):
             cell = folder / f"digits-vgg7-mse-{seed}"
             if seed not in jobs and (cell / "checkpoint.pt").exists():
                 subprocess.run([*ways[seed], job], env=environment, check=True, timeout=30)
-                jobs[seed] = job, len(kill_and_resume.rows(cell))
+                jobs[seed] = job, len(rows_on_disk(cell))
         time.sleep(0.1)
     return jobs, most
 
@@ -92,13 +91,13 @@ def test_an_array_with_a_cap_a_preempted_cell_and_one_of_two_processes(cluster, 
         lines = [line for line in log.read_text().splitlines() if "python -m deepnet_runs.train" in line]
         assert [line.endswith("--resume") for line in lines] == [False, True], log.read_text()
         reference = alone(tmp_path / f"alone-{seed}", "--seed", str(seed), epochs=EPOCHS)
-        assert kill_and_resume.rows(array / f"digits-vgg7-mse-{seed}") == reference
+        assert rows_on_disk(array / f"digits-vgg7-mse-{seed}") == reference
 
     done = run_grid(cluster, *two[: two.index("--no-wait")], *two[two.index("--no-wait") + 1 :])
     assert done.returncode == 0, done.stderr
     logs = sorted(path.name.split("_", 1)[1] for path in together.glob("jobs/*/*.out"))
     assert logs == ["0_log.out", "1_log.out"]
-    rows = kill_and_resume.rows(together / "digits-vgg7-mse-0")
+    rows = rows_on_disk(together / "digits-vgg7-mse-0")
     reference = alone(tmp_path / "one", epochs=1)
     assert rows != reference  # sums in another order
     assert distance(rows, reference) < ROUNDING

@@ -8,7 +8,7 @@ import torch
 from made_up_sets import MORE, draw, write
 from sklearn.datasets import load_digits
 
-from deepnet_runs.datasets import data, files
+from deepnet_runs.datasets import data
 from deepnet_runs.training.config import DATASETS
 from deepnet_runs.training.recipes import PER_CLASS
 
@@ -43,14 +43,12 @@ def test_whole_sets_are_read_as_they_were_written_padded_and_standardised(name, 
 
 
 @pytest.mark.parametrize("archives", ["only", "too", ""])
-@pytest.mark.parametrize("name", files.IDX)
+@pytest.mark.parametrize("name", ["mnist", "fashionmnist"])
 def test_idx_files_are_read_unpacked_or_unpacked_from_sound_archives(name, archives, tmp_path, monkeypatch, no_network):
     pairs = draw(name)
     write(name, tmp_path, pairs, monkeypatch, archives)
     if archives == "only":
-        with pytest.raises(
-            ValueError, match=f"no file {files.IDX[name].__name__}/raw/train-images-idx3-ubyte; give --dow"
-        ):
+        with pytest.raises(ValueError, match="give --download"):
             data.load(name, tmp_path)
     read = data.load(name, tmp_path, whole=True, download=archives == "only")
     np.testing.assert_array_equal(read.train.y.numpy(), pairs[0][1])

@@ -95,7 +95,7 @@ def test_the_nearest_class_center_rule_keeps_its_digits_far_from_the_origin(seed
     row, seen = row_of(network, data)
     far = 1e6 * torch.ones(P, dtype=torch.float64)
     seen.features += far
-    seen.statistics.means += far
+    seen.statistics.anchors += far
     assert seen.ncc_mismatch(seen.statistics) == row["ncc_mismatch_train"]
 
 

@@ -8,16 +8,17 @@ import pytest
 import torch
 from small_problem import C, problem_of, row_of
 
+from central_path.torch import batchnorm
 from deepnet_runs.datasets.data import Images
 from deepnet_runs.measuring.measure import batches, evaluating, forward_pass
-from deepnet_runs.networks import batchnorm
+from deepnet_runs.networks.batchnorm import Layers
 
 
 def normalization_inputs(network, images):
     """What each batch normalization sees of the whole set, in training mode and in one batch."""
     seen, hooks = {}, []
     for name, module in network.named_modules():
-        if isinstance(module, batchnorm.Layers):
+        if isinstance(module, Layers):
             hooks.append(module.register_forward_pre_hook(lambda _, inputs, name=name: seen.update({name: inputs[0]})))
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
     with torch.no_grad():
@@ -68,7 +69,7 @@ def test_a_measurement_leaves_the_mode_the_parameters_and_the_momentum_as_they_w
     before = [parameter.detach().clone() for parameter in network.parameters()]
     row_of(network, data)
     assert network.training is training
-    assert {module.momentum for module in network.modules() if isinstance(module, batchnorm.Layers)} == {0.1}
+    assert {module.momentum for module in network.modules() if isinstance(module, Layers)} == {0.1}
     for parameter, value in zip(network.parameters(), before, strict=True):
         assert torch.equal(parameter, value)
         assert parameter.grad is None

@@ -6,12 +6,11 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-import kill_and_resume
 import numpy as np
 import pytest
 import torch
 from refusal import refused
-from short_runs import rows_of, short
+from short_runs import rows_of, rows_on_disk, short
 from torch import nn
 
 from deepnet_runs import train
@@ -228,13 +227,13 @@ def test_a_smaller_sample_is_part_of_a_larger_one():
 def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     assert short(folder, *OPTIONS)[0] == 0
-    return kill_and_resume.rows(folder)
+    return rows_on_disk(folder)
 
 
 def test_measuring_it_leaves_the_rest_of_a_run_alone(measured, tmp_path):
     code, _ = short(tmp_path, *OPTIONS[:2])
     assert code == 0
-    assert [{key: row[key] for key in row.keys() - KEYS} for row in measured] == kill_and_resume.rows(tmp_path)
+    assert [{key: row[key] for key in row.keys() - KEYS} for row in measured] == rows_on_disk(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["robustness"] is None
     for row in measured:
         assert row.keys() >= KEYS
@@ -254,12 +253,12 @@ def test_a_run_stopped_and_resumed_gives_the_same_rows(measured, tmp_path, capsy
         patch.setattr(Trainer, "train_epoch", stopped)
         assert short(tmp_path, *OPTIONS)[0] == train.INTERRUPTED
     capsys.readouterr()
-    assert kill_and_resume.rows(tmp_path) == measured[:1]
+    assert rows_on_disk(tmp_path) == measured[:1]
     for other in (["--robustness", "21"], []):
         assert short(tmp_path, "--network", "vgg7", *other, "--resume")[0] == 2
         assert f"robustness = {other[1] if other else None} for 20" in capsys.readouterr().err
     assert short(tmp_path, *OPTIONS, "--resume")[0] == 0
-    assert kill_and_resume.rows(tmp_path) == measured
+    assert rows_on_disk(tmp_path) == measured
 
 
 def test_rows_of_nothing_flipped_hold_null(tmp_path, monkeypatch):

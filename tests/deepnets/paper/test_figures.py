@@ -139,7 +139,7 @@ def test_a_swapped_key_and_a_later_epoch_are_caught(grid, drawn, tmp_path, monke
     def second(run):
         return [row.epoch for row in run.rows if row.train_error == 0][1]
 
-    monkeypatch.setattr(runs.Run, "first_clean", property(second))
+    monkeypatch.setattr(runs.RecordedRun, "first_clean", property(second))
     bad = drawn | {7: panels.draw(BY_NUMBER[7], made_up_runs.read(grid))}
     with pytest.raises(AssertionError):
         test_every_panel_shows_the_records(grid, bad, 7)

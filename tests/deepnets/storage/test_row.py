@@ -7,7 +7,7 @@ import pytest
 from short_runs import KEYS as EXPECTED
 
 from deepnet_runs.storage import runs
-from deepnet_runs.storage.row import KEYS, OF_ROBUSTNESS, Measurement, Row
+from deepnet_runs.storage.row import KEYS, OF_ROBUSTNESS, NetworkMeasurement, Row
 
 
 def test_the_fields_are_the_keys_of_a_real_line_in_their_order(run):
@@ -20,7 +20,7 @@ def test_the_fields_are_the_keys_of_a_real_line_in_their_order(run):
 
 
 def test_every_field_is_described():
-    text = (Measurement.__doc__ or "") + (Row.__doc__ or "")
+    text = (NetworkMeasurement.__doc__ or "") + (Row.__doc__ or "")
     assert [key for key in KEYS if f" {key}: " not in text] == []
 
 

@@ -9,10 +9,9 @@ import time
 import zipfile
 from pathlib import Path
 
-import kill_and_resume
-import numpy as np
 import pytest
 import torch
+from short_runs import rows_on_disk
 
 from deepnet_runs import train
 from deepnet_runs.storage import records
@@ -36,7 +35,7 @@ def run(folder, *more):
 
 def everything(folder):
     features = {path.name: path.read_bytes() for path in (folder / "features").iterdir()}
-    return kill_and_resume.rows(folder), features
+    return rows_on_disk(folder), features
 
 
 def left_over(folder):
@@ -126,7 +125,7 @@ def test_a_state_left_out_shows(tmp_path, alone):
             train_state["head.bias"] += 1e-6
         records.write_checkpoint(folder, state)
         assert run(folder, "--resume") == 0
-        rows = kill_and_resume.rows(folder)
+        rows = rows_on_disk(folder)
         assert rows[:1] == alone[0][:1], lost
         assert rows != alone[0], lost
 
@@ -175,7 +174,7 @@ def test_a_full_disk_within_a_checkpoint_is_named_and_the_previous_one_is_kept(t
     assert not left_over(tmp_path)
     assert records.read_checkpoint(tmp_path, {})["epoch"] == 1
     assert run(tmp_path, "--resume") == 0
-    assert kill_and_resume.rows(tmp_path) == alone[0]
+    assert rows_on_disk(tmp_path) == alone[0]
 
 
 def test_a_run_is_not_resumed_on_other_data(tmp_path, capsys):
@@ -215,7 +214,7 @@ def test_checkpoints_between_rows_hold_the_epochs_in_between(tmp_path, monkeypat
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 1e9)
     assert train.main(["--epochs", "3", *OPTIONS[2:-1], "--output", str(tmp_path / "rarely")]) == 0
     assert seen == [1, 3]
-    assert kill_and_resume.rows(tmp_path / "often") == kill_and_resume.rows(tmp_path / "rarely")
+    assert rows_on_disk(tmp_path / "often") == rows_on_disk(tmp_path / "rarely")
 
 
 def test_a_run_that_has_ended_is_resumed_to_its_table(tmp_path, alone, capsys):
@@ -225,25 +224,12 @@ def test_a_run_that_has_ended_is_resumed_to_its_table(tmp_path, alone, capsys):
     assert everything(tmp_path) == alone
 
 
-@pytest.mark.slow
-def test_killed_by_the_system_and_resumed_the_rows_are_the_same(tmp_path):
-    options = [*OPTIONS[:-2], "--quiet"]
-    reference, seconds = kill_and_resume.undisturbed(tmp_path / "alone", options)
-    assert [row["epoch"] for row in reference] == [1, 2]
-    rng = np.random.default_rng(0)
-    moments = [kill_and_resume.draw(rng, i, seconds) for i in (1, 0)]
-    deaths, right = kill_and_resume.chain(tmp_path / "killed", options, reference, moments)
-    assert right
-    assert deaths
-    assert not any(death.difference for death in deaths)
-
-
 def test_sigterm_ends_cleanly_with_the_last_checkpoint(tmp_path):
     command = [sys.executable, "-m", "deepnet_runs.train", "--device", "cpu", "--quiet", "--output", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
-        while len(kill_and_resume.rows(tmp_path)) < 2 and time.monotonic() < deadline:
+        while len(rows_on_disk(tmp_path)) < 2 and time.monotonic() < deadline:
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
@@ -268,4 +254,4 @@ def test_a_run_on_a_gpu_is_resumed(tmp_path):
         with pytest.raises(Killed):
             train.main(options)
     assert train.main([*options, "--resume"]) == 0
-    assert [row["epoch"] for row in kill_and_resume.rows(tmp_path)] == [1, 2, 3]
+    assert [row["epoch"] for row in rows_on_disk(tmp_path)] == [1, 2, 3]

@@ -144,18 +144,12 @@ def test_a_progress_bar_is_for_terminals(tmp_path, monkeypatch, terminal):
     assert ("epochs" in stream.getvalue()) is terminal
 
 
-def test_help_names_every_option_and_starting_imports_no_torch():
+def test_starting_imports_no_torch_and_the_printed_commands_parse():
     code = "import sys, deepnet_runs.train; print(sorted({'jax', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
-    text = options.parser().format_help()
-    for flag in ("--dataset", "--network", "--loss", "--epochs", "--lr", "--weight-decay", "--lam", "--batch-size"):
-        assert flag in text
-    for flag in ("--seed", "--device", "--data-dir", "--dry-run", "--resume", "--save-features", "--output"):
-        assert flag in text
     for line in (train.__doc__ or "").splitlines():
         if "-m deepnet_runs.train" in line:
             options.parse(line.partition("-m deepnet_runs.train")[2].split())
-    assert max(map(len, options.EPILOG.splitlines())) <= 120
 
 
 def test_the_stability_warning_names_the_number(capsys):

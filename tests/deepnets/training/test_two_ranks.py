@@ -1,4 +1,4 @@
-"""Two processes: batch normalization in float32 whatever the input, equal on every rank, every example counted once."""
+"""Two processes: batch normalization in float32 whatever the input, equal on every rank."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,6 @@ from two_ranks import in_two
 
 from deepnet_runs.datasets.data import DataSet
 from deepnet_runs.measuring.measure import measure
-from deepnet_runs.measuring.moments import ClassStatistics, counted_once
 
 PARAMETERS = dict(network_of(0).named_parameters())
 
@@ -44,21 +43,6 @@ def test_without_synchronise_every_rank_measures_by_the_same_statistics(ranks):
         assert first[kind] == second[kind]
     for name, value in first[2].items():
         assert torch.equal(value, second[2][name]), name
-
-
-def test_what_a_padding_sampler_repeats_is_counted_once(ranks):
-    (first, twice, once), (second, _, _) = ranks[two_ranks.sampled]
-    assert sorted(first + second) == [0, 0, 1, 2, 3, 4, 5, 6]
-    features = torch.from_numpy(np.random.default_rng(0).standard_normal((7, 3)))
-    exact = ClassStatistics.of(features, torch.tensor([0, 1, 2, 0, 1, 2, 0]), 3)
-    assert twice.counts.tolist() == [4, 2, 2]
-    assert once.counts.tolist() == [3, 2, 2]
-    torch.testing.assert_close(once.means, exact.means, rtol=1e-14, atol=1e-14)
-    torch.testing.assert_close(once.scatter, exact.scatter, rtol=1e-13, atol=1e-14)
-
-
-def test_alone_the_first_of_equal_indices_counts():
-    assert counted_once(torch.tensor([3, 1, 3, 2, 1])).tolist() == [True, True, False, True, False]
 
 
 @pytest.mark.parametrize("without", ["train", "test"])

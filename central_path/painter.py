@@ -1,3 +1,0 @@
-"""Moved to `central_path.cli.painter`; removed in the next release."""
-
-from central_path.cli.painter import *  # noqa: F403

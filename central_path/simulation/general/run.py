@@ -1,0 +1,375 @@
+"""The general central path: any features, priors, weight decay and block kernel, at the levels `moments` and `features`.
+
+    from central_path.simulation.general import simulate_general
+    run = simulate_general(features, labels, flow="unnormalized", kernel=0.3, lam=1e-3)
+    check = simulate_general(features, labels, flow="unnormalized", kernel=0.3, lam=1e-3, level="features", t_max=run.t_max)
+    agreement(run, check)["omega"]
+
+Source: Han, Papyan & Donoho (2022), Equation 5; for any priors, decay and kernel derived in `field`.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from central_path.flows.horizon import Horizon
+from central_path.simulation.compiler import COMPILER_OPTIONS
+from central_path.simulation.general import error, examples, observables
+from central_path.simulation.general.examples import Labelled
+from central_path.simulation.general.field import Motion, Setting, State, field
+from central_path.simulation.general.horizon import LARGEST_OMEGA, horizon
+from central_path.simulation.general.observables import Rank
+from central_path.simulation.general.start import GeneralStart, renormalized, start_of_samples
+from central_path.simulation.solve import Clock, Solution, integrate
+from central_path.theory.general_loss import classes_of
+from central_path.theory.problem import require_float64
+
+MOST_CUTS = 3  # of a default horizon, where singular vectors turn and omega grows faster than was guessed
+TRIVIAL = 1e-7  # of the loss of no features: losses below are compared in units of it
+FLOWS = ("riemannian", "renormalized", "unnormalized")
+
+
+@dataclass(frozen=True)
+class BlockKernel:
+    """Rates at which class means about the global mean, deviations from class means, and the global mean move."""
+
+    class_means: float = 1.0
+    within: float = 1.0
+    global_mean: float = 1.0
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """What moves the features: a flow, its kernel, and decays."""
+
+    flow: str = "unnormalized"
+    kernel: BlockKernel = BlockKernel()
+    lam: float = 0.0
+    decay_bias: bool = True
+    lam_H: float = 0.0
+
+    def __post_init__(self):
+        if self.flow not in FLOWS:
+            raise ValueError(f"Need a flow among {', '.join(FLOWS)}, got {self.flow!r}: give one of them.")
+        kernel = self.kernel
+        numbers = {
+            "kernel.within": kernel.within,
+            "kernel.global_mean": kernel.global_mean,
+            "lam": self.lam,
+            "lam_H": self.lam_H,
+        }
+        for name, value in numbers.items():
+            if not 0 <= value < np.inf:
+                raise ValueError(f"Need {name} >= 0 and finite, got {value}: a rate or decay is not negative.")
+        if not 0 < kernel.class_means < np.inf:
+            raise ValueError(f"Need kernel.class_means > 0, got {kernel.class_means}: else no omega moves.")
+        if self.lam_H > 0 and self.lam == 0:
+            raise ValueError(
+                f"Need lam > 0 beside lam_H = {self.lam_H}: without decay of the classifier features decay to 0."
+            )
+
+    @property
+    def moves(self) -> bool:
+        """Whether deviations from class means move."""
+        return self.flow == "unnormalized" and self.kernel.within > 0
+
+    @property
+    def beta(self) -> float:
+        """The number for which Sigma_W + beta Sigma_B is conserved at lam = 0."""
+        return self.kernel.within / self.kernel.class_means if self.moves else 0.0
+
+    @property
+    def centred(self) -> bool:
+        """Whether the global mean changes nothing."""
+        return self.lam == 0 or (not self.decay_bias and self.lam_H == 0)
+
+    @property
+    def conserves(self) -> bool:
+        """Whether Sigma_W + beta Sigma_B stays."""
+        return not self.moves or (self.lam == 0 and self.lam_H == 0)
+
+    def motion(self, n: int) -> Motion:
+        """As arrays."""
+        b = self.kernel.within
+        c = np.sqrt(self.lam / (1 + self.lam)) if self.decay_bias else 0.0
+        return Motion(
+            *map(
+                jnp.float64,
+                (
+                    self.kernel.class_means,
+                    self.kernel.global_mean,
+                    b if self.moves else 0.0,
+                    b if self.flow == "renormalized" else 0.0,
+                    self.beta if self.conserves else 0.0,
+                    n,
+                    self.lam,
+                    c,
+                    self.lam_H,
+                ),
+            )
+        )
+
+
+@dataclass(frozen=True)
+class GeneralRun:
+    """What was seen: times `ts` (T,) that the solver reached, and observables `ys` with leading axis T."""
+
+    dynamics: Dynamics
+    level: str
+    start: GeneralStart
+    t_max: float
+    ts: Float[np.ndarray, " T"]
+    ys: dict[str, Float[np.ndarray, "T ..."]]
+    steps: int
+    result: str
+
+    @property
+    def successful(self) -> bool:
+        """Whether the solver reached the horizon."""
+        return self.result == "successful"
+
+
+def simulate_general(
+    features: Any,
+    labels: Any,
+    *,
+    flow: str = "unnormalized",
+    kernel: float | BlockKernel = 1.0,
+    lam: float = 0.0,
+    decay_bias: bool = True,
+    lam_H: float = 0.0,
+    renormalize: bool | None = None,
+    level: Literal["moments", "features"] = "moments",
+    t_max: float | None = None,
+    saves: int = 200,
+    rtol: float = 1e-11,
+    atol: float = 1e-11,
+    keep_means: bool = False,
+) -> GeneralRun:
+    """Integrate a flow from features (n, P) as they are, of any class sizes and rank.
+
+    `keep_means` records the class means M (T, P, C) too, in the basis of the start.
+
+    `kernel` is a block kernel, or its b: the ratio of within-class to class-mean mobility. `lam` decays the classifier,
+    and its bias unless `decay_bias` is false; `lam_H` decays the features, lam_H/2 |h|^2 an example. `renormalize`
+    starts from the image of the features under a matrix with Sigma_W + beta Sigma_B = I, beta = b for `unnormalized` and
+    0 else; by default for the flows that live where Sigma_W = I, `riemannian` and `renormalized`. Without t_max the
+    horizon is that of `horizon`.
+
+    Raises:
+        ValueError: for input or options that have no such flow, with the remedy.
+    """
+    require_float64()
+    if not isinstance(kernel, BlockKernel):
+        kernel = BlockKernel(within=float(kernel))
+    dynamics = Dynamics(flow, kernel, float(lam), decay_bias, float(lam_H))
+    if renormalize is None:
+        renormalize = flow != "unnormalized"
+    begin = start_of_samples(features, labels, centred=dynamics.centred or renormalize)
+    if renormalize:
+        begin = renormalized(begin, dynamics.beta)
+    return run_general(
+        begin, dynamics, level=level, t_max=t_max, saves=saves, rtol=rtol, atol=atol, keep_means=keep_means
+    )
+
+
+def run_general(
+    begin: GeneralStart,
+    dynamics: Dynamics,
+    *,
+    level: str,
+    t_max: float | None,
+    saves: int,
+    rtol: float,
+    atol: float,
+    keep_means: bool = False,
+) -> GeneralRun:
+    """`simulate_general` from a start.
+
+    Raises:
+        ValueError: if there are directions without within-class variance that neither lam nor the kernel bounds, for
+            an unknown level, or as `horizon`.
+    """
+    if level not in ("moments", "features"):
+        raise ValueError(f"Need level moments or features, got {level!r}: give one of them.")
+    if saves < 2 or (t_max is not None and not 0 < t_max < np.inf):
+        raise ValueError(f"Need t_max > 0 and saves >= 2, got {t_max} and {saves}: there is nothing to integrate.")
+    if begin.infinite and dynamics.lam == 0 and dynamics.beta == 0:
+        raise ValueError(
+            f"Need within-class variance where class means differ, got {begin.infinite} of {len(begin.M)} directions "
+            "without, where omega is infinite and no deviation moves: give lam > 0, or the unnormalized flow with "
+            "b > 0, or drop those directions (--restrict-rank)."
+        )
+    chosen, turn = default_horizon(begin, dynamics, t_max)
+    program = _of_moments if level == "moments" else _of_features
+
+    def until(chosen: Horizon) -> GeneralRun:
+        clock, ts = Clock(*map(np.float64, chosen)), jnp.asarray(chosen.times(saves))
+        solution = program(begin, dynamics, turn, clock, ts, (np.float64(rtol), np.float64(atol)), keep_means)
+        return _reported(solution, dynamics, level, begin, chosen.t_max)
+
+    run = until(chosen)
+    for _ in range(0 if t_max else MOST_CUTS):
+        if (earlier := time_of_largest(run)) is None:
+            break
+        run = until(chosen._replace(t_max=earlier))
+    return run
+
+
+def time_of_largest(run: GeneralRun) -> float | None:
+    """When omega_1 reaches LARGEST_OMEGA, between two saved times; None if it stays below twice that."""
+    omega = run.ys["omega"]
+    beyond = np.flatnonzero(omega[:, 0] > 2 * LARGEST_OMEGA) if omega.shape[1] else []
+    if not len(beyond) or beyond[0] == 0:
+        return None
+    i = beyond[0]
+    return float(np.interp(np.log(LARGEST_OMEGA), np.log(omega[i - 1 : i + 1, 0]), run.ts[i - 1 : i + 1]))
+
+
+def default_horizon(
+    begin: GeneralStart, dynamics: Dynamics, t_max: float | None
+) -> tuple[Any, Float[np.ndarray, "K K"]]:
+    """The horizon, and the right singular vectors of the whitened class means, in descending order."""
+    classes = classes_of(begin.pi)
+    A = np.concatenate([begin.w, np.zeros(len(begin.M) - len(begin.w))]) + dynamics.lam
+    rows = A > 0
+    B = (begin.M @ classes.to_contrasts)[rows, :-1]
+    _, s, Vt = np.linalg.svd(B / np.sqrt(A[rows])[:, None])
+    seen = s > len(A) * np.finfo(float).eps * np.max(s, initial=0.0)
+    x, V = s[seen] ** 2, Vt[: len(s)][seen].T
+    y = np.sum((B / A[rows][:, None] @ V) ** 2, axis=0)
+    tau = np.sum(V * (classes.targets[:-1, :-1] @ V), axis=0)
+    within = x / y
+    motion = dynamics.motion(begin.n)
+    rates = float(motion.a), float(motion.moving), float(motion.oblique)
+    scale = np.sqrt(x * len(begin.pi))  # omega of balanced classes
+    found = horizon(scale, np.sqrt(x * within), within, tau / begin.n, lam=dynamics.lam, rates=rates, t_max=t_max)
+    return found, Vt.T
+
+
+def rank_of(begin: GeneralStart, dynamics: Dynamics) -> Rank:
+    """What the shapes of the observed omega depend on."""
+    return Rank(len(begin.w), begin.infinite, dynamics.lam > 0 and dynamics.conserves)
+
+
+def _of_moments(begin, dynamics, turn, clock, ts, tolerances, keep):
+    classes = classes_of(begin.pi, turn)
+    B, motion, constant, F = begin.M @ classes.to_contrasts, dynamics.motion(begin.n), None, None
+    root = np.diag(np.sqrt(np.concatenate([begin.w, np.zeros(len(begin.M) - len(begin.w))])))
+    if dynamics.conserves:
+        # eigenvalues and eigenvectors of the constant matrix from its factor, which keeps small ones
+        U, s, _ = np.linalg.svd(np.concatenate([root, np.sqrt(dynamics.beta) * B[:, :-1]], axis=1), full_matrices=False)
+        B, constant = U.T @ B, s**2 + dynamics.lam
+    else:
+        F = root[:, : len(begin.w)]
+    state, setting = jax.tree.map(jnp.asarray, (State(B, F), Setting(classes, motion, constant)))
+    return _integrate_moments(state, setting, clock, ts, *tolerances, rank=rank_of(begin, dynamics), keep=keep)
+
+
+@partial(jax.jit, static_argnames=("rank", "keep"), compiler_options=COMPILER_OPTIONS)
+def _integrate_moments(state, setting, clock, ts, rtol, atol, *, rank, keep):
+    singular = rank.within < len(state.B)
+
+    def measure(state, wrong, setting, rtol, atol):
+        motion = setting.motion
+        if state.F is None:
+            e = jnp.sqrt(setting.constant)
+            left = error.of_what_is_left(state.B, wrong.B, e, motion.beta, rtol)
+            of_B = error.of_means(state.B, wrong.B, e, rtol, atol)
+            return of_B if rank.infinite else jnp.maximum(of_B, left)
+        e = jnp.sqrt(jnp.sum(state.F**2, axis=1) + motion.lam)
+        of_B = error.of_means(state.B, wrong.B, e, rtol, atol)
+        of_F = error.of_deviations(state.F, wrong.F, rtol, error.FINEST)
+        of_F = of_F if singular else jnp.maximum(of_F, error.of_covariance(state.F, wrong.F, rtol))
+        return jnp.maximum(of_B, of_F)
+
+    def observe(state, setting):
+        seen = observables.of_state(state, setting, rank)
+        return seen | {"M": state.B @ setting.classes.to_means} if keep else seen
+
+    return integrate(field, state, setting, clock, observe=observe, ts=ts, rtol=rtol, atol=atol, measure=measure)
+
+
+def _of_features(begin, dynamics, turn, clock, ts, tolerances, keep):
+    motion = dynamics.motion(begin.n)
+    on_means = float(dynamics.flow == "renormalized")
+    setting = Labelled(
+        begin.labels, begin.pi, motion, dynamics.kernel.within, float(dynamics.flow != "unnormalized"), on_means
+    )
+    H, setting, to_contrasts = jax.tree.map(
+        jnp.asarray, (begin.features, setting, classes_of(begin.pi, turn).to_contrasts)
+    )
+    return _integrate_features(
+        H, setting, to_contrasts, clock, ts, *tolerances, rank=Rank(len(begin.w), begin.infinite, False), keep=keep
+    )
+
+
+@partial(jax.jit, static_argnames=("rank", "keep"), compiler_options=COMPILER_OPTIONS)
+def _integrate_features(H, setting, to_contrasts, clock, ts, rtol, atol, *, rank, keep):
+    first = examples.moments_of(H, setting)
+    conserved = first.Sigma_W + setting.motion.beta * first.Sigma_B
+    without = jnp.where(jnp.arange(H.shape[1]) < rank.within, 0.0, jnp.sum(first.Mbar**2, axis=1))
+
+    singular = rank.within < H.shape[1]
+
+    def measure(H, wrong, args, rtol, atol):
+        setting, without = args
+        E, dE = (examples.split(A, setting)[2].T for A in (H, wrong))
+        B, dB = (examples.moments_of(A, setting).M @ to_contrasts for A in (H, wrong))
+        e = jnp.sqrt(jnp.mean(E**2, axis=1) + setting.motion.lam + without)
+        noise = error.FINEST * (1 + setting.on_deviations * jnp.max(jnp.sum((B / e[:, None]) ** 2, axis=0)))
+        of_E = error.of_deviations(E, dE, rtol, noise)
+        of_E = of_E if singular else jnp.maximum(of_E, error.of_covariance(E, dE, rtol + noise))
+        return jnp.maximum(error.of_means(B, dB, e, rtol, atol), of_E)
+
+    def observe(H, args):
+        seen = observables.of_examples(H, args[0], conserved, rank)
+        return seen | {"M": examples.moments_of(H, args[0]).M} if keep else seen
+
+    return integrate(
+        lambda H, args: examples.velocity(H, args[0]),
+        H,
+        (setting, without),
+        clock,
+        observe=observe,
+        ts=ts,
+        rtol=rtol,
+        atol=atol,
+        measure=measure,
+    )
+
+
+def _reported(solution: Solution, dynamics: Dynamics, level: str, begin: GeneralStart, t_max: float) -> GeneralRun:
+    ts, ys = np.asarray(solution.ts), {key: np.asarray(value) for key, value in solution.ys.items()}
+    if not dynamics.conserves:
+        ys.pop("drift", None)
+    reached = np.isfinite(ys["loss"]) & np.isfinite(ys["omega"]).all(axis=1)
+    steps = int(solution.stats["num_accepted_steps"])
+    failed = diffrax.RESULTS[solution.result] != "" or not reached.all()
+    ts, ys = ts[reached], {key: value[reached] for key, value in ys.items()}
+    rejected = int(solution.stats["num_rejected_steps"])
+    result = "successful"
+    if failed:
+        last = ts[-1] if len(ts) else 0.0
+        result = f"stopped after t = {last:.3g}, {steps} steps and {rejected} rejected ones: raise rtol, or lower t_max"
+    return GeneralRun(dynamics, level, begin, t_max, ts, ys, steps, result)
+
+
+def agreement(run: GeneralRun, other: GeneralRun) -> dict[str, float]:
+    """The largest relative differences of omega, and of the losses in units of L_LS, at the times that both reached.
+
+    Where features are separated exactly L_LS is 0; its unit is TRIVIAL times the loss of no features, or more.
+    """
+    T = min(len(run.ts), len(other.ts))
+    one, two = run.ys["omega"][:T], other.ys["omega"][:T]
+    apart = {"omega": float(np.max(np.abs(one - two) / np.maximum(one, np.finfo(float).tiny), initial=0.0))}
+    unit = np.maximum(run.ys["loss"][:T], TRIVIAL * (1 - np.sum(run.start.pi**2)) / 2)
+    for key in ("loss", "loss_nc1", "loss_nc23"):
+        apart[key] = float(np.max(np.abs(run.ys[key][:T] - other.ys[key][:T]) / unit, initial=0.0))
+    return apart

@@ -1,0 +1,136 @@
+"""From labelled features of any class sizes and any rank to a start of the general central path.
+
+The features are turned into an orthonormal basis of the range of Sigma_T (of all second moments where the global mean
+counts), in which Sigma_W is diagonal. Directions in which nothing varies cost nothing. Directions in which class means
+differ and no example differs from its class mean are counted: there omega is infinite.
+
+NumPy only.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from central_path.metrics.resolved import DOUBLE, Rounding
+from central_path.metrics.samples import check_samples, moments_of_rows
+
+
+@dataclass(frozen=True)
+class GeneralStart:
+    """Features (n, P), class by class, in a basis of their range, and their class means M (P, C).
+
+    Sigma_W = diag(w, 0), w (r,) in descending order. `infinite` is the number of directions with class-mean signal and
+    no within-class variance, which is that of infinite omega, and `infinite_share` what of |Mbar|^2 lies in them.
+    `P_input` are the dimensions as given, `order` the rows of the input.
+    """
+
+    features: Float[np.ndarray, "n P"]
+    labels: Int[np.ndarray, " n"]
+    order: Int[np.ndarray, " n"]
+    M: Float[np.ndarray, "P C"]
+    w: Float[np.ndarray, " r"]
+    pi: Float[np.ndarray, " C"]
+    P_input: int
+    infinite: int
+    infinite_share: float
+
+    @property
+    def n(self) -> int:
+        """Number of examples."""
+        return len(self.labels)
+
+    @property
+    def Mbar(self) -> Float[np.ndarray, "P C"]:
+        """Class means about the global mean."""
+        return self.M - (self.M @ self.pi)[:, None]
+
+
+def _axes(rows: Float[np.ndarray, "n P"]) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, "P K"]]:
+    """Variances rows^T rows/n along principal axes, and the axes, from singular values, which keep small ones."""
+    n, P = rows.shape
+    _, s, Vt = np.linalg.svd(np.linalg.qr(rows, mode="r") if n > P else rows, full_matrices=False)
+    return s**2 / n, Vt.T
+
+
+def start_of_samples(features: Any, labels: Any, *, centred: bool = True) -> GeneralStart:
+    """Read features (n, P) and labels (n,) as `check_samples` does, and turn them into their range.
+
+    `centred` takes the global mean away, which changes no velocity where the bias does not decay.
+
+    Raises:
+        ValueError: as `check_samples`, or if all class means coincide or no example differs from its class mean.
+    """
+    read = check_samples(features, labels)
+    largest = np.max(np.abs(np.asarray(features, dtype=np.float64)))
+    order = np.argsort(read.codes, kind="stable")
+    codes, counts = read.codes[order], read.counts
+    rows = read.features[order]
+    m = moments_of_rows(rows, codes, len(counts))
+    rows = rows - m.mu_G[None, :] if centred else rows
+    M = m.Mbar if centred else m.M
+    rounding = Rounding.of(m, read.eps)
+    variance, axes = _axes(rows)
+    axes = axes[:, _resolved(variance, axes, rounding)]
+    E = (rows - M.T[codes]) @ axes
+    w, turn = _axes(E)
+    kept = _resolved(w, axes @ turn, rounding) & (w > len(w) * DOUBLE * np.max(variance))
+    if not kept.any():
+        raise ValueError("Need within-class variability, got none: every example equals its class mean.")
+    w, turn = w[kept], turn[:, kept]
+    least = np.sqrt(rounding.total.sum()) + max(M.shape) * DOUBLE * np.max(np.abs(M))
+    rest, infinite = _without_variance(axes.T @ M, turn, m.pi, least)
+    scale = largest / np.max(np.abs(read.features))
+    M = np.concatenate([turn, rest], axis=1).T @ axes.T @ M
+    H = M.T[codes]
+    H[:, : len(w)] += E @ turn
+    signal = np.sum((M - (M @ m.pi)[:, None]) ** 2, axis=1)
+    share = float(np.sum(signal[len(w) : len(w) + infinite]) / np.sum(signal)) if infinite else 0.0
+    P_input = read.features.shape[1]
+    return GeneralStart(scale * H, codes, order, scale * M, scale**2 * w, m.pi, P_input, infinite, share)
+
+
+def _without_variance(
+    M: Float[np.ndarray, "P C"], turn: Float[np.ndarray, "P r"], pi: Float[np.ndarray, " C"], least: float
+) -> tuple[Float[np.ndarray, "P k"], int]:
+    """Directions orthogonal to those in which examples differ from their class means: q of Mbar, then of mu_G; and q."""
+    rest = np.linalg.svd(turn, full_matrices=True)[0][:, turn.shape[1] :]
+    outside = rest.T @ M
+    mean = outside @ pi
+    U, s, _ = np.linalg.svd((outside - mean[:, None]) * np.sqrt(pi))
+    q = int(np.count_nonzero(s > least))
+    mean = mean - U[:, :q] @ (U[:, :q].T @ mean)
+    size = np.linalg.norm(mean)
+    more = mean[:, None] / size if size > least else np.zeros((len(mean), 0))
+    return rest @ np.concatenate([U[:, :q], more], axis=1), q
+
+
+def _resolved(w: np.ndarray, axes: np.ndarray, rounding: Rounding) -> np.ndarray:
+    return w > rounding.along(axes) + len(axes) * DOUBLE * np.max(w, initial=0.0)
+
+
+def renormalized(start: GeneralStart, beta: float) -> GeneralStart:
+    """The start with Sigma_W + beta Sigma_B = I, which has the same omega.
+
+    Raises:
+        ValueError: if that matrix is singular.
+    """
+    Mbar = start.Mbar
+    root = np.zeros((len(Mbar), len(start.w)))
+    np.fill_diagonal(root, np.sqrt(start.w))
+    U, s, _ = np.linalg.svd(np.concatenate([root, np.sqrt(beta * start.pi) * Mbar], axis=1), full_matrices=False)
+    if s[-1] <= len(s) * DOUBLE * s[0]:
+        raise ValueError(
+            f"Need within-class variance in every direction in which class means differ, got {start.infinite} of "
+            f"{len(Mbar)} directions without: Sigma_W^(-1/2) does not exist; give the unnormalized flow with b > 0, "
+            "or drop those directions (--restrict-rank)."
+        )
+    features = start.features @ (U / s)
+    m = moments_of_rows(features, start.labels, len(start.pi))
+    w, turn = _axes(features - m.M.T[start.labels])
+    if turn.shape[1] < len(turn) or len(start.w) < len(turn):
+        turn = np.concatenate(
+            [turn[:, : len(start.w)], np.linalg.svd(turn[:, : len(start.w)])[0][:, len(start.w) :]], 1
+        )
+    return replace(start, features=features @ turn, M=turn.T @ m.M, w=w[: len(start.w)])

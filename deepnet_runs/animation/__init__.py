@@ -1,1 +1,0 @@
-"""The animation of three classes in a plane, beside a trained network."""

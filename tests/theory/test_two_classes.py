@@ -1,0 +1,73 @@
+"""Two classes of any priors: the time of their own against direct integration, and the laws of balanced classes."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from central_path.theory.laws import Law
+from central_path.theory.two_classes import POWERS, TwoClasses, time_of_omega
+
+PI, P, n = np.array([0.1, 0.9]), 3, 60
+
+
+def draw(seed):
+    rng = np.random.default_rng(seed)
+    F = rng.standard_normal((P, P))
+    return rng.standard_normal((P, 2)), F @ F.T / P + 0.1 * np.eye(P)
+
+
+def by_definition(M, Sigma_W, flow, b, t):
+    """omega at t from dL/dbeta and dL/dSigma_W of L = tau/(2 (1 + rho)), written out for one column."""
+    tau, spread = 2 * PI[0] * PI[1], (PI[0] ** 2 + PI[1] ** 2) / (PI[0] * PI[1])
+    beta0 = np.sqrt(PI[0] * PI[1]) * (M[:, 0] - M[:, 1])
+
+    def velocity(_, state):
+        beta, Sigma = state[:P], state[P:].reshape(P, P)
+        y = np.linalg.solve(Sigma, beta)
+        unit = tau / (n * (1 + beta @ y) ** 2)
+        left = b * unit * np.outer(y, y)
+        moved = {"unnormalized": -(left @ Sigma + Sigma @ left)}.get(flow, 0 * Sigma)
+        return np.concatenate([unit * y + (left @ beta if flow == "renormalized" else 0), moved.ravel()])
+
+    start = np.concatenate([beta0, Sigma_W.ravel()])
+    path = solve_ivp(velocity, (0, t[-1]), start, method="DOP853", t_eval=t, rtol=1e-11, atol=1e-13).y
+    return np.array([np.sqrt(spread * s[:P] @ np.linalg.solve(s[P:].reshape(P, P), s[:P])) for s in path.T])
+
+
+@pytest.mark.parametrize("b", [0.0, 0.3, 1.0, 2.0])
+@pytest.mark.parametrize("flow", POWERS)
+def test_the_closed_form_is_the_flow(flow, b):
+    M, Sigma_W = draw(1)
+    t = np.linspace(0, 200 / max(1.0, b**2), 6)
+    two = TwoClasses.of(M, Sigma_W, PI, n=n, flow=flow, b=b)
+    expected = by_definition(M, Sigma_W, flow, b, t)
+    np.testing.assert_allclose(two.omega(t), expected, rtol=1e-8)  # the integrator's, a hundred of its tolerances
+    balanced = TwoClasses.of(M, Sigma_W, np.array([0.5, 0.5]), n=n, flow=flow, b=b)
+    assert np.max(np.abs(balanced.omega(t) / expected - 1)) > 0.02
+
+
+@pytest.mark.parametrize("b", [0.0, 1e-9, 0.3, 1.0, 2.0])
+@pytest.mark.parametrize("flow", POWERS)
+def test_forward_and_inverse_agree_where_the_direction_stays(flow, b):
+    M = np.array([[1.0, -1.0], [0.0, 0.0]])
+    square = PI[0] * PI[1] * 4
+    Sigma_W = np.eye(2) - (b if flow == "unnormalized" else 0.0) * square * np.diag([1.0, 0.0])
+    two = TwoClasses.of(M, Sigma_W, PI, n=n, flow=flow, b=b)
+    t = np.geomspace(1e-3, 100, 5)
+    omega = two.omega(t)
+    np.testing.assert_allclose(time_of_omega(omega, two.omega(np.zeros(1))[0], PI, n=n, flow=flow, b=b), t, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("flow", "k"), [("riemannian", 0), ("renormalized", 1), ("unnormalized", 2)])
+def test_equal_priors_give_the_laws(flow, k):
+    law = Law(k, 2, n // 2)
+    t = np.geomspace(1.0, 1e4, 7)
+    omega = 0.5 * np.exp(np.asarray(law.growth(jnp.asarray(t), jnp.asarray(0.5))))
+    found = time_of_omega(omega, 0.5, np.array([0.5, 0.5]), n=n, flow=flow)
+    np.testing.assert_allclose(found, t, rtol=1e-10)
+
+
+def test_an_unknown_flow_is_refused():
+    with pytest.raises(ValueError, match="^Need a flow among unnormalized, renormalized, riemannian, got 'plain'"):
+        TwoClasses.of(*draw(1), PI, n=n, flow="plain")

@@ -1,0 +1,1 @@
+"""What claims are made of: the registry, verdicts, random instances, the paper's definitions, paths along flows."""

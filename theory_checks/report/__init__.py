@@ -1,0 +1,1 @@
+"""What a run says: the table, `claims.json`, and `report.html` with its figures."""
