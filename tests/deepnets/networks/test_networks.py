@@ -149,6 +149,7 @@ def test_every_network_does_a_forward_a_backward_and_a_measuring_step_on_two_ima
     assert network.training
     assert seen.features.shape == (2 * classes, network.head.in_features)
     written = json.loads(line(vars(row)))
+    assert written.pop("further") == {}
     parts = sum(written[key] for key in ("loss_nc1", "loss_nc23", "loss_ls_perp"))
     assert parts == pytest.approx(written["loss"], rel=1e-12)
     V = np.array(written.pop("snr_right"))
