@@ -44,3 +44,10 @@ def told_by_first(value: Any, group: Any = None) -> Any:
     found = [value]
     dist.broadcast_object_list(found, src=dist.get_global_rank(group, 0) if group is not None else 0, group=group)
     return found[0]
+
+
+def full(value: Any) -> Tensor:
+    """A parameter, sharded over processes or not, in float64."""
+    if hasattr(value, "full_tensor"):
+        value = value.full_tensor()
+    return torch.as_tensor(value).detach().double()
