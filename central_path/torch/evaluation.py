@@ -55,7 +55,7 @@ def _pass(model: nn.Module, batches: Batches, tap: watch, metric: NeuralCollapse
     for inputs, targets in batches.read(what):
         loading.called(model, inputs)
         h, y, kept = metric.select(tap.features, targets)
-        outputs = tap.outputs.reshape(len(kept), -1)
+        outputs = tap.outputs.reshape(len(kept), -1).to(h.device)
         metric.precision = max(metric.precision or "float64", tap.precision, key=eps_of)
         yield Seen(h, y, (outputs if len(y) == len(kept) else outputs[kept])[:, rows].argmax(dim=1))
 

@@ -20,6 +20,7 @@ def select(
         ValueError: for shapes that do not fit, targets out of range, or features that are not finite.
     """
     h = torch.as_tensor(features).detach()
+    h = h.cpu() if h.device.type == "mps" else h  # which has no float64
     y = torch.as_tensor(targets).detach().to(h.device)
     if h.ndim < 2 or h.shape[-1] == 0 or not h.is_floating_point():
         raise ValueError(
