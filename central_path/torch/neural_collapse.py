@@ -218,28 +218,9 @@ class NeuralCollapse(nn.Module):
     ) -> Numbers:
         """As `compute`, of the sums of all processes."""
         W, b = (None if value is None else full(value) for value in (weight, bias))
-        found: Numbers | Exception | None = None
-        if ranks.rank_and_size(self.group)[0] == 0:
-            precision = max(self._seen, self.precision or self._seen, key=eps_of)
-            try:
-                found = numbers_of(
-                    whole,
-                    W,
-                    b,
-                    lam,
-                    classes=self.classes,
-                    C=self.num_classes,
-                    precision=precision,
-                    omega=omega,
-                    **about,
-                )
-            except Exception as error:  # the other ranks wait for an answer
-                found = error
-        found = ranks.told_by_first(found, self.group)
-        if isinstance(found, Exception):
-            raise found
-        assert found is not None
-        return found
+        precision = max(self._seen, self.precision or self._seen, key=eps_of)
+        options = {"C": self.num_classes, "classes": self.classes, "precision": precision, "omega": omega, **about}
+        return ranks.computed_by_first(lambda: numbers_of(whole, W, b, lam, **options), self.group)
 
     def forward(self, features: Any, targets: Any, **more: Any) -> Numbers:
         """Add a batch, and the numbers of this batch alone on this process, without a last layer."""
