@@ -47,16 +47,12 @@ def draw(n: int, P: int, C: int):
 def ours(features, labels, W, b, decisions):
     """What a row says of the training set, from the features of a pass."""
     from central_path.torch.collect import ClassStatistics
-    from deepnet_runs.measuring import statistics
+    from central_path.torch.quantities import numbers_of
     from deepnet_runs.measuring.measure import Pass
 
     seen = Pass(features, decisions, labels, ClassStatistics.of(features, labels, len(W)), 0.0)
-    of = statistics.seen(seen.statistics.arrays(), n=len(labels), eps=float(np.finfo(np.float32).eps))
-    W, b = W.double().numpy(), b.double().numpy()
-    row = statistics.decomposition(W, b, of, lam=LAM) | statistics.collapse_metrics(W, of)
-    row |= statistics.classifier_metrics(W)
-    row |= {"condition": of.between.condition, "omega": statistics.snr(of).omega.tolist()}
-    return row | {"ncc_mismatch": seen.ncc_mismatch(seen.statistics)}
+    row = numbers_of(seen.statistics, W.double(), b.double(), LAM, C=len(W), precision="float32", omega=True)
+    return row | {"nc1": row["nc1/papyan2020"], "ncc_mismatch": seen.ncc_mismatch(seen.statistics)}
 
 
 def plain(features, labels, W, b, decisions, *, outer: bool = False):

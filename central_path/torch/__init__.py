@@ -18,8 +18,8 @@ Needs torch; JAX is not imported.
 from central_path.torch.callbacks import lightning_callback as lightning_callback
 from central_path.torch.callbacks import trainer_callback as trainer_callback
 from central_path.torch.certificate import Certificate as Certificate
-from central_path.torch.evaluate import evaluate as evaluate
+from central_path.torch.evaluation import evaluate as evaluate
 from central_path.torch.neural_collapse import NeuralCollapse as NeuralCollapse
 from central_path.torch.quantities import Numbers as Numbers
 from central_path.torch.report import Report as Report
-from central_path.torch.watch import watch as watch
+from central_path.torch.watching import watch as watch

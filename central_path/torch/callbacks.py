@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from central_path.torch.evaluate import evaluate
+from central_path.torch.evaluation import evaluate
 from central_path.torch.report import Report
 
 Then = Callable[[int, Report], object]
@@ -28,6 +28,7 @@ class _Measuring:
         self.loader, self.num_classes, self.every = loader, num_classes, every
         self.then, self.options = then, options
         self.reports: dict[int, Report] = {}
+        self.pending: dict[str, float] = {}  # numbers that are to be logged
 
     def measured(self, model: nn.Module, epoch: int) -> dict[str, float] | None:
         """The numbers to log after an epoch, counted from 1; None where it is not measured."""
@@ -90,14 +91,14 @@ def trainer_callback(
     class Measure(_Measuring, TrainerCallback):
         def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             del args
-            self.pending = self.measured(kwargs["model"], round(state.epoch))
-            control.should_log = control.should_log or self.pending is not None
+            self.pending = self.measured(kwargs["model"], round(state.epoch)) or {}
+            control.should_log = control.should_log or bool(self.pending)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
             del args, control
-            if logs is not None and getattr(self, "pending", None) is not None:
+            if logs is not None:
                 logs.update(self.pending)
                 state.log_history[-1].update(self.pending)
-                self.pending = None
+                self.pending = {}
 
     return Measure(loader, num_classes, every, then, options)

@@ -36,13 +36,13 @@ BYTES = 2**24  # of features in float64 at a time: what a cache holds
 def _first_means(h: Float[Tensor, "n P"], y: Int[Tensor, " n"], new: Int[Tensor, " c"]) -> Float[Tensor, "c P"]:
     """Means of the first few examples of classes, each of which has one; of equal examples exactly that example."""
     order = torch.argsort(y, stable=True)
-    sorted_y = y[order]
-    begin = torch.searchsorted(sorted_y, new)
-    end = torch.searchsorted(sorted_y, new, right=True).clamp(max=begin + FEW)
+    of = torch.searchsorted(new, y[order]).clamp(max=len(new) - 1)  # the class among the new ones, if it is one
+    begin = torch.searchsorted(y[order], new)
+    taken = (new[of] == y[order]) & (torch.arange(len(y), device=y.device) < begin[of] + FEW)
+    rows, of = order[taken], of[taken]
     means = h[order[begin]].double()
-    for c, (first, last) in enumerate(zip(begin.tolist(), end.tolist(), strict=True)):
-        means[c] += (h[order[first:last]].double() - means[c]).mean(dim=0)
-    return means
+    off = torch.zeros_like(means).index_put_((of,), h[rows].double() - means[of], accumulate=True)
+    return means + off / torch.bincount(of)[:, None]
 
 
 @dataclass

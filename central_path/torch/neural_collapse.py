@@ -20,8 +20,8 @@ from central_path.torch import once, ranks
 from central_path.torch.collect import ClassStatistics
 from central_path.torch.precision import eps_of, name_of
 from central_path.torch.quantities import Numbers, numbers_of
-
-IGNORED = -1
+from central_path.torch.ranks import full
+from central_path.torch.reading import select
 
 
 class NeuralCollapse(nn.Module):
@@ -117,45 +117,8 @@ class NeuralCollapse(nn.Module):
         Raises:
             ValueError: as `update`.
         """
-        h = torch.as_tensor(features).detach()
-        y = torch.as_tensor(targets).detach().to(h.device)
-        if h.ndim < 2 or h.shape[-1] == 0 or not h.is_floating_point():
-            raise ValueError(
-                f"Need real features of shape (n, P), P > 0, got shape {tuple(h.shape)} of {h.dtype}: give the input "
-                "of the last layer."
-            )
-        if y.shape != h.shape[:-1] or y.is_floating_point() or y.is_complex():
-            raise ValueError(
-                f"Need integer targets of shape {tuple(h.shape[:-1])} for features of shape {tuple(h.shape)}, got "
-                f"shape {tuple(y.shape)} of {y.dtype}: give the number of the class of every example."
-            )
-        if self._statistics is not None and h.shape[-1] != self._statistics.sums.shape[1]:
-            raise ValueError(
-                f"Need features of width {self._statistics.sums.shape[1]} as in the earlier batches, got "
-                f"{h.shape[-1]}: reset, or give another object for another layer."
-            )
-        h, y = h.reshape(-1, h.shape[-1]), y.reshape(-1).long()
-        C = self.num_classes
-        kept = torch.ones_like(y, dtype=torch.bool) if self.ignore_index is None else y != self.ignore_index
-        wrong = kept & ((y < 0) | (y >= C))
-        if self.classes is not None:
-            codes = torch.full((C,), IGNORED, device=h.device)
-            codes[torch.tensor(self.classes, device=h.device)] = torch.arange(len(self.classes), device=h.device)
-            coded = codes[y.clamp(0, C - 1)]
-            kept, y = kept & ((coded != IGNORED) | wrong), torch.where(wrong, y, coded)
-        bad = ~h.isfinite().all(dim=1) & kept
-        counts = torch.stack([wrong.sum(), bad.sum(), (~kept).sum()]).tolist()  # one wait for the device
-        if counts[0]:
-            raise ValueError(
-                f"Need targets from 0 to num_classes - 1 = {C - 1}, got {int(y[wrong][0])}: give the number of "
-                "classes, or ignore_index for a target that counts nowhere."
-            )
-        if counts[1]:
-            raise ValueError(
-                f"Need finite features, got NaN or infinite entries in {counts[1]} of {len(h)} examples: the network "
-                "has diverged, or its precision overflows."
-            )
-        return (h[kept], y[kept], kept) if counts[2] else (h, y, kept)
+        width = None if self._statistics is None else self._statistics.sums.shape[1]
+        return select(features, targets, self.num_classes, self.classes, self.ignore_index, width)
 
     def _release(self) -> None:
         """Count the batch that was held back."""
@@ -255,28 +218,9 @@ class NeuralCollapse(nn.Module):
     ) -> Numbers:
         """As `compute`, of the sums of all processes."""
         W, b = (None if value is None else full(value) for value in (weight, bias))
-        found: Numbers | Exception | None = None
-        if ranks.rank_and_size(self.group)[0] == 0:
-            precision = max(self._seen, self.precision or self._seen, key=eps_of)
-            try:
-                found = numbers_of(
-                    whole,
-                    W,
-                    b,
-                    lam,
-                    classes=self.classes,
-                    C=self.num_classes,
-                    precision=precision,
-                    omega=omega,
-                    **about,
-                )
-            except Exception as error:  # the other ranks wait for an answer
-                found = error
-        found = ranks.told_by_first(found, self.group)
-        if isinstance(found, Exception):
-            raise found
-        assert found is not None
-        return found
+        precision = max(self._seen, self.precision or self._seen, key=eps_of)
+        options = {"C": self.num_classes, "classes": self.classes, "precision": precision, "omega": omega, **about}
+        return ranks.computed_by_first(lambda: numbers_of(whole, W, b, lam, **options), self.group)
 
     def forward(self, features: Any, targets: Any, **more: Any) -> Numbers:
         """Add a batch, and the numbers of this batch alone on this process, without a last layer."""
@@ -307,10 +251,3 @@ class NeuralCollapse(nn.Module):
         self._statistics = None if given is None else ClassStatistics(**{k: v.clone() for k, v in given.items()})
         self._held = None if state["held"] is None else once.Held(**state["held"])
         self._counted, self._seen = state["counted"].clone(), state["seen"]
-
-
-def full(value: Any) -> Tensor:
-    """A parameter, sharded over processes or not, in float64."""
-    if hasattr(value, "full_tensor"):
-        value = value.full_tensor()
-    return torch.as_tensor(value).detach().double()

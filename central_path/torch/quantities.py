@@ -47,11 +47,16 @@ NAMES = {
     "omega_max": f"omega_max/{HAN}",
     "omega_min": f"omega_min/{HAN}",
 }
+FEW_CLASSES = 100  # of which singular vectors are kept: C^2 numbers, and most of the work for 1000
 PARTS = ("loss_nc1", "loss_nc23", "loss_ls_perp")
 SINGULAR = (
     "The second moments of the features are singular, or nearly, at their precision: at lam = 0 the least-squares "
     "classifier needs their rank; ask for omega=True, or give lam > 0."
 )
+
+
+class NotFiniteError(ValueError):
+    """The squares of the features, or the last layer, are infinite or NaN."""
 
 
 class Numbers(dict[str, float]):
@@ -61,7 +66,7 @@ class Numbers(dict[str, float]):
         reasons: why a number is NaN, and why values of omega are infinite or 0, by the number's name ("omega").
         certificate: floors, precision, ranks.
         omega: (K,) the singular values of the SNR matrix, descending, or None unless asked for.
-        snr_right: (C, K) their right singular vectors, likewise.
+        snr_right: (C, K) their right singular vectors, likewise, for up to FEW_CLASSES classes.
     """
 
     def __init__(
@@ -93,9 +98,12 @@ def numbers_of(
     classes: list[int] | None = None,
     precision: str = "float64",
     omega: bool = False,
+    losses: bool = True,
     **about: Any,
 ) -> Numbers:
     """All numbers of the features' statistics and a last layer W (C, P), b (C,); `about` goes into the certificate.
+
+    Without `losses` none of L and its parts, which cost a solution of P equations.
 
     Raises:
         ValueError: as `NeuralCollapse.compute`.
@@ -109,7 +117,7 @@ def numbers_of(
     whole = statistics.moments()
     m = Moments(whole.M[:, present], whole.Sigma_W, whole.pi[present])
     if not bool(torch.isfinite(m.Sigma_W).all()):
-        raise ValueError("Need features whose squares are finite: divide the features by their largest entry.")
+        raise NotFiniteError("Need features whose squares are finite: divide the features by their largest entry.")
     W, b = _classifier(W, b, C, len(m.M), classes, m)
     rounding = Rounding.of(m, eps_of(precision))
     spread = resolved.between(m, rounding)
@@ -121,11 +129,13 @@ def numbers_of(
         columns, why = measurement.collapse_of_columns(W.T, 0.0, "A row of W is 0")
         values |= {f"{name}_classifier": value for name, value in columns.items()}
         reasons |= {f"{name}_classifier": reason for name, reason in why.items()}
-    losses, why, classifiers = _losses(W, b, _with_absent(m, present, whole), rounding, lam, n=n, eigen=omega)
+    parts, why, classifiers = {}, {}, {}
+    if losses:
+        parts, why, classifiers = _losses(W, b, _with_absent(m, present, whole), rounding, lam, n=n, eigen=omega)
     r2 = certificate.rounding_variance(m, precision)
     found = certificate.floors(m, r2, spread, n=n, classifiers=classifiers)
-    spectrum = resolved.snr(m, rounding, n=n, vectors=True) if omega else None
-    values, reasons = values | losses, reasons | why
+    spectrum = resolved.snr(m, rounding, n=n, vectors=len(whole.pi) <= FEW_CLASSES) if omega else None
+    values, reasons = values | parts, reasons | why
     if spectrum is not None:
         reasons |= measurement.why_omega(spectrum, spread, len(m.M), n - len(present))
         values |= {"omega_max": float(spectrum.omega[0]), "omega_min": float(spectrum.omega[-1])}
@@ -142,20 +152,18 @@ def numbers_of(
         sampling=_renamed(certificate.sampling(values, n=n, C=len(present), P=len(m.M))),
         **about,
     )
-    vectors = (
-        None if spectrum is None else spectrum.omega,
-        None if spectrum is None else _right(spectrum, present, whole),
-    )
-    return Numbers(_renamed(values), _renamed(reasons), said, *vectors)
+    values_of_omega = None if spectrum is None else spectrum.omega
+    return Numbers(_renamed(values), _renamed(reasons), said, values_of_omega, _right(spectrum, present, whole))
 
 
 def _rows(of: Tensor, W: Tensor | None, present: Tensor) -> Tensor:
     return of if W is None else W[present]
 
 
-def _right(spectrum: resolved.SNR, present: Tensor, whole: Moments) -> np.ndarray:
+def _right(spectrum: resolved.SNR | None, present: Tensor, whole: Moments) -> np.ndarray | None:
     """Right singular vectors, 0 for classes without examples."""
-    assert spectrum.V is not None
+    if spectrum is None or spectrum.V is None:
+        return None
     V = np.zeros((len(whole.pi), spectrum.V.shape[1]))
     V[present.cpu().numpy()] = spectrum.V
     return V
@@ -184,7 +192,7 @@ def _classifier(
             f"{tuple(W.shape)} and {None if b is None else tuple(b.shape)}: give the last layer of the network."
         )
     if not all(bool(value.isfinite().all()) for value in (W, b) if value is not None):
-        raise ValueError("Need a finite last layer, got NaN or infinite entries: the network has diverged.")
+        raise NotFiniteError("Need a finite last layer, got NaN or infinite entries: the network has diverged.")
     rows = slice(None) if classes is None else torch.tensor(classes, device=W.device)
     return W[rows].to(m.M.device), None if b is None else b[rows].to(m.M.device)
 

@@ -1,10 +1,13 @@
 """What processes tell each other; nothing where there is one."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
+
+Answer = TypeVar("Answer")
 
 
 def rank_and_size(group: Any = None) -> tuple[int, int]:
@@ -37,10 +40,24 @@ def summed(value: Tensor, group: Any = None) -> Tensor:
     return sent.to(value.device)
 
 
-def told_by_first(value: Any, group: Any = None) -> Any:
-    """The small object of rank 0, on every rank."""
+def computed_by_first(compute: Callable[[], Answer], group: Any = None) -> Answer:
+    """What rank 0 computes, on every rank; so is its error, as the others wait for an answer."""
     if not dist.is_initialized():
-        return value
-    found = [value]
-    dist.broadcast_object_list(found, src=dist.get_global_rank(group, 0) if group is not None else 0, group=group)
+        return compute()
+    found: list[Any] = [None]
+    if dist.get_rank(group) == 0:
+        try:
+            found = [compute()]
+        except Exception as error:
+            found = [error]
+    dist.broadcast_object_list(found, src=0 if group is None else dist.get_global_rank(group, 0), group=group)
+    if isinstance(found[0], Exception):
+        raise found[0]
     return found[0]
+
+
+def full(value: Any) -> Tensor:
+    """A parameter, sharded over processes or not, in float64."""
+    if hasattr(value, "full_tensor"):
+        value = value.full_tensor()
+    return torch.as_tensor(value).detach().double()

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from central_path.cli.records import without_nan
+from central_path.metrics.catalogue import METRICS
 from central_path.torch.certificate import Certificate
 from central_path.torch.quantities import NAMES, Numbers
 
@@ -115,6 +116,7 @@ class Report:
             for name in ("nc1", *OF_MEANS, "self_duality", "ncc_mismatch"):
                 key = f"{name}_means_{part}" if name in OF_MEANS else f"{name}_{part}"
                 found[key] = nan if report is None else report._number(name)
+            found |= {f"{name}_{part}": nan if report is None else report.numbers.get(name, nan) for name in METRICS}
         return found
 
     def _number(self, name: str) -> float:

@@ -1,4 +1,4 @@
-"""One measurement: one forward pass over the training set, one over the test set, then `statistics`.
+"""One measurement: one forward pass over the training set, one over the test set, then a `Report` of each.
 
 Before it BatchNorm's running statistics are estimated anew from the training set. The features of a pass are kept, in
 the precision in which the network gives them, for the nearest-class-center rule, which needs the final class means, and
@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,11 +17,14 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.nn.functional import one_hot
 
-from central_path.torch import batchnorm
+from central_path.torch import batchnorm, ranks
 from central_path.torch.collect import ClassStatistics
 from central_path.torch.nearest import nearest_center
+from central_path.torch.precision import name_of
+from central_path.torch.quantities import NAMES, numbers_of
+from central_path.torch.report import Report
 from deepnet_runs.datasets.data import DataSet, Images
-from deepnet_runs.measuring import statistics
+from deepnet_runs.measuring.statistics import rescaled_parts
 from deepnet_runs.networks import Network
 from deepnet_runs.storage.row import FURTHER, NetworkMeasurement
 
@@ -149,32 +151,35 @@ def measure(
         train, test = (
             forward_pass(network, part, batch_size=batch_size, classes=data.classes, k=k, M=M) for part in data[:2]
         )
-    # From here on float64 on the CPU: class statistics, and what follows from them.
-    W, b = (parameter.detach().double().cpu().numpy() for parameter in (network.head.weight, network.head.bias))
-    of_train, of_test = (
-        statistics.seen(seen.statistics.arrays(), n=len(images.y), eps=float(torch.finfo(seen.features.dtype).eps))
-        for seen, images in ((train, data.train), (test, data.test))
-    )
-    snr, between = statistics.snr(of_train), of_train.between
+    W, b = (parameter.detach().double() for parameter in (network.head.weight, network.head.bias))
+    state = "re-estimated" if fresh_batchnorm else "running"
+    of_train = _report(train, W, b, lam, train.ncc_mismatch(train.statistics), whole=True, batchnorm=state)
+    of_test = _report(test, W, b, lam, test.ncc_mismatch(train.statistics), whole=False, batchnorm=state)
+    found = of_train.row(0, test=of_test)
+    del found["epoch"]
     data_loss = 0.5 * train.squared_error / len(data.train.y)  # example by example, not the sum of the parts
-    found: dict[str, Any] = {
-        "train_error": train.error,
-        "test_error": test.error,
-        "loss": data_loss + 0.5 * lam * float(np.sum(W**2) + np.sum(b**2)),
-        **statistics.decomposition(W, b, of_train, lam=lam, k=k, M=M, covariances=train.class_covariances()),
-        "lam": lam,
-        "mean_output_gap": statistics.mean_output_gap(W, b, of_train.whole),
-        "omega": snr.omega.tolist(),
-        "snr_right": None if snr.V is None else snr.V.T.tolist(),
-        "rank_within": snr.rank,
-        "rank_between": between.rank,
-        "condition_between": between.condition,
-        "batchnorm_reestimated": fresh_batchnorm,
-        **statistics.classifier_metrics(W),
-    }
-    # NC1 to NC4 twice; on the test set NC4 has the class means of training.
-    for name, seen, of in (("train", train, of_train), ("test", test, of_test)):
-        metrics = statistics.collapse_metrics(W, of) | {"ncc_mismatch": seen.ncc_mismatch(train.statistics)}
-        found |= {f"{key}_{name}": value for key, value in metrics.items()}
+    found["loss"] = data_loss + 0.5 * lam * float(W.square().sum() + b.square().sum())
+    if (k, M) != (1, 1):
+        found |= rescaled_parts(W, b, train.statistics.arrays(), train.class_covariances(), k=k, M=M, lam=lam)
     further = {key: found.pop(key) for key in FURTHER}
     return NetworkMeasurement(**found, further=further), train
+
+
+def _report(
+    seen: Pass,
+    W: Float[Tensor, "C P"],
+    b: Float[Tensor, " C"],
+    lam: float,
+    ncc_mismatch: float,
+    *,
+    whole: bool,
+    batchnorm: str,
+) -> Report:
+    """The report of a pass, which rank 0 computes for all; a whole one with omega and the parts of the loss."""
+    precision, about = name_of(seen.features.dtype), {"omega": whole, "losses": whole, "batchnorm": batchnorm}
+    numbers = ranks.computed_by_first(
+        lambda: numbers_of(seen.statistics, W, b, lam, C=len(W), precision=precision, **about)
+    )
+    numbers[NAMES["ncc_mismatch"]] = ncc_mismatch
+    means, counts = seen.statistics.means.cpu(), seen.statistics.counts.cpu()
+    return Report(numbers, seen.error, lam, means, counts, W.cpu(), b.cpu(), 0.0)

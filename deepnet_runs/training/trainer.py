@@ -20,6 +20,7 @@ from torch import distributed as dist
 from torch.nn.functional import cross_entropy, one_hot
 from torch.nn.parallel import DistributedDataParallel
 
+from central_path.torch.quantities import NotFiniteError
 from deepnet_runs.datasets.data import DataSet, Images
 from deepnet_runs.measuring import robustness
 from deepnet_runs.measuring.measure import Pass, measure, rank_and_size, squared_error
@@ -213,7 +214,7 @@ class Trainer:
                 batch_size=2 * self.recipe.batch_size,  # without gradients there is room, and it is faster
                 fresh_batchnorm=not self.config.stale_batchnorm,
             )
-        except np.linalg.LinAlgError:  # what NumPy says to NaN
+        except NotFiniteError:
             self._check_finite(float("nan"))
             raise
         self._check_finite(measured.loss)

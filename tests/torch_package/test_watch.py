@@ -6,7 +6,7 @@ import torchvision
 from torch import nn
 
 from central_path.torch import watch
-from central_path.torch.watch import find_head, unwrapped
+from central_path.torch.watching import find_head, unwrapped
 
 IMAGES = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

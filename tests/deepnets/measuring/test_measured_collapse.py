@@ -9,8 +9,10 @@ from small_problem import COUNTS, LAM, C, P, features_of, moments_by_loops, prob
 from torch import nn
 
 import central_path as cp
+from central_path.metrics import resolved
+from central_path.metrics.resolved import Rounding
+from central_path.metrics.snr import Moments
 from deepnet_runs.datasets.data import DataSet, Images
-from deepnet_runs.measuring import statistics
 from deepnet_runs.measuring.measure import measure
 from deepnet_runs.networks import Network
 from deepnet_runs.storage.records import line
@@ -155,7 +157,9 @@ def test_omega_of_fewer_examples_than_units_is_that_of_the_whole_covariance(equa
     features = np.concatenate([features, 1e-3 * features[:, :3] + 1], axis=1)
     features[:, :equal] = features[:, :1]
     arrays, eps = moments_by_loops(features, labels), float(np.finfo(np.float64).eps)
-    few, whole = (statistics.snr(statistics.seen(arrays, n=size, eps=eps)) for size in (n, features.shape[1]))
+    m = Moments(*arrays)
+    rounding = Rounding.of(m, eps)
+    few, whole = (resolved.snr(m, rounding, n=size, vectors=True) for size in (n, features.shape[1]))
     assert few.rank == whole.rank == min(n - C, dimensions)
     assert few.infinite == whole.infinite == infinite
     np.testing.assert_allclose(few.omega, whole.omega, rtol=1e-9)

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from central_path.torch import batchnorm, loading
 from central_path.torch.loading import Batches, Split
 from central_path.torch.nearest import nearest_center
-from central_path.torch.neural_collapse import NeuralCollapse, full
+from central_path.torch.neural_collapse import NeuralCollapse
 from central_path.torch.precision import eps_of
 from central_path.torch.quantities import NAMES
-from central_path.torch.ranks import summed
+from central_path.torch.ranks import full, summed
 from central_path.torch.report import Report
-from central_path.torch.watch import watch
+from central_path.torch.watching import watch
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def _pass(model: nn.Module, batches: Batches, tap: watch, metric: NeuralCollapse
     for inputs, targets in batches.read(what):
         loading.called(model, inputs)
         h, y, kept = metric.select(tap.features, targets)
-        outputs = tap.outputs.reshape(len(kept), -1)
+        outputs = tap.outputs.reshape(len(kept), -1).to(h.device)
         metric.precision = max(metric.precision or "float64", tap.precision, key=eps_of)
         yield Seen(h, y, (outputs if len(y) == len(kept) else outputs[kept])[:, rows].argmax(dim=1))
 
