@@ -199,7 +199,7 @@ def test_options_that_have_no_flow_are_refused_in_a_sentence(options, sentence):
 
 
 def test_a_level_that_there_is_not_is_refused_in_a_sentence():
-    with pytest.raises(ValueError, match="^Need level moments or features, got 'means'"):
+    with pytest.raises(ValueError, match=r"^Need level moments or features, got 'means'"):
         run_general(start_of_samples(*draw(1, (5, 6), 2)), Dynamics(), level="means", t_max=1.0, **HOW)
 
 

@@ -22,7 +22,7 @@ from central_path.theory.general_loss import classifier_of, parts_of_loss, targe
 
 
 class Rank(NamedTuple):
-    """Static: the rank of Sigma_W, the number of infinite omega, and whether the constant matrix is Sigma_W + lambda I."""
+    """Static: rank of Sigma_W, number of infinite omega, whether the constant matrix is Sigma_W + lambda I."""
 
     within: int
     infinite: int

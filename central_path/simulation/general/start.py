@@ -94,7 +94,7 @@ def start_of_samples(features: Any, labels: Any, *, centred: bool = True) -> Gen
 def _without_variance(
     M: Float[np.ndarray, "P C"], turn: Float[np.ndarray, "P r"], pi: Float[np.ndarray, " C"], least: float
 ) -> tuple[Float[np.ndarray, "P k"], int]:
-    """Directions orthogonal to those in which examples differ from their class means: q of Mbar, then of mu_G; and q."""
+    """Directions orthogonal to all deviations from class means: q of Mbar, then that of mu_G; and q."""
     rest = np.linalg.svd(turn, full_matrices=True)[0][:, turn.shape[1] :]
     outside = rest.T @ M
     mean = outside @ pi
