@@ -1,9 +1,8 @@
 """The general central path of any features, priors, weight decay and block kernel, at levels `moments` and `features`.
 
-    from central_path.simulation.general import agreement, simulate_general
-    run = simulate_general(features, labels, kernel=0.3, lam=1e-3)
-    check = simulate_general(features, labels, kernel=0.3, lam=1e-3, level="features", t_max=run.t_max)
-    agreement(run, check)["omega"]
+    from central_path.simulation.general import compare_levels
+    run, whole, apart = compare_levels(features, labels, kernel=0.3, lam=1e-3)
+    apart["omega"]
 
 Source: Han, Papyan & Donoho (2022), Equation 5; for any priors, decay and kernel derived in `field`.
 """
@@ -32,7 +31,6 @@ from central_path.theory.general_loss import classes_of
 from central_path.theory.problem import require_float64
 
 MOST_CUTS = 3  # of a default horizon, where singular vectors turn and omega grows faster than was guessed
-TRIVIAL = 1e-7  # of the loss of no features: losses below are compared in units of it
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ def run_general(
 
 
 def time_of_largest(run: GeneralRun) -> float | None:
-    """When omega_1 reaches the largest of a default horizon, between two saved times; None if it stays below twice that."""
+    """When omega_1 reaches the largest of a default horizon, between saved times; None if it stays below twice that."""
     omega = run.ys["omega"]
     largest = max(LARGEST_OMEGA, LEAST_GROWTH * omega[0, 0]) if omega.size else LARGEST_OMEGA
     beyond = np.flatnonzero(omega[:, 0] > 2 * largest) if omega.shape[1] else []
@@ -281,17 +279,3 @@ def _reported(solution: Solution, dynamics: Dynamics, level: str, begin: General
         last = ts[-1] if len(ts) else 0.0
         result = f"stopped after t = {last:.3g}, {steps} steps and {rejected} rejected ones: raise rtol, or lower t_max"
     return GeneralRun(dynamics, level, begin, t_max, ts, ys, steps, result)
-
-
-def agreement(run: GeneralRun, other: GeneralRun) -> dict[str, float]:
-    """The largest relative differences of omega, and of the losses in units of L_LS, at the times that both reached.
-
-    Where features are separated exactly L_LS is 0; its unit is TRIVIAL times the loss of no features, or more.
-    """
-    T = min(len(run.ts), len(other.ts))
-    one, two = run.ys["omega"][:T], other.ys["omega"][:T]
-    apart = {"omega": float(np.max(np.abs(one - two) / np.maximum(one, np.finfo(float).tiny), initial=0.0))}
-    unit = np.maximum(run.ys["loss"][:T], TRIVIAL * (1 - np.sum(run.start.pi**2)) / 2)
-    for key in ("loss", "loss_nc1", "loss_nc23"):
-        apart[key] = float(np.max(np.abs(run.ys[key][:T] - other.ys[key][:T]) / unit, initial=0.0))
-    return apart
