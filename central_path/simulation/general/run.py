@@ -76,9 +76,11 @@ def simulate_general(
     `kernel` is a block kernel, or its b: the ratio of within-class to class-mean mobility. `lam` decays the
     classifier, and its bias unless `decay_bias` is false; `lam_H` decays the features, lam_H/2 |h|^2 an example.
 
-    `renormalize` starts from the image of the centred features under a matrix with Sigma_W + beta Sigma_B = I, beta = b
-    for `unnormalized` and 0 else: by default for `riemannian` and `renormalized`, which live where Sigma_W = I. The
-    global mean is taken away too where it changes nothing. Without t_max the horizon is that of `horizon`.
+    `renormalize` starts from the image of the features under a matrix with Sigma_W + beta Sigma_B = I, beta = b for
+    `unnormalized` and 0 else: by default for `riemannian` and `renormalized`, which live where Sigma_W = I. The global
+    mean is taken away where it changes nothing. Where the bias decays, lam > 0, it stays: features of mean 0 are then
+    an unstable set, which rounding would leave in a direction of its own. Without t_max the horizon is that of
+    `horizon`.
 
     Raises:
         ValueError: for input or options that have no such flow, with the remedy.
@@ -89,7 +91,7 @@ def simulate_general(
     dynamics = Dynamics(flow, kernel, float(lam), decay_bias, float(lam_H))
     if renormalize is None:
         renormalize = flow != "unnormalized"
-    begin = start_of_samples(features, labels, centred=dynamics.centred or renormalize)
+    begin = start_of_samples(features, labels, centred=dynamics.centred)
     if renormalize:
         begin = renormalized(begin, dynamics.beta)
     return run_general(
