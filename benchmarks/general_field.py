@@ -4,9 +4,9 @@
     python benchmarks/general_field.py --C 100 --P 256
 
 With a constant matrix (lambda = 0, or Sigma_W kept) the field needs X = B^T Y and Y times a C x C matrix, and four
-products or solves of C x C matrices; where Sigma_W moves, F F^T, its Cholesky solve, two products of P x P matrices with
-V, and three of P x C with C x C besides. The floor is the time of as many plain products by jax.numpy. Then a whole run
-from sizes of ImageNet to ten times the smallest omega, with `--solve`. Exit code 1 if the goal of 2 floors is missed.
+products or solves of C x C matrices; where Sigma_W moves, F F^T, its Cholesky solve, two products of P x P matrices
+with V, and three of P x C with C x C besides. The floor is the time of as many plain products by jax.numpy. Then, with
+`--solve`, a whole run from sizes of ImageNet to ten times the smallest omega. Exit code 1 if 2 floors do not suffice.
 """
 
 import argparse
@@ -94,8 +94,10 @@ def main() -> int:
             seen = run_general(begin, dynamics, level="moments", t_max=None, saves=args.saves, rtol=1e-8, atol=1e-8)
             took, omega = time.perf_counter() - clock, seen.ys["omega"]
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            print(f"{dynamics.flow}: {took:.0f} s, {memory:.2f} GiB, {seen.steps} steps, smallest omega {omega[0, -1]:.3g} to "
-                  f"{omega[-1, -1]:.3g}, {seen.result}")  # fmt: skip
+            print(
+                f"{dynamics.flow}: {took:.0f} s, {memory:.2f} GiB, {seen.steps} steps, smallest omega "
+                f"{omega[0, -1]:.3g} to {omega[-1, -1]:.3g}, {seen.result}"
+            )
     print(f"goal: at most {GOAL:g} floors: {'not met' if missed else 'met'}")
     return int(missed)
 

@@ -4,10 +4,10 @@
     python benchmarks/general_path.py --problems 40 --seed 1
 
 C from 2 to 20, priors down to 1 %, P from 1 to beyond the number of examples, lambda from 0 to 0.1 (0 in every third
-problem), the kernel's b from 0 to 2, all flows, with and without decay of the bias, from features as they are. Both
-levels run to the default horizon with the default tolerances; omega, L_LS and its parts are compared at 20 times. Planted
-faults in the same table: the other level with b, lambda or the priors changed. Exit code 1 if a difference of omega is
-above 1e-8, a solve fails, or a fault stays below 1e-4.
+problem), the kernel's b from 0 to 2, all flows, with and without decay of the bias. Both levels run to the default
+horizon with the default tolerances; omega, L_LS and its parts are compared at 20 times. Planted faults: the level
+`features` with another b or lambda. Exit code 1 if a difference of omega is above 1e-8, a solve fails, or a fault stays
+below 1e-4.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""L_LS for any class priors, any weight decay and any covariance, its gradient, and how the moments of the features move.
+"""L_LS for any class priors, weight decay and covariance, and its gradient with respect to the moments of the features.
 
 With D = diag(pi), M~ = [M; 1^T], A = Sigma_W + lambda I, and lambda_b the decay of the bias (lambda, or 0),
 
@@ -8,8 +8,8 @@ where lambda_b = 0 means the inverse on the vectors that sum to zero. In the coo
 
     B = M D^(1/2) [Q, s],   s = pi^(1/2),  Q an orthonormal basis of the vectors orthogonal to s
 
-the first C - 1 columns have B_c B_c^T = Sigma_B and the last column is mu_G. With c^2 = lambda_b / (1 + lambda_b), and J
-the diagonal matrix of C - 1 ones and c, let B~ = B J, T = J [Q, s]^T D [Q, s] J. Then
+the first C - 1 columns have B_c B_c^T = Sigma_B and the last column is mu_G. With c^2 = lambda_b / (1 + lambda_b), and
+J the diagonal matrix of C - 1 ones and c, let B~ = B J, T = J [Q, s]^T D [Q, s] J. Then
 
     L_LS = 1/2 tr (T K^(-1)),      K = I + B~^T A^(-1) B~,      V = A^(-1) B~ K^(-1),      W_LS = D^(1/2) [Q, s] J V^T
 

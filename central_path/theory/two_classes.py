@@ -5,8 +5,8 @@ Two classes have one direction: B_c is one column beta (P,), T is the number tau
     rho = beta^T Sigma_W^(-1) beta = omega^2 pi_1 pi_2/(pi_1^2 + pi_2^2)
 
 is the only number in L_LS = tau/(2 (1 + rho)). Let S be the matrix that stays, Sigma_W + (b/a) beta beta^T for
-`unnormalized` and Sigma_W for the others, with eigenvalues s_i. In a time theta of its own beta moves by d beta/d theta =
-S^(-1) beta, so with the components beta_i of beta(0) along the eigenvectors of S
+`unnormalized` and Sigma_W for the others, with eigenvalues s_i. In a time theta of its own beta moves by d beta/d theta
+= S^(-1) beta, so with the components beta_i of beta(0) along the eigenvectors of S
 
     kappa(theta) = beta^T S^(-1) beta = sum_i beta_i^2/s_i e^(2 theta/s_i)
 
@@ -14,10 +14,12 @@ S^(-1) beta, so with the components beta_i of beta(0) along the eigenvectors of 
     riemannian      rho = kappa                      dt/dtheta = n/(a tau) (1 + rho)^2
     renormalized    rho = kappa                      dt/dtheta = n/tau (1 + rho)^2/(a + b rho)
 
-t(theta) is one quadrature. Rounding is eps (1 + (b/a) rho) of omega for `unnormalized`, whose kappa approaches a/b. Where beta is an eigenvector of S, with eigenvalue s, rho obeys the laws of balanced classes
-with other constants: with r = 2, 1, 0 for `unnormalized`, `renormalized`, `riemannian`,
+t(theta) is one quadrature. Rounding is eps (1 + (b/a) rho) of omega for `unnormalized`, whose kappa approaches a/b.
 
-    d omega/dt = (a tau/(n s)) omega (1 + (b/a) rho)^r/(1 + rho)^2        C^2 N becomes n s/(a tau), omega^2/C becomes rho
+Where beta is an eigenvector of S, with eigenvalue s, omega obeys the laws of balanced classes with n s/(a tau) in the
+place of C^2 N and rho in that of omega^2/C: with r = 2, 1, 0 for `unnormalized`, `renormalized`, `riemannian`,
+
+    d omega/dt = (a tau/(n s)) omega (1 + (b/a) rho)^r/(1 + rho)^2
 
 and t is elementary. For equal priors and s = 1 these are the laws of `laws`.
 
@@ -35,7 +37,7 @@ POWERS = {"unnormalized": 2, "renormalized": 1, "riemannian": 0}  # r of the pag
 
 
 class TwoClasses(NamedTuple):
-    """A start of two classes: components of beta(0) along the eigenvectors of S, its eigenvalues, tau, n, the kernel."""
+    """A start of two classes: components of beta(0) along the eigenvectors of S, its eigenvalues, and constants."""
 
     beta: Float[np.ndarray, " P"]
     s: Float[np.ndarray, " P"]

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from central_path.metrics.measurement import measure
-from central_path.simulation.general import BlockKernel, agreement, simulate_general
+from central_path.simulation.general import BlockKernel, agreement, compare_levels, simulate_general
+from central_path.simulation.general.dynamics import Dynamics
 from central_path.simulation.general.field import Setting, State, field
-from central_path.simulation.general.run import Dynamics, run_general
+from central_path.simulation.general.run import run_general
 from central_path.simulation.general.start import start_of_samples
 from central_path.theory import general_limits
 from central_path.theory.general_loss import classes_of
 from central_path.theory.two_classes import TwoClasses
 
-GOAL = 1e-8  # of the issue of both levels' tolerances, 1e-11 a step
+GOAL = 1e-8  # a thousand of the tolerances of a step
 FAULT = 1e-4
 SAVES = 5
 HOW = {"saves": SAVES, "rtol": 1e-11, "atol": 1e-11, "keep_means": True}
@@ -28,12 +29,6 @@ def draw(seed, counts, P, distance=1.0):
     labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
     means = distance * rng.standard_normal((len(counts), P))
     return means[labels] + rng.standard_normal((len(labels), P)) * np.exp(rng.uniform(-1, 1, P)), labels
-
-
-def both(features, labels, **options):
-    """The run at `moments` and at `features` to the same time."""
-    run = simulate_general(features, labels, saves=SAVES, keep_means=True, **options)
-    return run, run_general(run.start, run.dynamics, level="features", t_max=run.t_max, **HOW)
 
 
 FULL = [  # class sizes of 40 examples, options: priors of 5 % and up, every flow, decay and kernel
@@ -53,10 +48,9 @@ FULL = [  # class sizes of 40 examples, options: priors of 5 % and up, every flo
 @pytest.mark.parametrize(("counts", "options"), FULL)
 def test_moments_are_the_features(counts, options):
     features, labels = draw(1, counts, 4)
-    run, whole = both(features, labels, **options)
+    run, whole, apart = compare_levels(features, labels, **HOW, **options)
     assert run.successful
     assert whole.successful
-    apart = agreement(run, whole)
     assert max(apart.values()) < GOAL
     for key in ("nc1", "equinorm", "self_duality"):
         np.testing.assert_allclose(run.ys[key], whole.ys[key], rtol=1e-6)
@@ -75,7 +69,7 @@ def test_moments_are_the_features(counts, options):
 
 def test_class_sizes_that_are_not_counted_are_seen():
     features, labels = draw(1, (2, 18, 20), 4)
-    run, _ = both(features, labels, kernel=0.3)
+    run = simulate_general(features, labels, kernel=0.3, **HOW)
     balanced = replace(run.start, pi=np.full(3, 1 / 3))
     wrong = run_general(balanced, run.dynamics, level="moments", t_max=run.t_max, **HOW)
     assert agreement(run, wrong)["omega"] > FAULT
@@ -90,21 +84,21 @@ WIDE = [
 @pytest.mark.parametrize(("counts", "options"), WIDE)
 def test_features_wider_than_their_number_cost_no_more(counts, options):
     features, labels = draw(2, counts, 30)
-    run, whole = both(features, labels, **options)
+    run, _, apart = compare_levels(features, labels, **HOW, **options)
     n, C = len(labels), len(counts)
     assert (len(run.start.M), run.start.infinite, run.start.P_input) == (n - 1, C - 1, 30)
     assert run.start.infinite_share > 0.1
     assert run.ys["omega"].shape == (SAVES, 0)
-    assert max(agreement(run, whole).values()) < 1e-6  # L_LS is 0, in units of 1e-7 of the loss of no features
+    assert max(apart.values()) < 1e-6  # L_LS is 0, in units of 1e-7 of the loss of no features
 
 
 def test_a_direction_without_within_class_variance_is_integrated():
     features, labels = draw(3, (8, 12, 20), 4)
     features[:, 2] = np.array([1.0, -0.5, 0.2])[labels]
     features[:, 3] = 0.0
-    run, whole = both(features, labels, kernel=0.5)
+    run, _, apart = compare_levels(features, labels, **HOW, kernel=0.5)
     assert (len(run.start.M), run.start.infinite, run.start.P_input) == (3, 1, 4)
-    assert agreement(run, whole)["omega"] < GOAL
+    assert apart["omega"] < GOAL
     expected = measure(features, labels).omega
     np.testing.assert_allclose(run.ys["omega"][0], expected[np.isfinite(expected)], rtol=1e-10)
     assert np.min(run.ys["omega"][-1] / run.ys["omega"][0]) > 1.5
@@ -115,7 +109,7 @@ def test_omega_and_loss_at_the_start_are_the_measured_ones():
     for lam in (0.0, 0.1):
         found, run = (
             measure(features, labels, lam=lam),
-            simulate_general(features, labels, lam=lam, saves=SAVES, keep_means=True),
+            simulate_general(features, labels, lam=lam, **HOW),
         )
         np.testing.assert_allclose(run.ys["omega"][0], found.omega, rtol=1e-11)
         for key in ("loss", "loss_nc1", "loss_nc23", "nc1", "self_duality", "equinorm", "max_angle"):
@@ -144,7 +138,7 @@ def test_a_matrix_is_conserved_at_lambda_0_and_not_beyond():
 @pytest.mark.parametrize("flow", FLOWS)
 def test_two_classes_of_any_priors_follow_their_closed_form(flow):
     features, labels = draw(6, (4, 36), 4)
-    run, whole = both(features, labels, flow=flow, kernel=0.5, renormalize=False)
+    run, whole, _ = compare_levels(features, labels, **HOW, flow=flow, kernel=0.5, renormalize=False)
     start = run.start
     law = TwoClasses.of(start.M, np.diag(start.w), start.pi, n=start.n, flow=flow, b=0.5)
     for seen in (run, whole):
@@ -174,7 +168,7 @@ def test_with_both_decays_the_end_is_the_minimum_for_any_priors():
 @pytest.mark.parametrize(("flow", "t"), [("riemannian", 1e8), ("renormalized", 1e6)])
 def test_without_decay_the_late_geometry_is_that_of_the_flow_and_not_seli(flow, t):
     features, labels = draw(7, (4, 6, 30), 4)
-    run = simulate_general(features, labels, flow=flow, kernel=0.5, t_max=t, saves=SAVES, keep_means=True)
+    run = simulate_general(features, labels, flow=flow, kernel=0.5, t_max=t, **HOW)
     late = general_limits.late_gram(run.start.pi, t, n=40, flow=flow, b=0.5)
     np.testing.assert_allclose(gram(run), late, atol=5e-3 * np.max(late))  # corrections fall as t^(-1/2), log(t)/t
     seli = general_limits.seli_gram(run.start.pi)
@@ -199,7 +193,7 @@ def test_options_that_have_no_flow_are_refused_in_a_sentence(options, sentence):
 
 
 def test_a_level_that_there_is_not_is_refused_in_a_sentence():
-    with pytest.raises(ValueError, match="^Need level moments or features, got 'means'"):
+    with pytest.raises(ValueError, match=r"^Need level moments or features, got 'means'"):
         run_general(start_of_samples(*draw(1, (5, 6), 2)), Dynamics(), level="means", t_max=1.0, **HOW)
 
 

@@ -57,7 +57,7 @@ def test_the_decayed_end_is_the_minimum_over_classifier_and_features(lam_H):
 
 
 def test_ends_that_do_not_exist_are_refused():
-    with pytest.raises(ValueError, match="^Need riemannian, renormalized, or unnormalized with lam > 0"):
+    with pytest.raises(ValueError, match=r"^Need riemannian, renormalized, or unnormalized with lam > 0"):
         general_limits.late_gram(PI, 1.0, n=n, flow="unnormalized")
-    with pytest.raises(ValueError, match="^Need lam > 0 and lam_H > 0"):
+    with pytest.raises(ValueError, match=r"^Need lam > 0 and lam_H > 0"):
         general_limits.decayed_gram(PI, n=n, lam=0.1, lam_H=0.0)

@@ -1,4 +1,4 @@
-"""L_LS for any priors, decay and covariance: against least squares, autodiff, Lemma 1, and the definition by a solve."""
+"""L_LS for any priors, decay and covariance: against least squares, autodiff and Lemma 1."""
 
 import jax
 import jax.numpy as jnp

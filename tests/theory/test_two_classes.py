@@ -69,5 +69,5 @@ def test_equal_priors_give_the_laws(flow, k):
 
 
 def test_an_unknown_flow_is_refused():
-    with pytest.raises(ValueError, match="^Need a flow among unnormalized, renormalized, riemannian, got 'plain'"):
+    with pytest.raises(ValueError, match=r"^Need a flow among unnormalized, renormalized, riemannian, got 'plain'"):
         TwoClasses.of(*draw(1), PI, n=n, flow="plain")

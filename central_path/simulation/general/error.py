@@ -6,10 +6,10 @@ B/e by rows and x_j the norm of its column j, the units are
     of column j of B, in units of e     rtol x_j + atol min(x_j, 1)
     of row i of F, or of E              rtol e_i
 
-Class means may have turned since, so Sigma_W = L L^T is looked at as omega sees it, too: L^(-1) dSigma_W L^(-T) in units
-of rtol, with I - beta X^T X in the place of Sigma_W where Sigma_W is what beta B B^T leaves of a constant matrix. No unit is
-below what rounding leaves: FINEST of the largest, and where a projection takes the gradient of the examples away, FINEST
-times omega^2/C of it.
+Class means may have turned since, so Sigma_W = L L^T is looked at as omega sees it, too: L^(-1) dSigma_W L^(-T) in
+units of rtol, with I - beta X^T X in the place of Sigma_W where Sigma_W is what beta B B^T leaves of a constant matrix.
+No unit is below what rounding leaves: FINEST of the largest, and where a projection takes the gradient of the examples
+away, FINEST times omega^2/C of it.
 """
 
 from typing import Any

@@ -76,7 +76,7 @@ def loss_of_examples(
 
 
 def normal_matrix(E: Float[Array, "n P"], Z: Float[Array, "n P"]) -> Float[Array, "P P"]:
-    """The symmetric S with S Sigma_W + Sigma_W S = 2 sym(Z^T E)/n, 0 where Sigma_W is: both projections take it away."""
+    """The symmetric S with S Sigma_W + Sigma_W S = 2 sym(Z^T E)/n, 0 where Sigma_W is 0."""
     w, U = jnp.linalg.eigh(E.T @ E / len(E))
     sums = w[:, None] + w[None, :]
     resolved = sums > 2 * len(w) * jnp.finfo(w.dtype).eps * w[-1]

@@ -6,7 +6,8 @@ Along a right singular vector v_j of the whitened class means, with x_j = omega_
 
 the moments of one direction move as d log beta/dt = (tau/n) (a A + b_o beta^2)/(A + beta^2)^2 and d log sigma/dt = -b
 (tau/n) beta^2/(A + beta^2)^2. That is exact where the singular vectors stay, and a guess of the time where they turn.
-The default horizon is the time in which every beta/sigma has grown tenfold by it, and no omega beyond 2e3.
+The default horizon is the time in which every beta/sigma has grown tenfold by it, and no omega beyond 2e3, or
+twice what it is at the start.
 
 NumPy only.
 """
@@ -18,6 +19,7 @@ from central_path.flows.horizon import TENFOLD, Horizon
 
 LARGEST_OMEGA = 2e3  # rounding of the constant matrix is eps omega^2/C of omega
 POWER = 4.0  # of the clock: that of the slowest growth, t^(1/4)
+LEAST_GROWTH = 2.0  # of an omega that is that large from the start
 STEPS = 400
 LEAST = 1e-6  # of A: the within-class variance that a direction without any is taken to have
 
@@ -62,21 +64,16 @@ def horizon(
     """A given horizon, or that of this module's page, and the clock. omega (K,) are finite and positive.
 
     Raises:
-        ValueError: if no direction grows, or omega is 2e3 or more from the start, and no t_max is given.
+        ValueError: if all class means coincide.
     """
     a, moving, oblique = rates
     square = beta**2
     rate = speed * (a * A + (oblique + moving) * square) / (A + square) ** 2
+    if not len(omega):
+        raise ValueError("Need class means that differ, got none that do: nothing grows; drop or merge classes.")
     if t_max is None:
-        if not len(omega) or not np.max(omega) < LARGEST_OMEGA:
-            largest = np.max(omega, initial=0.0)
-            raise ValueError(
-                f"Need finite omega in (0, {LARGEST_OMEGA:g}) for a default horizon, got the largest of "
-                f"{len(omega)} as {largest:g}: give t_max."
-            )
         sizes = {"lam": lam, "rates": rates}
         every = times_of_growth(np.full_like(omega, TENFOLD), beta, A, speed, **sizes)
-        cap = times_of_growth(np.log(LARGEST_OMEGA / omega), beta, A, speed, **sizes)
+        cap = times_of_growth(np.log(np.maximum(LARGEST_OMEGA / omega, LEAST_GROWTH)), beta, A, speed, **sizes)
         t_max = float(min(np.max(every), np.min(cap)))
-    scale = 1 / (POWER * np.max(rate)) if len(rate) else t_max
-    return Horizon(t_max, float(scale), POWER)
+    return Horizon(t_max, float(1 / (POWER * np.max(rate))), POWER)

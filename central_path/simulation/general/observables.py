@@ -22,7 +22,7 @@ from central_path.theory.general_loss import classifier_of, parts_of_loss, targe
 
 
 class Rank(NamedTuple):
-    """Static: the rank of Sigma_W, the number of infinite omega, and whether the constant matrix is Sigma_W + lambda I."""
+    """Static: rank of Sigma_W, number of infinite omega, whether the constant matrix is Sigma_W + lambda I."""
 
     within: int
     infinite: int
@@ -111,7 +111,7 @@ def of_examples(
     loss_nc1 = 0.5 * (jnp.sum(W @ m.Sigma_W * W) + motion.lam * jnp.sum(W**2) + lam_b * jnp.sum(b**2))
     moved = m.Sigma_W + motion.beta * m.Sigma_B - conserved
     return {
-        "omega": omega_of_moments(m, rank),
+        "omega": omega_of_examples(examples.split(H, setting)[2], m.Mbar, m.pi, rank),
         "loss": loss_nc1 + loss_nc23,
         "loss_nc1": loss_nc1,
         "loss_nc23": loss_nc23,
@@ -122,13 +122,14 @@ def of_examples(
     }
 
 
-def omega_of_moments(m: Moments, rank: Rank) -> Float[Array, " L"]:
-    """The finite omega of features' moments, by the eigenvectors of Sigma_W."""
-    basis = contrasts_of(m.pi)
-    w, U = jnp.linalg.eigh(m.Sigma_W)
-    rotated = U.T @ m.Mbar @ basis
-    without = len(w) - rank.within
-    kernel = _kernel(rotated[:without], rank.infinite) if rank.infinite else None
-    N = rotated[without:] / jnp.sqrt(w[without:])[:, None]
-    most = min(rank.within + rank.infinite, basis.shape[1]) - rank.infinite
+def omega_of_examples(
+    E: Float[Array, "n P"], Mbar: Float[Array, "P C"], pi: Float[Array, " C"], rank: Rank
+) -> Float[Array, " L"]:
+    """The finite omega, by the singular values of the deviations E: forming Sigma_W would square their condition."""
+    _, s, axes = jnp.linalg.svd(jnp.linalg.qr(E, mode="r"), full_matrices=True)
+    basis = contrasts_of(pi)
+    r, rotated = rank.within, axes @ Mbar @ basis
+    kernel = _kernel(rotated[r:], rank.infinite) if rank.infinite else None
+    most = min(r + rank.infinite, basis.shape[1]) - rank.infinite
+    N = rotated[:r] * (len(E) ** 0.5 / s[:r])[:, None]
     return omega_on(N, kernel, jnp.eye(basis.shape[1], dtype=N.dtype), most)

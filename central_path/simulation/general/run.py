@@ -1,9 +1,8 @@
-"""The general central path: any features, priors, weight decay and block kernel, at the levels `moments` and `features`.
+"""The general central path of any features, priors, weight decay and block kernel, at levels `moments` and `features`.
 
-    from central_path.simulation.general import simulate_general
-    run = simulate_general(features, labels, flow="unnormalized", kernel=0.3, lam=1e-3)
-    check = simulate_general(features, labels, flow="unnormalized", kernel=0.3, lam=1e-3, level="features", t_max=run.t_max)
-    agreement(run, check)["omega"]
+    from central_path.simulation.general import compare_levels
+    run, whole, apart = compare_levels(features, labels, kernel=0.3, lam=1e-3)
+    apart["omega"]
 
 Source: Han, Papyan & Donoho (2022), Equation 5; for any priors, decay and kernel derived in `field`.
 """
@@ -21,9 +20,10 @@ from jaxtyping import Float
 from central_path.flows.horizon import Horizon
 from central_path.simulation.compiler import COMPILER_OPTIONS
 from central_path.simulation.general import error, examples, observables
+from central_path.simulation.general.dynamics import BlockKernel, Dynamics
 from central_path.simulation.general.examples import Labelled
-from central_path.simulation.general.field import Motion, Setting, State, field
-from central_path.simulation.general.horizon import LARGEST_OMEGA, horizon
+from central_path.simulation.general.field import Setting, State, field
+from central_path.simulation.general.horizon import LARGEST_OMEGA, LEAST_GROWTH, horizon
 from central_path.simulation.general.observables import Rank
 from central_path.simulation.general.start import GeneralStart, renormalized, start_of_samples
 from central_path.simulation.solve import Clock, Solution, integrate
@@ -31,89 +31,6 @@ from central_path.theory.general_loss import classes_of
 from central_path.theory.problem import require_float64
 
 MOST_CUTS = 3  # of a default horizon, where singular vectors turn and omega grows faster than was guessed
-TRIVIAL = 1e-7  # of the loss of no features: losses below are compared in units of it
-FLOWS = ("riemannian", "renormalized", "unnormalized")
-
-
-@dataclass(frozen=True)
-class BlockKernel:
-    """Rates at which class means about the global mean, deviations from class means, and the global mean move."""
-
-    class_means: float = 1.0
-    within: float = 1.0
-    global_mean: float = 1.0
-
-
-@dataclass(frozen=True)
-class Dynamics:
-    """What moves the features: a flow, its kernel, and decays."""
-
-    flow: str = "unnormalized"
-    kernel: BlockKernel = BlockKernel()
-    lam: float = 0.0
-    decay_bias: bool = True
-    lam_H: float = 0.0
-
-    def __post_init__(self):
-        if self.flow not in FLOWS:
-            raise ValueError(f"Need a flow among {', '.join(FLOWS)}, got {self.flow!r}: give one of them.")
-        kernel = self.kernel
-        numbers = {
-            "kernel.within": kernel.within,
-            "kernel.global_mean": kernel.global_mean,
-            "lam": self.lam,
-            "lam_H": self.lam_H,
-        }
-        for name, value in numbers.items():
-            if not 0 <= value < np.inf:
-                raise ValueError(f"Need {name} >= 0 and finite, got {value}: a rate or decay is not negative.")
-        if not 0 < kernel.class_means < np.inf:
-            raise ValueError(f"Need kernel.class_means > 0, got {kernel.class_means}: else no omega moves.")
-        if self.lam_H > 0 and self.lam == 0:
-            raise ValueError(
-                f"Need lam > 0 beside lam_H = {self.lam_H}: without decay of the classifier features decay to 0."
-            )
-
-    @property
-    def moves(self) -> bool:
-        """Whether deviations from class means move."""
-        return self.flow == "unnormalized" and self.kernel.within > 0
-
-    @property
-    def beta(self) -> float:
-        """The number for which Sigma_W + beta Sigma_B is conserved at lam = 0."""
-        return self.kernel.within / self.kernel.class_means if self.moves else 0.0
-
-    @property
-    def centred(self) -> bool:
-        """Whether the global mean changes nothing."""
-        return self.lam == 0 or (not self.decay_bias and self.lam_H == 0)
-
-    @property
-    def conserves(self) -> bool:
-        """Whether Sigma_W + beta Sigma_B stays."""
-        return not self.moves or (self.lam == 0 and self.lam_H == 0)
-
-    def motion(self, n: int) -> Motion:
-        """As arrays."""
-        b = self.kernel.within
-        c = np.sqrt(self.lam / (1 + self.lam)) if self.decay_bias else 0.0
-        return Motion(
-            *map(
-                jnp.float64,
-                (
-                    self.kernel.class_means,
-                    self.kernel.global_mean,
-                    b if self.moves else 0.0,
-                    b if self.flow == "renormalized" else 0.0,
-                    self.beta if self.conserves else 0.0,
-                    n,
-                    self.lam,
-                    c,
-                    self.lam_H,
-                ),
-            )
-        )
 
 
 @dataclass(frozen=True)
@@ -156,11 +73,14 @@ def simulate_general(
 
     `keep_means` records the class means M (T, P, C) too, in the basis of the start.
 
-    `kernel` is a block kernel, or its b: the ratio of within-class to class-mean mobility. `lam` decays the classifier,
-    and its bias unless `decay_bias` is false; `lam_H` decays the features, lam_H/2 |h|^2 an example. `renormalize`
-    starts from the image of the features under a matrix with Sigma_W + beta Sigma_B = I, beta = b for `unnormalized` and
-    0 else; by default for the flows that live where Sigma_W = I, `riemannian` and `renormalized`. Without t_max the
-    horizon is that of `horizon`.
+    `kernel` is a block kernel, or its b: the ratio of within-class to class-mean mobility. `lam` decays the
+    classifier, and its bias unless `decay_bias` is false; `lam_H` decays the features, lam_H/2 |h|^2 an example.
+
+    `renormalize` starts from the image of the features under a matrix with Sigma_W + beta Sigma_B = I, beta = b for
+    `unnormalized` and 0 else: by default for `riemannian` and `renormalized`, which live where Sigma_W = I. The global
+    mean is taken away where it changes nothing. Where the bias decays, lam > 0, it stays: features of mean 0 are then
+    an unstable set, which rounding would leave in a direction of its own. Without t_max the horizon is that of
+    `horizon`.
 
     Raises:
         ValueError: for input or options that have no such flow, with the remedy.
@@ -171,7 +91,7 @@ def simulate_general(
     dynamics = Dynamics(flow, kernel, float(lam), decay_bias, float(lam_H))
     if renormalize is None:
         renormalize = flow != "unnormalized"
-    begin = start_of_samples(features, labels, centred=dynamics.centred or renormalize)
+    begin = start_of_samples(features, labels, centred=dynamics.centred)
     if renormalize:
         begin = renormalized(begin, dynamics.beta)
     return run_general(
@@ -223,13 +143,14 @@ def run_general(
 
 
 def time_of_largest(run: GeneralRun) -> float | None:
-    """When omega_1 reaches LARGEST_OMEGA, between two saved times; None if it stays below twice that."""
+    """When omega_1 reaches the largest of a default horizon, between saved times; None if it stays below twice that."""
     omega = run.ys["omega"]
-    beyond = np.flatnonzero(omega[:, 0] > 2 * LARGEST_OMEGA) if omega.shape[1] else []
+    largest = max(LARGEST_OMEGA, LEAST_GROWTH * omega[0, 0]) if omega.size else LARGEST_OMEGA
+    beyond = np.flatnonzero(omega[:, 0] > 2 * largest) if omega.shape[1] else []
     if not len(beyond) or beyond[0] == 0:
         return None
     i = beyond[0]
-    return float(np.interp(np.log(LARGEST_OMEGA), np.log(omega[i - 1 : i + 1, 0]), run.ts[i - 1 : i + 1]))
+    return float(np.interp(np.log(largest), np.log(omega[i - 1 : i + 1, 0]), run.ts[i - 1 : i + 1]))
 
 
 def default_horizon(
@@ -268,7 +189,8 @@ def _of_moments(begin, dynamics, turn, clock, ts, tolerances, keep):
         B, constant = U.T @ B, s**2 + dynamics.lam
     else:
         F = root[:, : len(begin.w)]
-    state, setting = jax.tree.map(jnp.asarray, (State(B, F), Setting(classes, motion, constant)))
+    B, F, classes, constant = jax.tree.map(jnp.asarray, (B, F, classes, constant))
+    state, setting = State(B, F), Setting(classes, motion, constant)
     return _integrate_moments(state, setting, clock, ts, *tolerances, rank=rank_of(begin, dynamics), keep=keep)
 
 
@@ -297,17 +219,17 @@ def _integrate_moments(state, setting, clock, ts, rtol, atol, *, rank, keep):
 
 
 def _of_features(begin, dynamics, turn, clock, ts, tolerances, keep):
-    motion = dynamics.motion(begin.n)
-    on_means = float(dynamics.flow == "renormalized")
     setting = Labelled(
-        begin.labels, begin.pi, motion, dynamics.kernel.within, float(dynamics.flow != "unnormalized"), on_means
+        jnp.asarray(begin.labels),
+        jnp.asarray(begin.pi),
+        dynamics.motion(begin.n),
+        jnp.float64(dynamics.kernel.within),
+        on_deviations=jnp.float64(dynamics.flow != "unnormalized"),
+        on_means=jnp.float64(dynamics.flow == "renormalized"),
     )
-    H, setting, to_contrasts = jax.tree.map(
-        jnp.asarray, (begin.features, setting, classes_of(begin.pi, turn).to_contrasts)
-    )
-    return _integrate_features(
-        H, setting, to_contrasts, clock, ts, *tolerances, rank=Rank(len(begin.w), begin.infinite, False), keep=keep
-    )
+    H, to_contrasts = jnp.asarray(begin.features), jnp.asarray(classes_of(begin.pi, turn).to_contrasts)
+    rank = Rank(len(begin.w), begin.infinite, False)
+    return _integrate_features(H, setting, to_contrasts, clock, ts, *tolerances, rank=rank, keep=keep)
 
 
 @partial(jax.jit, static_argnames=("rank", "keep"), compiler_options=COMPILER_OPTIONS)
@@ -359,17 +281,3 @@ def _reported(solution: Solution, dynamics: Dynamics, level: str, begin: General
         last = ts[-1] if len(ts) else 0.0
         result = f"stopped after t = {last:.3g}, {steps} steps and {rejected} rejected ones: raise rtol, or lower t_max"
     return GeneralRun(dynamics, level, begin, t_max, ts, ys, steps, result)
-
-
-def agreement(run: GeneralRun, other: GeneralRun) -> dict[str, float]:
-    """The largest relative differences of omega, and of the losses in units of L_LS, at the times that both reached.
-
-    Where features are separated exactly L_LS is 0; its unit is TRIVIAL times the loss of no features, or more.
-    """
-    T = min(len(run.ts), len(other.ts))
-    one, two = run.ys["omega"][:T], other.ys["omega"][:T]
-    apart = {"omega": float(np.max(np.abs(one - two) / np.maximum(one, np.finfo(float).tiny), initial=0.0))}
-    unit = np.maximum(run.ys["loss"][:T], TRIVIAL * (1 - np.sum(run.start.pi**2)) / 2)
-    for key in ("loss", "loss_nc1", "loss_nc23"):
-        apart[key] = float(np.max(np.abs(run.ys[key][:T] - other.ys[key][:T]) / unit, initial=0.0))
-    return apart

@@ -94,7 +94,7 @@ def start_of_samples(features: Any, labels: Any, *, centred: bool = True) -> Gen
 def _without_variance(
     M: Float[np.ndarray, "P C"], turn: Float[np.ndarray, "P r"], pi: Float[np.ndarray, " C"], least: float
 ) -> tuple[Float[np.ndarray, "P k"], int]:
-    """Directions orthogonal to those in which examples differ from their class means: q of Mbar, then of mu_G; and q."""
+    """Directions orthogonal to all deviations from class means: q of Mbar, then that of mu_G; and q."""
     rest = np.linalg.svd(turn, full_matrices=True)[0][:, turn.shape[1] :]
     outside = rest.T @ M
     mean = outside @ pi
@@ -111,12 +111,12 @@ def _resolved(w: np.ndarray, axes: np.ndarray, rounding: Rounding) -> np.ndarray
 
 
 def renormalized(start: GeneralStart, beta: float) -> GeneralStart:
-    """The start with Sigma_W + beta Sigma_B = I, which has the same omega.
+    """The start with Sigma_W + beta Sigma_B = I, which has the same omega, in the range of Sigma_T.
 
     Raises:
         ValueError: if that matrix is singular.
     """
-    Mbar = start.Mbar
+    Mbar = start.Mbar[: len(start.w) + start.infinite]
     root = np.zeros((len(Mbar), len(start.w)))
     np.fill_diagonal(root, np.sqrt(start.w))
     U, s, _ = np.linalg.svd(np.concatenate([root, np.sqrt(beta * start.pi) * Mbar], axis=1), full_matrices=False)
@@ -126,7 +126,7 @@ def renormalized(start: GeneralStart, beta: float) -> GeneralStart:
             f"{len(Mbar)} directions without: Sigma_W^(-1/2) does not exist; give the unnormalized flow with b > 0, "
             "or drop those directions (--restrict-rank)."
         )
-    features = start.features @ (U / s)
+    features = start.features[:, : len(Mbar)] @ (U / s)
     m = moments_of_rows(features, start.labels, len(start.pi))
     w, turn = _axes(features - m.M.T[start.labels])
     if turn.shape[1] < len(turn) or len(start.w) < len(turn):
