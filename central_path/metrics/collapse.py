@@ -118,12 +118,11 @@ def ncc_mismatch(
     return xp.mean(decide_by_classifier(W, b, features) != decide_by_center(M, features), dtype=features.dtype)
 
 
+def of_angles(A: Float[Any, "P C"]) -> dict[str, Float[Any, ""]]:
+    """NC2 by its names, of the columns of A."""
+    return {"equinorm": equinorm(A), "equiangularity": equiangularity(A), "max_angle": max_angle(A)}
+
+
 def of_moments(W: Float[Any, "C P"], m: Moments) -> dict[str, Float[Any, ""]]:
     """NC1 to NC3 by their names, of a classifier and the moments of the features."""
-    return {
-        "nc1": nc1(m),
-        "equinorm": equinorm(m.Mbar),
-        "equiangularity": equiangularity(m.Mbar),
-        "max_angle": max_angle(m.Mbar),
-        "self_duality": self_duality(W, m.Mbar),
-    }
+    return {"nc1": nc1(m), **of_angles(m.Mbar), "self_duality": self_duality(W, m.Mbar)}

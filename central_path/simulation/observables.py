@@ -6,13 +6,15 @@ the losses and nc1. All collapse metrics are of the flow's own features with the
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from central_path.flows import AbstractMotion, Features
-from central_path.metrics.collapse import ncc_mismatch, of_moments
+from central_path.metrics.collapse import nc1, ncc_mismatch, of_angles, of_moments, self_duality
 from central_path.metrics.snr import singular_values_of_contrasts
 from central_path.theory.loss import central_path_classifier, spectral_losses
 from central_path.theory.problem import Moments, covariance, deviations
+
+ROUNDINGS = 4.0  # in units of K eps, the error of the singular values of a K x K matrix near I
 
 
 def of_spectrum(omega: Float[Array, " K"], flow: AbstractMotion | None = None, R: None = None) -> dict[str, Array]:
@@ -37,12 +39,42 @@ def omega_of_contrasts(B: Float[Array, "r K"], Sigma_W: Float[Array, "r r"]) -> 
     return singular_values_of_contrasts(jax.scipy.linalg.solve_triangular(L, B, lower=True))
 
 
+def _is_diagonal(B: Float[Array, "K K"]) -> Bool[Array, ""]:
+    """Whether B = D^(1/2) (I + F) D^(1/2) with diagonal D, and |F| is the rounding of singular values of I + F.
+
+    Its singular values are then those of D to that relative error, whatever their spread (Ostrowski).
+    """
+    K, b = len(B), jnp.abs(jnp.diagonal(B))
+    eps = jnp.finfo(B.dtype).eps
+    size = jnp.where(b > K * eps * jnp.max(b), b, jnp.nan)
+    F = (B - jnp.diag(jnp.diagonal(B))) / jnp.sqrt(size[:, None] * size[None, :])
+    return jnp.sum(F**2) <= (ROUNDINGS * K * eps) ** 2
+
+
 def of_means(B: Float[Array, "K K"], flow: AbstractMotion, R: Float[Array, "C C"]) -> dict[str, Array]:
-    """All but drift and ncc_mismatch."""
+    """All but drift and ncc_mismatch.
+
+    As long as the means are diagonal in aligned coordinates, so are Sigma_W and W_LS, and no singular value is sought.
+    """
     C = len(R)
     M = B @ R[:, : C - 1].T
-    Sigma_W = flow.within_covariance_of_means(M)
-    return _of_moments(Moments(M, Sigma_W, jnp.full(C, 1 / C, M.dtype)), omega_of_contrasts(B, Sigma_W))[0]
+    m = Moments(M, flow.within_covariance_of_means(M), jnp.full(C, 1 / C, M.dtype))
+
+    def of_diagonal() -> dict[str, Array]:
+        b = jnp.abs(jnp.diagonal(B))
+        e = jnp.sqrt(flow.within_variance(b, C=C))
+        omega = b / e
+        w = omega / e / (C + omega**2)  # singular values of W_LS, with the vectors of the means
+        of_omega = of_spectrum(jnp.sort(omega, descending=True))
+        return of_omega | {"self_duality": jnp.sum((w / jnp.linalg.norm(w) - b / jnp.linalg.norm(b)) ** 2)}
+
+    def of_any() -> dict[str, Array]:
+        W, _ = central_path_classifier(m.M, m.Sigma_W)
+        of_omega = of_spectrum(omega_of_contrasts(B, m.Sigma_W))
+        return of_omega | {"nc1": nc1(m), "self_duality": self_duality(W, m.Mbar)}
+
+    found = jax.lax.cond(_is_diagonal(B), of_diagonal, of_any)
+    return found | of_angles(m.Mbar) | {"global_mean": jnp.max(jnp.abs(m.mu_G))}
 
 
 def of_features(state: Features, flow: AbstractMotion, R: Float[Array, "C C"]) -> dict[str, Array]:
