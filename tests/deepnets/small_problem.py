@@ -43,7 +43,8 @@ def problem_of(seed, sizes="balanced", **where):
 
 def row_of(network, data, lam=LAM, batch_size=16, fresh_batchnorm=True):
     row, seen = measure(network, data, lam=lam, batch_size=batch_size, fresh_batchnorm=fresh_batchnorm)
-    return json.loads(line(asdict(row))), seen
+    found = asdict(row)
+    return json.loads(line(found | found.pop("further"))), seen
 
 
 def features_of(network, images):
