@@ -55,7 +55,7 @@ MOVED = [
 
 PLANTED = {  # a module of a layer, and an import of one above it
     "central_path/metrics/snr.py": "central_path.theory import problem",
-    "theory_checks/framework/paths.py": "theory_checks.paper import geometry",
+    "theory_checks/framework/paths.py": "theory_checks.paper import section_2",
 }
 
 

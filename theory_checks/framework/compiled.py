@@ -115,3 +115,16 @@ def samples(H: Float[np.ndarray, "P C N"]) -> tuple[Float[np.ndarray, "n P"], In
     """Rows and labels of features, by the package."""
     rows, labels = problem.samples(jnp.asarray(H))
     return np.asarray(rows), np.asarray(labels)
+
+
+def classifier_of(H: Float[np.ndarray, "P C N"]) -> tuple[Float[np.ndarray, "C P"], Float[np.ndarray, " C"]]:
+    """W_LS and b_LS of features at lambda = 0."""
+    m = moments_of(H)
+    W, b = central_path_classifier(m.M, m.Sigma_W)
+    return np.asarray(W), np.asarray(b)
+
+
+def balanced_moments(M: Float[np.ndarray, "P C"], Sigma_W: Float[np.ndarray, "P P"]) -> Moments:
+    """Moments of balanced classes."""
+    C = M.shape[1]
+    return Moments(jnp.asarray(M), jnp.asarray(Sigma_W), jnp.full(C, 1 / C))

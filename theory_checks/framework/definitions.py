@@ -133,3 +133,42 @@ def align(H: Float[np.ndarray, "P C N"]) -> Aligned:
     U, omega, V = svd_of_snr(whiten @ s.Mbar)
     X = U.T @ whiten @ (stack(H) - s.mu_G[:, None]) @ np.kron(V, np.eye(N))
     return Aligned(whiten @ s.Mbar, U, omega, V, X, one_hot(labels_of(H), C))
+
+
+def targets_of(H: Float[np.ndarray, "P C N"]) -> Float[np.ndarray, "C C*N"]:
+    """Y of features."""
+    return one_hot(labels_of(H), H.shape[1])
+
+
+def classifier_of(H: Float[np.ndarray, "P C N"]) -> Float[np.ndarray, "C P+1"]:
+    """W~_LS of features at lambda = 0, from the data matrix."""
+    return least_squares(extend(stack(H)), targets_of(H), 0.0)
+
+
+def least_loss(F_ext: Float[np.ndarray, "P n"], Y: Float[np.ndarray, "C n"]) -> float:
+    """L_LS at lambda = 0: the loss of W~_LS."""
+    return mse(least_squares(F_ext, Y, 0.0), F_ext, Y, 0.0)
+
+
+def collapse_metrics(
+    M: Float[np.ndarray, "P C"], W: Float[np.ndarray, "C P"], b: Float[np.ndarray, " C"], h: Float[np.ndarray, "n P"]
+) -> dict[str, float]:
+    """NC2 to NC4 of Section 1.1, written out."""
+    C = M.shape[1]
+    Mbar = M - M.mean(axis=1, keepdims=True)
+    norms = [np.linalg.norm(Mbar[:, c]) for c in range(C)]
+    cosines = [Mbar[:, i] @ Mbar[:, j] / norms[i] / norms[j] for i in range(C) for j in range(C) if i != j]
+    duality = np.linalg.norm(W.T / np.linalg.norm(W) - Mbar / np.linalg.norm(Mbar)) ** 2
+    differ = [
+        int(
+            np.argmax([W[c] @ x + b[c] for c in range(C)]) != np.argmin([np.linalg.norm(x - M[:, c]) for c in range(C)])
+        )
+        for x in h
+    ]
+    return {
+        "equinorm": float(np.std(norms) / np.mean(norms)),
+        "equiangularity": float(np.std(cosines)),
+        "max_angle": float(np.mean([abs(cosine + 1 / (C - 1)) for cosine in cosines])),
+        "self_duality": float(duality),
+        "ncc_mismatch": float(np.mean(differ)),
+    }

@@ -40,6 +40,26 @@ def invertible(rng: np.random.Generator, n: int, *, symmetric: bool = False) -> 
     return left * spread @ orthogonal(rng, n)
 
 
+def simplex_vertices(C: int) -> Float[np.ndarray, "{C}-1 {C}"]:
+    """C unit vectors in C - 1 dimensions with cosines -1/(C-1), each placed beside the ones before it."""
+    vertices = np.zeros((C - 1, C))
+    for j in range(C - 1):
+        vertices[j, j] = np.sqrt(1 - np.sum(vertices[:j, j] ** 2))
+        for c in range(j + 1, C):
+            vertices[j, c] = (-1 / (C - 1) - vertices[:j, j] @ vertices[:j, c]) / vertices[j, j]
+    return vertices
+
+
+def placed(vectors: Float[np.ndarray, "Q C"], P: int, rng: np.random.Generator) -> Float[np.ndarray, "P C"]:
+    """The same vectors in P dimensions, turned at random."""
+    return np.linalg.qr(rng.standard_normal((P, len(vectors))))[0] @ vectors
+
+
+def simplex_etf(C: int, P: int, rng: np.random.Generator) -> Float[np.ndarray, "{P} {C}"]:
+    """A Simplex ETF of unit columns by its cosines, turned at random."""
+    return placed(simplex_vertices(C), P, rng)
+
+
 def _instance(name: str, H: Float[np.ndarray, "P C N"]) -> Instance:
     E = (H - H.mean(axis=2, keepdims=True)).reshape(len(H), -1)
     return Instance(name, H, float(np.linalg.cond(E) ** 2))

@@ -8,7 +8,7 @@ from theory_checks.framework import compiled, definitions, instances
 from theory_checks.framework.extrapolation import limit, order
 from theory_checks.framework.paths import RENORMALIZED, RIEMANNIAN, UNNORMALIZED, follow, velocity
 from theory_checks.framework.registry import Draw, Finding, claim, identity, refutation
-from theory_checks.paper.geometry import left_times
+from theory_checks.paper.appendix_d2_tangent_space import left_times
 
 STEPS = 2.0 ** -np.arange(5.0, 11.0)
 LIMIT_TOLERANCE = 1e-5

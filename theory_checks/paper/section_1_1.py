@@ -1,42 +1,22 @@
-"""How far class means can be, and are, apart: the angles of Section 1.1, and the separation of Section 3.2.
+"""How far class means can be apart: the angles of Section 1.1.
 
 The cosines of C unit vectors that are equally far apart can be no less than -1/(C-1), because ||sum_c v_c||^2 >= 0.
 With that cosine the Gram matrix is C/(C-1) I - 11^T/(C-1): every entry tends to that of I as C grows, while its
 distance from I in norm is 1 for every C, because one singular value is 0 and not C^(-1/2).
 
-In renormalized features the class means c and c' are ||SNR (e_c - e_c')|| apart. The smallest singular value is the
-least separation over unit contrasts of all classes, min ||SNR a|| over a with sum 0 and ||a|| = 1, so two classes are
-at least sqrt(2) omega_min apart; an ETF attains it, other means do not.
-
-Source: Han, Papyan & Donoho (2022), Section 1.1 and Section 3.2.
+Source: Han, Papyan & Donoho (2022), Section 1.1.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.linalg import eigh
 from scipy.optimize import minimize, root_scalar
 
-from theory_checks.framework import compiled, definitions, instances
+from theory_checks.framework import instances
 from theory_checks.framework.registry import Draw, Finding, claim, identity, refutation
 
 POLISHING = 300  # steps of gradient descent
 SHAPES = ((2, 3), (3, 4), (4, 8), (6, 9), (10, 20))  # C, P > C
-
-
-def simplex_vertices(C: int) -> np.ndarray:
-    """C unit vectors in C - 1 dimensions with cosines -1/(C-1), each placed beside the ones before it."""
-    vertices = np.zeros((C - 1, C))
-    for j in range(C - 1):
-        vertices[j, j] = np.sqrt(1 - np.sum(vertices[:j, j] ** 2))
-        for c in range(j + 1, C):
-            vertices[j, c] = (-1 / (C - 1) - vertices[:j, j] @ vertices[:j, c]) / vertices[j, j]
-    return vertices
-
-
-def placed(vectors: np.ndarray, P: int, rng: np.random.Generator) -> np.ndarray:
-    """The same vectors in P dimensions, turned at random."""
-    return np.linalg.qr(rng.standard_normal((P, len(vectors))))[0] @ vectors
 
 
 def _repelled(rng: np.random.Generator, C: int, P: int) -> np.ndarray:
@@ -110,7 +90,7 @@ def maximal_angle(draw: Draw) -> Iterator[Finding]:
 def orthogonality(draw: Draw) -> Iterator[Finding]:
     """Entries and norm of Gram - I, and the distance from the nearest matrix with orthonormal columns, as C grows."""
     for C in (4, 10, 40) if draw.quick else (4, 10, 40, 100, 200):
-        E = placed(simplex_vertices(C), C + 5, draw.rng)
+        E = instances.placed(instances.simplex_vertices(C), C + 5, draw.rng)
         gap = E.T @ E - np.eye(C)
         yield identity(
             "largest entry of Gram - I",
@@ -132,72 +112,3 @@ def orthogonality(draw: Draw) -> Iterator[Finding]:
 
 def _norm(A: np.ndarray) -> float:
     return float(np.linalg.norm(A, 2))
-
-
-def _smallest_separation(SNR: np.ndarray) -> float:
-    C = SNR.shape[1]
-    return min(float(np.linalg.norm(SNR[:, c] - SNR[:, d])) for c in range(C) for d in range(c))
-
-
-@claim(
-    "Section 3.2, smallest separation",
-    source="Section 3.2, after Definition 2",
-    expected="fails as printed",
-    statement="The smallest singular value of the SNR matrix captures the smallest separation between classes.",
-    amendment="It is the smallest separation over unit contrasts of all classes. Two classes are at least sqrt(2) "
-    "omega_min apart, with equality for a Simplex ETF; else their smallest separation is larger, by a factor that "
-    "grows with C, and depends on the singular vectors too.",
-    assumptions="Renormalized features, Sigma_W > 0, P > C.",
-    fault="contrasts that need not sum to 0 and, for the ETF, 2 omega.",
-)
-def smallest_separation(draw: Draw) -> Iterator[Finding]:
-    """Contrasts of pairwise differences, against omega of the package; distances between all pairs of class means."""
-    for instance in instances.ordinary(draw):
-        H = instance.H
-        C, s = H.shape[1], definitions.statistics_of(H)
-        whiten = definitions.root(s.Sigma_W, -0.5)
-        differences = np.vstack([np.eye(C - 1), -np.ones(C - 1)])
-        squares = [
-            eigh(*(D.T @ D for D in (whiten @ A @ B, B)), eigvals_only=True)[0]
-            for A, B in ((s.Mbar, differences), (s.M, np.eye(C)))
-        ]
-        omega = np.asarray(compiled.omega_of(H))
-        yield identity(
-            "least separation over unit contrasts, against omega_min",
-            np.sqrt(squares[0]),
-            omega[-1],
-            fault=np.sqrt(max(squares[1], 0.0)),
-            condition=instance.condition * (omega[0] / omega[-1]) ** 2 * C,
-            reason="200 eps, times the conditions of Sigma_W, of the contrasts and of their squared separations",
-            of="instead",
-        )
-    for _ in range(draw.repeats):
-        size = draw.rng.uniform(0.5, 5.0)
-        for C, N, P in (instances.GENERIC, instances.TWO_CLASSES, instances.MANY):
-            s = definitions.statistics_of(instances.with_snr(draw.rng, (C, N, P), np.full(C - 1, size)))
-            yield identity(
-                "smallest separation for equal omega, against sqrt(2) omega",
-                _smallest_separation(s.Mbar),
-                np.sqrt(2) * size,
-                fault=2 * size,
-                of="instead",
-            )
-        C = 50
-        SNR = draw.rng.standard_normal((2 * C, C)) @ definitions.simplex(C)
-        least = np.linalg.svd(SNR, compute_uv=False)[C - 2]
-        yield refutation(
-            "smallest separation over sqrt(2) omega_min, less 1, at C = 50",
-            _smallest_separation(SNR) / (np.sqrt(2) * least) - 1,
-            at_least=0.5,
-        )
-        turned = [
-            _smallest_separation(
-                definitions.statistics_of(instances.with_snr(draw.rng, (4, 6, 8), np.array([9.0, 3.0, 1.0]))).M
-            )
-            for _ in range(20)
-        ]
-        yield refutation(
-            "spread of the smallest separation over features with one omega, relative",
-            max(turned) / min(turned) - 1,
-            at_least=0.1,
-        )

@@ -1,4 +1,4 @@
-"""The loss and its decomposition: Proposition 1, Theorems 1 and 2, Footnote 7 and Equation 4."""
+"""The loss and its decomposition, Section 2: Proposition 1, Theorems 1 and 2, Footnote 7 and Equation 4."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,12 +11,15 @@ import numpy as np
 from central_path.theory.loss import mse_loss
 from central_path.theory.problem import Moments
 from theory_checks.framework import compiled, definitions, instances
+from theory_checks.framework.conditioning import (
+    LEAST_SQUARES_REASON,
+    condition,
+)
 from theory_checks.framework.registry import Draw, Finding, claim, identity, largest, refutation
 from theory_checks.framework.verdicts import Statement
 
 LAMBDAS = (0.0, 5e-3, 0.5)
-REASON = "200 eps, times the condition of the second moment about the mean, or of [h; 1] at equal scales, plus lambda"
-SMALL_ERRORS = f"{REASON}, over the size of the errors whose squares are compared"
+SMALL_ERRORS = f"{LEAST_SQUARES_REASON}, over the size of the errors whose squares are compared"
 
 
 class Data(NamedTuple):
@@ -28,22 +31,6 @@ class Data(NamedTuple):
     Y: np.ndarray
     m: Moments
     of: Statement
-
-
-def condition(F: np.ndarray, lam: float) -> float:
-    """Condition of the least squares: that of the second moment about the mean, and of [h; 1] at equal scales."""
-    F_ext, mu_G = definitions.extend(F), np.mean(F, axis=1)
-    F_bar = F - mu_G[:, None]
-    about_mean = F_bar @ F_bar.T / F.shape[1] + lam / (1 + lam) * np.outer(mu_G, mu_G) + lam * np.eye(len(F))
-    second = F_ext @ F_ext.T / F.shape[1] + lam * np.eye(len(F_ext))
-    scales = np.sqrt(np.diag(second))
-    return max(_on_range(about_mean), _on_range(second / np.outer(scales, scales)))
-
-
-def _on_range(A: np.ndarray) -> float:
-    """Condition of a positive semidefinite matrix on its range."""
-    w = np.linalg.eigvalsh(A)
-    return float(w[-1] / w[w > 1e-13 * w[-1]][0])
 
 
 def _balanced(H: np.ndarray, of: Statement = "printed") -> Data:
@@ -124,7 +111,7 @@ def proposition_1(draw: Draw) -> Iterator[Finding]:
             printed = np.linalg.solve(A, s.M * s.pi[None, :]).T
             W, b = compiled.least_squares(m, lam=lam)
             found = np.column_stack([W, b])
-            compare = partial(identity, condition=condition(F, lam), reason=REASON, of=of)
+            compare = partial(identity, condition=condition(F, lam), reason=LEAST_SQUARES_REASON, of=of)
             for name, value in (("formula", printed), ("least_squares", found)):
                 text = _named(f"{name}, against least squares on the data", data)
                 yield compare(text, value, exact, fault=wrong)
@@ -165,7 +152,7 @@ def theorem_1(draw: Draw) -> Iterator[Finding]:
             _, _, found_perp, found_ls, found = compiled.decompose(W_ext[:, :-1], W_ext[:, -1], m, lam=lam)
             direct = compiled.mse_loss(W_ext[:, :-1], W_ext[:, -1], F.T, labels, lam)
             ls = definitions.mse(W_LS, F_ext, Y, lam)
-            how = {"condition": condition(F, lam), "reason": REASON, "of": of}
+            how = {"condition": condition(F, lam), "reason": LEAST_SQUARES_REASON, "of": of}
             for name, a, b, fault in (
                 ("L, against the sum of its parts", found, total, total - at_mean),
                 ("L_LS_perp, against its printed form", found_perp, perp, perp - at_mean),
@@ -200,12 +187,12 @@ def theorem_2(draw: Draw) -> Iterator[Finding]:
             found = compiled.decompose(W, b, m, lam=lam)
             how = {"condition": condition(F, lam), "of": of}
             name = _named("L_NC1, against its definition", data)
-            yield identity(name, found[0], nc1, fault=nc1 + ls, reason=REASON, **how)
+            yield identity(name, found[0], nc1, fault=nc1 + ls, reason=LEAST_SQUARES_REASON, **how)
             name = _named("L_NC2/3, against its definition", data)
             size = max(nc23, np.sqrt(nc23))
             yield identity(name, found[1], nc23, fault=equal, scale=size, reason=SMALL_ERRORS, **how)
             name = _named("their sum, against the loss of W_LS", data)
-            yield identity(name, nc1 + nc23, ls, fault=ls + nc23 - equal, reason=REASON, **how)
+            yield identity(name, nc1 + nc23, ls, fault=ls + nc23 - equal, reason=LEAST_SQUARES_REASON, **how)
 
 
 @claim(
@@ -235,7 +222,7 @@ def footnote_7(draw: Draw) -> Iterator[Finding]:
                 least,
                 fault=2 * least,
                 condition=condition(F, lam),
-                reason=REASON,
+                reason=LEAST_SQUARES_REASON,
                 of="amended",
             )
     yield from _another_minimum(draw, "distance from W_LS of another classifier with L_LS_perp = 0")
@@ -283,5 +270,7 @@ def equation_4(draw: Draw) -> Iterator[Finding]:
             ls = compiled.decompose(W, b, m, lam=lam)[3]
             at = definitions.mse(W_ext, F_ext, Y, lam)
             without = definitions.mse(np.column_stack([W, 0 * b]), F_ext, Y, lam)
-            yield identity("L = L_LS at W_LS", ls, at, fault=without, condition=condition(F, lam), reason=REASON)
+            yield identity(
+                "L = L_LS at W_LS", ls, at, fault=without, condition=condition(F, lam), reason=LEAST_SQUARES_REASON
+            )
     yield from _another_minimum(draw, "distance from the central path of a classifier with L = L_LS")

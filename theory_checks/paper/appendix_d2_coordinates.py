@@ -1,4 +1,4 @@
-"""The SNR matrix and the loss as a function of its singular values: Definitions 2, 5, Lemma 1, Observations 1 to 3."""
+"""Aligned SNR coordinates, Appendix D.2: Lemma 1, Definition 5, Observations 1 to 3, and what they do not keep."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -8,108 +8,8 @@ import numpy as np
 
 from central_path.theory.problem import class_means
 from theory_checks.framework import compiled, definitions, instances
+from theory_checks.framework.conditioning import CENTRED_REASON, INVARIANCE_REASON, cancelled, condition
 from theory_checks.framework.registry import Draw, Finding, claim, identity, largest, refutation
-from theory_checks.paper.decomposition import condition
-
-REASON = (
-    "200 eps, times the condition of Sigma_W, and what cancels in the centred class means or in products of features"
-)
-
-
-def _cancelled(H: np.ndarray) -> float:
-    """How much larger the features' entries are than what remains of the class means after centring; at least 1."""
-    M = H.mean(axis=2)
-    return max(1.0, largest(H) / largest(M - M.mean(axis=1, keepdims=True)))
-
-
-@claim(
-    "Definition 2",
-    source="Section 3.2, Equation 8 and Definition 2",
-    expected="holds as amended",
-    statement="SNR = Sigma_W^(-1/2) Mbar = sum over j < C of omega_j u_j v_j^T, with U a P x C partial orthogonal "
-    "matrix; it has rank C - 1, because Sigma_W has full rank and Mbar has rank C - 1 by the subtraction of the "
-    "global mean.",
-    amendment="The subtraction gives rank C - 1 at most; it is C - 1 iff the class means are affinely independent: the "
-    "product of all omega_j^2 is 1/C of the squared volume that the differences of the renormalized class means span.",
-    assumptions="Sigma_W > 0; P > C for a U with C columns. The SNR matrix and omega are compared for P = C - 1 and "
-    "for unbalanced classes too.",
-    fault="Sigma_T in place of Sigma_W; the class means not centred, or about their unweighted mean; C - 1 for C.",
-)
-def definition_2(draw: Draw) -> Iterator[Finding]:
-    """SNR matrix and singular values against the definition; affinely dependent class means."""
-    for instance in instances.with_narrow(draw):
-        yield from _snr(instance)
-        yield from _statistics(instance.H)
-    yield from _unbalanced(draw)
-    C, _, P = instances.GENERIC
-    for _ in range(draw.repeats):
-        line = draw.rng.standard_normal((P, 1, 1)) * np.arange(1.0, C + 1)[None, :, None]
-        H = instances.random_features(draw.rng, instances.GENERIC)
-        H += line - H.mean(axis=2, keepdims=True)  # the class means are on the line exactly
-        singular = np.linalg.svd(np.asarray(compiled.snr(compiled.moments_of(H))), compute_uv=False)
-        missing = np.count_nonzero(singular[: C - 1] < 1e-10 * singular[0])
-        yield refutation("zeros among the C - 1 singular values, class means on a line", missing, at_least=float(C - 2))
-
-
-def _snr(instance: instances.Instance) -> Iterator[Finding]:
-    """The SNR matrix, its singular values, and the volume of the renormalized class means."""
-    H = instance.H
-    P, C, _ = H.shape
-    s, m = definitions.statistics_of(H), compiled.moments_of(H)
-    whiten = definitions.root(s.Sigma_W, -0.5)
-    exact, wrong = whiten @ s.Mbar, definitions.root(s.Sigma_T, -0.5) @ s.Mbar
-    U, omega, V = definitions.svd_of_snr(exact)
-    K = min(C - 1, P)
-    lost = instance.condition * _cancelled(H)
-    compare = partial(identity, condition=lost, reason=REASON)
-    yield compare("SNR matrix", compiled.snr(m), exact, fault=wrong)
-    yield compare("sum of omega_j u_j v_j^T", (U[:, :K] * omega[:K]) @ V[:, :K].T, exact, fault=wrong)
-    found = np.asarray(compiled.omega_of(H))
-    yield compare("omega", found, omega, fault=np.linalg.svd(wrong, compute_uv=False)[:K])
-    zero, shifted = exact @ np.ones(C), whiten @ (s.Mbar + s.M[:, :1]) @ np.ones(C)
-    yield compare("SNR 1 = 0", zero, 0 * zero, fault=zero - shifted, scale=largest(exact))
-    differences = whiten @ (s.M[:, 1:] - s.M[:, :1])
-    volume = abs(np.prod(np.diag(np.linalg.qr(differences)[1])))
-    by_omega, wrong_volume = (np.prod(found) * np.sqrt(factor) for factor in (C, C - 1))
-    spread = found[0] / found[-1]
-    name = "volume of the renormalized class means, against the product of omega_j"
-    yield compare(name, volume, by_omega, fault=wrong_volume, condition=lost * spread, of="amended")
-
-
-def _statistics(H: np.ndarray) -> Iterator[Finding]:
-    """Covariances, and the order of the examples."""
-    P, C, N = H.shape
-    s, m = definitions.statistics_of(H), compiled.moments_of(H)
-    size = {"scale": largest(H) ** 2, "reason": "200 eps of the squares of the features, which are not centred"}
-    yield identity("Sigma_B", m.Sigma_B, s.Sigma_B, fault=s.Sigma_B * C / (C - 1), **size)
-    yield identity("Sigma_T = Sigma_W + Sigma_B", m.Sigma_T, s.Sigma_T, fault=s.Sigma_W, **size)
-    rows, labels = compiled.samples(H)
-    stacked = definitions.stack(H)
-    fault = H.transpose(0, 2, 1).reshape(P, C * N)
-    yield identity("examples in i-then-c order", rows.T, stacked, fault=fault)
-    yield identity("their labels", labels, definitions.labels_of(H), fault=np.tile(np.arange(C), N))
-
-
-def _unbalanced(draw: Draw) -> Iterator[Finding]:
-    """Class means about the mean over examples, in which the class sizes count."""
-    for sample in instances.unbalanced(draw):
-        s = definitions.statistics(sample.F, sample.labels, sample.C)
-        m = compiled.moments_of_samples(sample.F.T, sample.labels, np.zeros(sample.C))
-        unweighted = s.M @ definitions.simplex(sample.C)
-        whiten = definitions.root(s.Sigma_W, -0.5)
-        equal = unweighted @ unweighted.T / sample.C
-        for name, found, exact, fault in (
-            ("Sigma_W", m.Sigma_W, s.Sigma_W, s.Sigma_T - s.Mbar @ s.Mbar.T / sample.C),
-            ("Sigma_B", m.Sigma_B, s.Sigma_B, equal),
-            ("global mean", m.mu_G, s.mu_G, s.M.mean(axis=1)),
-            ("priors", m.pi, s.pi, np.full(sample.C, 1 / sample.C)),
-        ):
-            yield identity(f"{name} of unbalanced classes", found, exact, fault=fault, of="instead")
-        exact, fault = whiten @ s.Mbar, whiten @ unweighted
-        how = {"condition": float(np.linalg.cond(s.Sigma_W)), "reason": REASON, "of": "instead"}
-        yield identity("SNR matrix of unbalanced classes", compiled.snr(m), exact, fault=fault, **how)
-        by_example, by_class = (np.linalg.svd(A, compute_uv=False)[: sample.C - 1] for A in (exact, fault))
-        yield identity("omega of unbalanced classes", compiled.omega(m), by_example, fault=by_class, **how)
 
 
 def _least_squares_losses(H: np.ndarray) -> np.ndarray:
@@ -142,7 +42,7 @@ def lemma_1(draw: Draw) -> Iterator[Finding]:
         )
         found = np.asarray(compiled.spectral_losses(compiled.omega_of(H)))
         size = (*exact[:2], max(exact[2], np.sqrt(exact[2])))  # the last is of squares of small errors
-        how = {"condition": max(instance.condition, condition(definitions.stack(H), 0.0)), "reason": REASON}
+        how = {"condition": max(instance.condition, condition(definitions.stack(H), 0.0)), "reason": CENTRED_REASON}
         for i, name in enumerate(("L_LS", "L_NC1", "L_NC2/3")):
             for kind, values in (("the formula", printed), ("spectral_losses", found)):
                 yield identity(
@@ -150,7 +50,7 @@ def lemma_1(draw: Draw) -> Iterator[Finding]:
                     values[i],
                     exact[i],
                     fault=wrong[i],
-                    scale=size[i] * (_cancelled(H) if i == 1 else 1.0),  # the only one that vanishes with omega
+                    scale=size[i] * (cancelled(H) if i == 1 else 1.0),  # the only one that vanishes with omega
                     **how,
                 )
 
@@ -176,8 +76,8 @@ def observation_1(draw: Draw) -> Iterator[Finding]:
             aligned.U.T @ snr @ aligned.V,
             diagonal,
             fault=diagonal + aligned.U.T @ snr @ aligned.V - U.T @ snr @ V,
-            condition=instance.condition * _cancelled(H),
-            reason=REASON,
+            condition=instance.condition * cancelled(H),
+            reason=CENTRED_REASON,
         )
 
 
@@ -196,7 +96,7 @@ def observation_2(draw: Draw) -> Iterator[Finding]:
         C, aligned, labels = H.shape[1], definitions.align(H), definitions.labels_of(H)
         within = definitions.centre_classes(aligned.X, labels, C) @ aligned.X.T
         total = aligned.X @ aligned.X.T / len(labels)
-        compare = partial(identity, condition=instance.condition + largest(aligned.X) ** 2, reason=REASON)
+        compare = partial(identity, condition=instance.condition + largest(aligned.X) ** 2, reason=CENTRED_REASON)
         yield compare("X Gamma X^T = I_C", within, np.eye(C), fault=np.eye(C) + within - total)
         s = definitions.statistics_of(H)
         F = definitions.stack(H)
@@ -224,7 +124,7 @@ def definition_5(draw: Draw) -> Iterator[Finding]:
         within = definitions.centre_classes(centred, labels, C) @ centred.T
         second, wrong = (aligned.U.T @ definitions.root(S, -0.5) @ centred @ turn for S in (within, s.Sigma_T))
         found = aligned.U.T @ definitions.stack(np.asarray(compiled.retract(H))) @ turn
-        compare = partial(identity, condition=instance.condition, reason=REASON)
+        compare = partial(identity, condition=instance.condition, reason=CENTRED_REASON)
         size = largest(aligned.X) * max(1.0, largest(centred) ** 2 / largest(s.Sigma_W))
         yield compare("the second form, against the first", second, aligned.X, fault=wrong, scale=size)
         yield compare("retract, aligned, against the first", found, aligned.X, fault=wrong)
@@ -250,7 +150,7 @@ def observation_3(draw: Draw) -> Iterator[Finding]:
         aligned = definitions.align(H)
         omega = np.diag(np.append(np.asarray(compiled.omega_of(H)), 0.0))
         printed = aligned.X @ aligned.Y.T / N
-        compare = partial(identity, condition=instance.condition * _cancelled(H), reason=REASON)
+        compare = partial(identity, condition=instance.condition * cancelled(H), reason=CENTRED_REASON)
         yield compare("X Y^T/N, against omega", omega, printed, fault=printed * N / (C + 1))
         Z = draw.rng.standard_normal(H.shape)
         means, moved = _means_along(H, Z)
@@ -259,3 +159,44 @@ def observation_3(draw: Draw) -> Iterator[Finding]:
         yield identity(
             "class means", means, definitions.statistics_of(H).M, fault=definitions.statistics_of(H).Mbar + 1
         )
+
+
+@claim(
+    "Appendix D.2, invariance",
+    source="Appendix D.2, after Definition 5",
+    expected="fails as printed",
+    statement="The change into aligned SNR coordinates, X = U^T Sigma_W^(-1/2) Hbar (V kron I_N), keeps predictions "
+    "and loss.",
+    amendment="U^T does; V kron I_N mixes the examples of different classes, so that predictions rotate, the global "
+    "mean is not 0, and the loss with bias changes. Spectral statements survive: the singular values, and the loss "
+    "without a bias against the targets rotated alike, V^T (y - 1/C) (V kron I_N).",
+    assumptions="lambda = 0, balanced classes, P >= C.",
+    fault="the targets not rotated; V kron I_N beside U^T; omega of the classes' differences, sqrt((C-1)/C) smaller.",
+)
+def appendix_d2(draw: Draw) -> Iterator[Finding]:
+    """Loss and global mean of aligned features; their singular values, and the loss against rotated targets."""
+    C, N, _ = instances.GENERIC
+    for _ in range(4 * draw.repeats):
+        H = instances.with_snr(draw.rng, instances.GENERIC, np.geomspace(6.0, 0.5, C - 1))
+        H = np.einsum("pq,qcn->pcn", instances.invertible(draw.rng, len(H)), H)
+        aligned, F = definitions.align(H), definitions.stack(H)
+        exact = definitions.least_loss(definitions.extend(F), aligned.Y)
+        with_bias = definitions.least_loss(definitions.extend(aligned.X), aligned.Y)
+        turn = np.kron(aligned.V, np.eye(N))
+        targets = definitions.simplex(C) @ aligned.Y
+        compare = partial(identity, condition=condition(F, 0.0), reason=INVARIANCE_REASON, of="instead")
+        rotated, not_rotated = (definitions.least_loss(aligned.X, Y) for Y in (aligned.V.T @ targets @ turn, targets))
+        yield compare("loss without bias, targets rotated", rotated, exact, fault=exact + rotated - not_rotated)
+        projected = definitions.least_loss(definitions.extend(aligned.X @ turn.T), aligned.Y)
+        fault = exact + projected - with_bias
+        yield compare("loss with bias after U^T alone", projected, exact, fault=fault)
+        omega = np.linalg.svd(aligned.X @ aligned.Y.T / N, compute_uv=False)[: C - 1]
+        yield compare(
+            "singular values of the aligned class means",
+            np.asarray(compiled.omega_of(H)),
+            omega,
+            fault=omega * np.sqrt((C - 1) / C),
+        )
+        yield refutation("relative change of the loss with bias", abs(with_bias / exact - 1), at_least=1e-3)
+        mean = np.linalg.norm(aligned.X.mean(axis=1))
+        yield refutation("norm of the global mean of the aligned features", mean, at_least=1e-3)

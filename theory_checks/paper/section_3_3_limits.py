@@ -1,4 +1,4 @@
-"""Neural collapse as the limit of the flows: Corollary 2 and Theorem 3.
+"""Neural collapse as the limit of the flows: Corollary 2 of Section 3.3, and Theorem 3, which announces it.
 
 Every limit is approached: quantities are followed along full features over decades of time, their rates are fitted
 together with the next orders, and the values are compared with those of the explicit dynamics. The explicit dynamics
@@ -15,7 +15,6 @@ from theory_checks.framework import compiled, definitions, instances
 from theory_checks.framework.extrapolation import fitted_rate
 from theory_checks.framework.paths import EQUATION_5, PATH_REASON, PATH_TOLERANCE, Path, follow
 from theory_checks.framework.registry import Draw, Finding, claim, identity, refutation
-from theory_checks.paper.collapse import of_means
 
 POWER = {"riemannian": 0.25, "renormalized": 0.5}  # omega ~ t^power
 BEGIN, END = 1e4, 1e8  # of the times over which rates are fitted
@@ -46,6 +45,14 @@ def _window(path: Path) -> list[int]:
 def _measured(X: np.ndarray, h: np.ndarray | None = None) -> dict[str, float]:
     """The package's metrics of features (P, C, N); NC4 on new points (n, P), or on the examples."""
     return compiled.metrics_of(compiled.moments_of(X), compiled.samples(X)[0] if h is None else h)
+
+
+def of_means(Mbar: np.ndarray) -> dict[str, float]:
+    """NC1 to NC3 at Sigma_W = I from class means (P, C) alone, with W_LS by its formula."""
+    P, C = Mbar.shape
+    W = np.linalg.solve(np.eye(P) + Mbar @ Mbar.T / C, Mbar).T / C
+    metrics = definitions.collapse_metrics(Mbar, W, np.full(C, 1 / C), np.zeros((1, P)))
+    return metrics | {"nc1": float(np.sum(np.linalg.svd(Mbar, compute_uv=False)[: C - 1] ** -2.0))}
 
 
 def _predicted(path: Path, i: int) -> np.ndarray:

@@ -1,8 +1,7 @@
-"""The singular values along integrated flows: Proposition 2, Corollary 1 and Lemma 6."""
+"""The singular values along integrated flows, Section 3.3: Proposition 2 and Corollary 1."""
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import product
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +9,13 @@ import numpy as np
 
 from central_path.flows import AbstractFlow
 from central_path.theory.laws import Law
-from theory_checks.framework import definitions, instances
+from theory_checks.framework import instances
 from theory_checks.framework.extrapolation import fitted_limit, fitted_rate
 from theory_checks.framework.paths import (
-    EQUATION_5,
     PATH_REASON,
     PATH_TOLERANCE,
     RENORMALIZED,
     RIEMANNIAN,
-    UNNORMALIZED,
     Path,
     follow,
 )
@@ -26,8 +23,6 @@ from theory_checks.framework.registry import EPS, Draw, Finding, claim, identity
 
 LIMIT_REASON = "orders in t^(-1/2) beyond those fitted, and log t/t, over some decades; rounding of the ratio less 1"
 SHAPES = (instances.GENERIC, instances.TWO_CLASSES, instances.JUST_FULL_RANK, instances.WIDE, instances.MANY)
-
-
 GROWING = np.array([1.5, 0.6, 0.2])  # omega(0) from which each of the three terms leads for a while
 
 
@@ -193,40 +188,3 @@ def corollary_1(draw: Draw) -> Iterator[Finding]:
             np.ones(2),
             fault=np.full(2, path.omega[0, 0] / path.omega[0, -1]),
         )
-
-
-@claim(
-    "Lemma 6",
-    source="Appendix D.6, Lemma 6",
-    statement="Under Equation 5 the left and right singular vectors of the SNR matrix stay constant.",
-    assumptions="Either projection (the proof goes through Lemma 4, and is repaired with the amended one).",
-    fault="plain gradient flow of features that are not renormalized.",
-)
-def lemma_6(draw: Draw) -> Iterator[Finding]:
-    """U(0)^T SNR(t) V(0) stays diagonal, on full features integrated to the default horizon."""
-    for _ in range(draw.repeats):
-        H = instances.random_features(draw.rng, instances.GENERIC)
-        wrong = _turning(follow(H, UNNORMALIZED, as_they_are=True, t_max=20.0))
-        equal = instances.with_snr(draw.rng, instances.GENERIC, np.array([2.0, 2.0, 1.0]))
-        starts = (H, equal, instances.random_features(draw.rng, instances.TWO_CLASSES))
-        for flow, start in product(EQUATION_5, starts):
-            found = _turning(follow(start, flow))
-            yield identity(
-                f"off-diagonal of U(0)^T SNR(t) V(0), {flow.name}",
-                found,
-                0.0,
-                fault=wrong,
-                scale=1.0,
-                tolerance=PATH_TOLERANCE,
-                reason=PATH_REASON,
-            )
-
-
-def _turning(path: Path) -> float:
-    """Largest off-diagonal entry of U(0)^T SNR(t) V(0), over the largest omega(t)."""
-    worst = 0.0
-    aligned = definitions.align(path.X[0])
-    for X, omega in zip(path.X[:: max(1, len(path.X) // 10)], path.omega[:: max(1, len(path.X) // 10)], strict=True):
-        turned = aligned.U.T @ definitions.align(X).snr @ aligned.V
-        worst = max(worst, largest(turned - np.diag(np.diag(turned))) / omega[0])
-    return worst

@@ -1,4 +1,4 @@
-"""The velocities of the class means and of the singular values at a point: Lemmas 3, 4 and 5."""
+"""The velocities of the class means and of the singular values at a point, Appendix D.4: Lemmas 3, 4 and 5."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -21,8 +21,7 @@ from theory_checks.framework.paths import (
 )
 from theory_checks.framework.registry import Draw, Finding, claim, identity, largest, refutation
 
-REASON = "200 eps, times the growth of rounding in the within-class gradient and the spread of omega"
-
+VELOCITY_REASON = "200 eps, times the growth of rounding in the within-class gradient and the spread of omega"
 MOST_LOST = 1e9  # growth of rounding, at which six digits are left
 
 
@@ -42,7 +41,7 @@ def _point(H: np.ndarray) -> Point:
     return Point(X, aligned, omega, (1 + omega[0] ** 2 / X.shape[1]) * (omega[0] / omega[-1]) ** 2)
 
 
-def _points(draw: Draw) -> Iterator[Point]:
+def points(draw: Draw) -> Iterator[Point]:
     """Renormalized instances, but for class means so nearly dependent that velocities keep too few digits."""
     for instance in instances.everything(draw):
         point = _point(instance.H)
@@ -86,7 +85,7 @@ def lemma_3(draw: Draw) -> Iterator[Finding]:
         yield refutation(
             "d omega_1(Z) + d omega_1(-Z), relative, where omega_1 = omega_2", _kink(draw.rng), at_least=0.1
         )
-    for point in _points(draw):
+    for point in points(draw):
         X, (_, U, omega, V, rows, Y) = point.X, point.aligned
         _, C, N = X.shape
         d_rows = draw.rng.standard_normal((C, C * N))
@@ -134,7 +133,7 @@ def _kink(rng: np.random.Generator) -> float:
     return worst
 
 
-def _rates(point: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def rates_of(point: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Y, Gamma x_j, and the two factors omega/(C+omega^2)^2 for C and C + 1 (fault), with 0 for j = C."""
     C, w = point.X.shape[1], np.append(point.omega, 0.0)[:, None]
     centred = definitions.centre_classes(point.aligned.X, definitions.labels_of(point.X), C)
@@ -144,7 +143,7 @@ def _rates(point: Point) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
 def _right_hand_sides(point: Point, rate: np.ndarray) -> dict[str, np.ndarray]:
     """Of dx_j/dt, by flow; that of `unnormalized` is printed."""
     _, C, N = point.X.shape
-    Y, spread, _, _ = _rates(point)
+    Y, spread, _, _ = rates_of(point)
     w = np.append(point.omega, 0.0)[:, None]
     return {
         "unnormalized": rate * (Y / N - spread),
@@ -167,8 +166,8 @@ def _right_hand_sides(point: Point, rate: np.ndarray) -> dict[str, np.ndarray]:
 )
 def lemma_4(draw: Draw) -> Iterator[Finding]:
     """Velocities of full features by autodiff and projection, against the printed and the amended right-hand sides."""
-    for point in _points(draw):
-        _, _, *rates = _rates(point)
+    for point in points(draw):
+        _, _, *rates = rates_of(point)
         sides, wrong = (_right_hand_sides(point, rate) for rate in rates)
         for flow, name in (
             (UNNORMALIZED, "-grad L_LS, against the printed right-hand side"),
@@ -176,10 +175,10 @@ def lemma_4(draw: Draw) -> Iterator[Finding]:
             (RENORMALIZED, "Proposition 4's, against the amended one"),
         ):
             side, fault = (by_flow[flow.name] for by_flow in (sides, wrong))
-            compare = partial(identity, condition=point.condition, reason=REASON, of="instead")
+            compare = partial(identity, condition=point.condition, reason=VELOCITY_REASON, of="instead")
             yield compare(name, _aligned(point, flow), side, fault=fault)
     for point in _grown(draw):
-        printed = _right_hand_sides(point, _rates(point)[2])["unnormalized"]
+        printed = _right_hand_sides(point, rates_of(point)[2])["unnormalized"]
         for flow, name in ((RIEMANNIAN, "orthogonal projection"), (RENORMALIZED, "Proposition 4's")):
             true = _aligned(point, flow)
             yield refutation(
@@ -216,7 +215,7 @@ def _formulas(omega: np.ndarray, C: int, N: int) -> dict[str, np.ndarray]:
 )
 def lemma_5(draw: Draw) -> Iterator[Finding]:
     """The velocity of omega by autodiff along the flows of full features, against the formulas and the package's."""
-    for point in _points(draw):
+    for point in points(draw):
         _, C, N = point.X.shape
         formulas, wrong = (_formulas(point.omega, c, N) for c in (C, C + 1))
         for name, formula in formulas.items():
@@ -224,7 +223,7 @@ def lemma_5(draw: Draw) -> Iterator[Finding]:
             found = np.asarray(omega_along(start(point.X, traced(flow)), traced(flow)))
             condition = point.condition * (1 + point.omega[0] ** 2 / C if flow is UNNORMALIZED else 1)
             compare = partial(identity, fault=wrong[name], of="amended" if flow is RIEMANNIAN else "instead")
-            yield compare(f"d omega/dt, {name}", found, formula, condition=condition, reason=REASON)
+            yield compare(f"d omega/dt, {name}", found, formula, condition=condition, reason=VELOCITY_REASON)
             level = np.asarray(_spectrum_rate(point.omega, traced(flow), np.zeros(N)))
             yield compare(f"spectrum_field, {name}", level, formula)
     for point in _grown(draw):
@@ -232,32 +231,3 @@ def lemma_5(draw: Draw) -> Iterator[Finding]:
         found = np.asarray(omega_along(point.X, traced(RENORMALIZED)))
         distance = float(np.min(np.abs(found / _formulas(point.omega, C, N)["riemannian"] - 1)))
         yield refutation("the printed rate off that of Equation 5 as printed, relative", distance)
-
-
-@claim(
-    "Lemma 6, display",
-    source="Appendix D.6, proof of Lemma 6, last display",
-    expected="misprint",
-    statement="d Omega/dt = D_1, the diagonal matrix of omega_j/(C + omega_j^2)^2.",
-    amendment="A factor 1/N is lost, with that of Omega = X Y^T/N: d Omega/dt = D_1/N, as Lemma 5 has it.",
-    assumptions="Balanced classes, Sigma_W = I, global mean 0; the orthogonal projection (see `Lemma 4`).",
-    fault="C + 1 in place of C.",
-)
-def lemma_6_display(draw: Draw) -> Iterator[Finding]:
-    """The velocity of the aligned SNR matrix along the flow of full features, against both displays."""
-    for point in _points(draw):
-        N = point.X.shape[2]
-        _, _, rate, wrong = _rates(point)
-        Z = np.asarray(velocity(point.X, traced(RIEMANNIAN)))
-        found = point.aligned.U.T @ Z.mean(axis=2) @ point.aligned.V
-        intended, fault = (np.diag(value[:, 0]) / N for value in (rate, wrong))
-        yield identity(
-            "d Omega/dt of the `riemannian` flow, against D_1/N",
-            found,
-            intended,
-            fault=fault,
-            condition=point.condition,
-            reason=REASON,
-            of="intended",
-        )
-        yield refutation("D_1 off d Omega/dt, relative", largest(N * intended - found) / largest(found))

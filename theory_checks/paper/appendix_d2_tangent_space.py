@@ -1,4 +1,4 @@
-"""The manifold of renormalized features, its tangent space and projections: Propositions 3 and 4."""
+"""The manifold of renormalized features, its tangent space and projections, Appendix D.2: Propositions 3 and 4."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -13,6 +13,8 @@ from theory_checks.framework.verdicts import Statement
 
 REASON = "200 eps of sums over CN examples"
 PROJECTIONS = {"orthogonal": compiled.orthogonal_projection, "Proposition 4": compiled.oblique_projection}
+
+
 PRINTED: dict[str, Statement] = {"orthogonal": "instead", "Proposition 4": "printed"}
 
 
