@@ -139,8 +139,8 @@ class Report:
         """Append `row` to measurements.jsonl in a folder that the programs of `deepnet_runs` read as a run.
 
         With several processes one of them calls it. The epoch is the one after the last in the file unless given.
-        `config` (`dataset`, `network`, `loss`, `seed`, `epochs`, and what else is to be said of the training) is written
-        to config.json unless that is there.
+        `config` (`dataset`, `network`, `loss`, `seed`, `epochs`, and what else is to be said of the training) is
+        written to config.json unless that is there.
 
         Raises:
             ValueError: if the folder cannot be read or written, or the epoch is there already.
