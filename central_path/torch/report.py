@@ -153,12 +153,12 @@ class Report:
             epochs = [json.loads(one)["epoch"] for one in there]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"Need a folder with the rows of a run or none, got {folder}: {error}.") from error
-        epoch = max(epochs, default=0) + 1 if epoch is None else epoch
-        if epoch in epochs:
-            raise ValueError(f"Need a new epoch, got {epoch}, which is in {rows}: give another epoch or folder.")
-        known = {"dataset": "custom", "network": "custom", "loss": "custom", "seed": 0, "epochs": epoch}
+        now = max(epochs, default=0) + 1 if epoch is None else epoch
+        if now in epochs:
+            raise ValueError(f"Need a new epoch, got {now}, which is in {rows}: give another epoch or folder.")
+        known = {"dataset": "custom", "network": "custom", "loss": "custom", "seed": 0, "epochs": now}
         known |= {"lam": self.lam, "train_images": self.certificate.n, **(config or {})}
-        line = json.dumps(without_nan(self.row(epoch, test=test, **more)), allow_nan=False)
+        line = json.dumps(without_nan(self.row(now, test=test, **more)), allow_nan=False)
         try:
             if not settings.exists():
                 _write_whole(settings, json.dumps(without_nan(known), indent=2) + "\n")
