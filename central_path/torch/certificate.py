@@ -18,7 +18,7 @@ alike, Q = R. The floor of NC1 is where a measured NC1 is twice the true one. Be
 it is too large by more than that, or 0 once all examples of a class are stored as the same number. What the layers of a
 network round beside the storage of the features is not in it, except that `precision` names the coarsest type in use.
 
-`sampling` has the standard error that NC1 and the losses have as estimates of a distribution's from n examples, for
+`sampling` has the standard error that NC1 and L_NC1 have as estimates of a distribution's from n examples, for
 Gaussian deviations: none where the training set itself is what is described, as in the theory.
 """
 

@@ -41,8 +41,8 @@ class NeuralCollapse(nn.Module):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "NeuralCollapse":
         """An instance that is a torchmetrics.Metric too, where torchmetrics has been imported."""
-        del args, kwargs
-        if cls is NeuralCollapse and "torchmetrics" in sys.modules:
+        made = bool(args or kwargs)  # not copied or unpickled, which call no __init__
+        if cls is NeuralCollapse and made and "torchmetrics" in sys.modules:
             from central_path.torch.as_metric import NeuralCollapseMetric  # its import takes seconds
 
             return super().__new__(NeuralCollapseMetric)

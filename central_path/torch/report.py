@@ -130,30 +130,41 @@ class Report:
         return float(torch.linalg.vector_norm(outputs - pi) / torch.linalg.vector_norm(pi))
 
     def save(
-        self, folder: str | Path, *, epoch: int, test: "Report | None" = None, config: dict[str, Any] | None = None,
+        self,
+        folder: str | Path,
+        *,
+        epoch: int | None = None,
+        test: "Report | None" = None,
+        config: dict[str, Any] | None = None,
         **more: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Append `row` to measurements.jsonl in a folder that the programs of `deepnet_runs` read as a run.
 
-        With several processes one of them calls it. `config` (`dataset`, `network`, `loss`, `seed`, `epochs`, and what
-        else is to be said of the training) is written to config.json unless that is there.
+        With several processes one of them calls it. The epoch is the one after the last in the file unless given.
+        `config` (`dataset`, `network`, `loss`, `seed`, `epochs`, and what else is to be said of the training) is
+        written to config.json unless that is there.
 
         Raises:
-            ValueError: if the folder cannot be written, or the epoch is there already.
+            ValueError: if the folder cannot be read or written, or the epoch is there already.
         """
         folder = Path(folder)
         rows, settings = folder / "measurements.jsonl", folder / "config.json"
-        line = json.dumps(without_nan(self.row(epoch, test=test, **more)), allow_nan=False) + "\n"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             there = rows.read_text(encoding="utf-8").splitlines() if rows.exists() else []
-            if any(json.loads(one)["epoch"] == epoch for one in there):
-                raise ValueError(f"Need a new epoch, got {epoch}, which is in {rows}: give another epoch or folder.")
+            epochs = [json.loads(one)["epoch"] for one in there]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"Need a folder with the rows of a run or none, got {folder}: {error}.") from error
+        now = max(epochs, default=0) + 1 if epoch is None else epoch
+        if now in epochs:
+            raise ValueError(f"Need a new epoch, got {now}, which is in {rows}: give another epoch or folder.")
+        known = {"dataset": "custom", "network": "custom", "loss": "custom", "seed": 0, "epochs": now}
+        known |= {"lam": self.lam, "train_images": self.certificate.n, **(config or {})}
+        line = json.dumps(without_nan(self.row(now, test=test, **more)), allow_nan=False)
+        try:
             if not settings.exists():
-                known = {"dataset": "custom", "network": "custom", "loss": "custom", "seed": 0, "epochs": epoch}
-                known |= {"lam": self.lam, "train_images": self.certificate.n, **(config or {})}
                 _write_whole(settings, json.dumps(without_nan(known), indent=2) + "\n")
-            _write_whole(rows, "".join(f"{one}\n" for one in there) + line)
+            _write_whole(rows, "".join(f"{one}\n" for one in [*there, line]))
         except OSError as error:
             raise ValueError(f"Need a folder that can be written, got {folder}: {error}; give another.") from error
 

@@ -105,7 +105,9 @@ def test_rows_are_read_as_those_of_a_training(tmp_path):
     with pytest.raises(ValueError, match="Need a new epoch, got 2"):
         train.save(tmp_path / "run", epoch=2)
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="Need a folder that can be written"):
+    train.save(tmp_path / "run")
+    assert [row.epoch for row in runs.read(tmp_path / "run").rows] == [1, 2, 3]
+    with pytest.raises(ValueError, match="Need a folder with the rows of a run or none"):
         train.save(tmp_path / "file", epoch=1)
 
 

@@ -1,5 +1,6 @@
 """`NeuralCollapse` against `cp.measure` on all features at once, and what it says of input that cannot be."""
 
+import copy
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -186,13 +187,14 @@ def test_it_goes_on_from_its_state(tmp_path):
     first = NeuralCollapse(num_classes=4)
     first.update(h[:90], y[:90], torch.arange(90))
     torch.save(first.state_dict(), tmp_path / "state.pt")
-    second = NeuralCollapse(num_classes=4)
+    second, third = NeuralCollapse(num_classes=4), copy.deepcopy(first)
     second.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    for metric in (first, second):
+    for metric in (first, second, third):
         metric.update(h[80:], y[80:], torch.arange(80, 200))
     assert (
         first.compute()
         == second.compute()
+        == third.compute()
         == {name: pytest.approx(value, rel=1e-12) for name, value in collected(h, y, 4).compute().items()}
     )
     with pytest.raises(ValueError, match="Need the state of an object of 5 classes, got one of 4"):
