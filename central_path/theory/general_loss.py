@@ -104,7 +104,12 @@ class Response(NamedTuple):
     @property
     def K_inverse(self) -> Float[Array, "C C"]:
         """K^(-1), which is what the outputs lack of the targets: W~ M~ - I in the coordinates of classes, negative."""
-        return self.shrink(jnp.eye(len(self.X), dtype=self.X.dtype) - (1 - self.r) * self.X)
+        return self.shrink(self.unshrunk_K_inverse)
+
+    @property
+    def unshrunk_K_inverse(self) -> Float[Array, "C C"]:
+        """I - (1 - r) X."""
+        return jnp.eye(len(self.X), dtype=self.X.dtype) - (1 - self.r) * self.X
 
     @property
     def V(self) -> Float[Array, "P C"]:

@@ -80,9 +80,8 @@ def field(state: State, setting: Setting) -> State:
     motion = setting.motion
     response, T = response_of(state, setting), targets(setting.classes, motion.c)
     outputs = response.X.at[:, -1].set(response.Y.T @ state.B[:, -1])  # Y^T B
-    inner = columns(weighted(response.K_inverse, motion.c), motion.a, motion.g)
-    inner = inner + motion.oblique * response.shrink(outputs)
-    of_B = response.Y @ response.shrink(T @ inner) / motion.n
+    inner = columns(weighted(response.unshrunk_K_inverse, motion.c), motion.a, motion.g) + motion.oblique * outputs
+    of_B = response.Y @ response.shrink(T @ response.shrink(inner)) / motion.n
     decay = motion.oblique * state.B - columns(state.B, motion.a, motion.g)
     of_B = of_B + motion.lam_H * decay
     if state.F is None:
