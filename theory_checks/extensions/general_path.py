@@ -1,0 +1,103 @@
+"""The general central path: any class priors, weight decay, covariance and block kernel.
+
+L_LS depends on features through class means M and within-class covariance Sigma_W alone, and its gradient acts on the
+deviations of every example by one matrix. So (M, Sigma_W) is a closed state for every prior, every lambda and every
+kernel. Two classes have one direction, and a closed form. Both are held against full features, which the gradient of the
+loss of Equation 2 moves, example by example.
+
+Source: this project (docs/paper_map.md).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from central_path.simulation.general import GeneralRun, simulate_general
+from central_path.theory.two_classes import TwoClasses
+from theory_checks.extensions.laws import SOURCE
+from theory_checks.framework.registry import Draw, Finding, claim, identity
+
+SIZES = (4, 9, 6)  # examples of three unbalanced classes
+OF_TWO = (5, 12)
+P = 5
+LEVELS_TOLERANCE = 1e-7  # two solvers of tolerance 1e-11, after some tens of steps
+LEVELS_REASON = "solver tolerance 1e-11 at both levels, times some tens of steps and what singular vectors turn"
+SAVES = 20
+
+
+def drawn(draw: Draw, sizes: tuple[int, ...]) -> tuple[Float[np.ndarray, "n P"], Int[np.ndarray, " n"]]:
+    """Unbalanced features with a generic covariance and a global mean."""
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    mix = np.linalg.qr(draw.rng.standard_normal((P, P)))[0] * np.geomspace(0.5, 2.0, P)
+    rows = draw.rng.standard_normal((len(sizes), P))[labels] + draw.rng.standard_normal((len(labels), P)) @ mix
+    return rows + draw.rng.standard_normal(P), labels
+
+
+def log_omega(run: GeneralRun) -> np.ndarray:
+    """Logarithms of omega along a run.
+
+    Raises:
+        RuntimeError: if the solver failed.
+    """
+    if not run.successful:
+        raise RuntimeError(f"level {run.level}: {run.result}")
+    return np.log(run.ys["omega"])
+
+
+@claim(
+    "Closed state of moments",
+    source=SOURCE,
+    statement="For every class prior, lambda >= 0, start and block kernel the class means M and Sigma_W obey an ordinary "
+    "differential equation of their own, whose omega are those of all features.",
+    assumptions="Sigma_W > 0 at the start, or lambda > 0 or b > 0.",
+    fault="features with a kernel larger by 0.1, or with twice the weight decay.",
+)
+def closed_state_of_moments(draw: Draw) -> Iterator[Finding]:
+    """Both levels from the same features, at the same times; the fault is in the features' level."""
+    how = {"tolerance": LEVELS_TOLERANCE, "reason": LEVELS_REASON, "scale": 1.0}
+    for _ in range(draw.repeats):
+        features, labels = drawn(draw, SIZES)
+        for flow, b, lam in (("unnormalized", 0.3, 0.0), ("unnormalized", 1.0, 0.01), ("renormalized", 0.6, 0.0)):
+            run = simulate_general(features, labels, flow=flow, kernel=b, lam=lam, saves=SAVES)
+            changed = (b, 2 * lam) if lam else (b + 0.1, lam)
+            right, wrong = (
+                simulate_general(
+                    *(features, labels),
+                    flow=flow,
+                    kernel=kernel,
+                    lam=decay,
+                    level="features",
+                    t_max=run.t_max,
+                    saves=SAVES,
+                )
+                for kernel, decay in ((b, lam), changed)
+            )
+            name = f"log omega of moments and of features: {flow}, b = {b:g}, lambda = {lam:g}"
+            yield identity(name, log_omega(run), log_omega(right), fault=log_omega(wrong), **how)
+
+
+@claim(
+    "Two classes of any priors",
+    source=SOURCE,
+    statement="For two classes of any sizes, at lambda = 0 and from any covariance, omega(t) of every flow and kernel is "
+    "given by one quadrature, for which omega^2 = rho (pi_1^2 + pi_2^2)/(pi_1 pi_2).",
+    assumptions="lambda = 0, bias included, Sigma_W of full rank.",
+    fault="equal priors.",
+)
+def two_classes_of_any_priors(draw: Draw) -> Iterator[Finding]:
+    """Full features of two unbalanced classes, against the closed form from their moments."""
+    how = {"tolerance": LEVELS_TOLERANCE, "reason": "solver tolerance 1e-11, times some tens of steps", "scale": 1.0}
+    for _ in range(draw.repeats):
+        features, labels = drawn(draw, OF_TWO)
+        for flow, b in (("unnormalized", 0.3), ("renormalized", 0.6), ("riemannian", 1.0)):
+            found = simulate_general(
+                features, labels, flow=flow, kernel=b, renormalize=False, level="features", saves=SAVES, t_max=2e3
+            )
+            begin, n = found.start, len(labels)
+            right, wrong = (
+                TwoClasses.of(begin.M, np.diag(begin.w), pi, n=n, flow=flow, b=b).omega(found.ts)
+                for pi in (begin.pi, np.array([0.5, 0.5]))
+            )
+            name = f"log omega(t): {flow}, b = {b:g}"
+            yield identity(name, log_omega(found)[:, 0], np.log(right), fault=np.log(wrong), **how)
