@@ -2,8 +2,8 @@
 
 L_LS depends on features through class means M and within-class covariance Sigma_W alone, and its gradient acts on the
 deviations of every example by one matrix. So (M, Sigma_W) is a closed state for every prior, every lambda and every
-kernel. Two classes have one direction, and a closed form. Both are held against full features, which the gradient of the
-loss of Equation 2 moves, example by example.
+kernel. Two classes have one direction, and a closed form. Both are held against full features, which the gradient of
+the loss of Equation 2 moves, example by example.
 
 Source: this project (docs/paper_map.md).
 """
@@ -48,8 +48,8 @@ def log_omega(run: GeneralRun) -> np.ndarray:
 @claim(
     "Closed state of moments",
     source=SOURCE,
-    statement="For every class prior, lambda >= 0, start and block kernel the class means M and Sigma_W obey an ordinary "
-    "differential equation of their own, whose omega are those of all features.",
+    statement="For every class prior, lambda >= 0, start and block kernel the class means M and Sigma_W obey an "
+    "ordinary differential equation of their own, whose omega are those of all features.",
     assumptions="Sigma_W > 0 at the start, or lambda > 0 or b > 0.",
     fault="features with a kernel larger by 0.1, or with twice the weight decay.",
 )
@@ -61,16 +61,9 @@ def closed_state_of_moments(draw: Draw) -> Iterator[Finding]:
         for flow, b, lam in (("unnormalized", 0.3, 0.0), ("unnormalized", 1.0, 0.01), ("renormalized", 0.6, 0.0)):
             run = simulate_general(features, labels, flow=flow, kernel=b, lam=lam, saves=SAVES)
             changed = (b, 2 * lam) if lam else (b + 0.1, lam)
+            whole = {"flow": flow, "level": "features", "t_max": run.t_max, "saves": SAVES}
             right, wrong = (
-                simulate_general(
-                    *(features, labels),
-                    flow=flow,
-                    kernel=kernel,
-                    lam=decay,
-                    level="features",
-                    t_max=run.t_max,
-                    saves=SAVES,
-                )
+                simulate_general(features, labels, kernel=kernel, lam=decay, **whole)
                 for kernel, decay in ((b, lam), changed)
             )
             name = f"log omega of moments and of features: {flow}, b = {b:g}, lambda = {lam:g}"
@@ -80,8 +73,8 @@ def closed_state_of_moments(draw: Draw) -> Iterator[Finding]:
 @claim(
     "Two classes of any priors",
     source=SOURCE,
-    statement="For two classes of any sizes, at lambda = 0 and from any covariance, omega(t) of every flow and kernel is "
-    "given by one quadrature, for which omega^2 = rho (pi_1^2 + pi_2^2)/(pi_1 pi_2).",
+    statement="For two classes of any sizes, at lambda = 0 and from any covariance, omega(t) of every flow and kernel "
+    "is given by one quadrature, for which omega^2 = rho (pi_1^2 + pi_2^2)/(pi_1 pi_2).",
     assumptions="lambda = 0, bias included, Sigma_W of full rank.",
     fault="equal priors.",
 )
