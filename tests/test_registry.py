@@ -180,7 +180,7 @@ def test_a_tolerance_too_wide_to_tell_wrong_is_unclear_though_the_residual_is_0(
 )
 def test_a_comparison_that_would_compare_nothing_is_refused(a, b, said):
     def check(draw):
-        yield identity("nothing", a, b, fault=b)
+        yield identity("nothing", np.array(a), np.array(b), fault=np.array(b))
 
     assert said in (measured(check).error or "")
 
