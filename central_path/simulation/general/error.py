@@ -38,13 +38,13 @@ def _whitened(change: Float[Array, "P P"], Sigma: Float[Array, "P P"], rtol: Any
     if null:
         w, U = jnp.linalg.eigh(Sigma)
         w, U = w[null:], U[:, null:]
-        change, least = (U.T @ change @ U) / jnp.sqrt(w[:, None] * w[None, :]), jnp.min(w)
+        change, least = (U.T @ change @ U) / jnp.sqrt(w[:, None] * w[None, :]), jnp.min(w, initial=jnp.inf)
     else:
         L = jnp.linalg.cholesky(Sigma)
         half = jax.scipy.linalg.solve_triangular(L, change, lower=True)
         change, least = jax.scipy.linalg.solve_triangular(L, half.T, lower=True), jnp.min(jnp.diagonal(L)) ** 2
     noise = FINEST * jnp.max(jnp.diagonal(Sigma)) / least
-    wrong = jnp.max(jnp.linalg.norm(change, axis=0)) / (rtol + noise)
+    wrong = jnp.max(jnp.linalg.norm(change, axis=0), initial=0.0) / (rtol + noise)
     return jnp.where(jnp.isfinite(wrong), wrong, 0.0)  # Sigma_W singular to rounding: omega has no digits
 
 
