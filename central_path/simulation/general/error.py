@@ -30,29 +30,42 @@ def of_means(
     return jnp.max(dx / (rtol * x + atol * jnp.minimum(x, 1.0) + FINEST * jnp.max(x)))
 
 
-def _whitened(change: Float[Array, "P P"], Sigma: Float[Array, "P P"], rtol: Any) -> Float[Array, ""]:
-    """The largest column of L^(-1) change L^(-T), Sigma = L L^T, in units of rtol and of what rounding leaves."""
-    L = jnp.linalg.cholesky(Sigma)
-    half = jax.scipy.linalg.solve_triangular(L, change, lower=True)
-    change = jax.scipy.linalg.solve_triangular(L, half.T, lower=True)
-    noise = FINEST * jnp.max(jnp.diagonal(Sigma)) / jnp.min(jnp.diagonal(L)) ** 2
-    wrong = jnp.max(jnp.linalg.norm(change, axis=0)) / (rtol + noise)
+def _whitened(change: Float[Array, "P P"], Sigma: Float[Array, "P P"], rtol: Any, null: int) -> Float[Array, ""]:
+    """The largest column of L^(-1) change L^(-T), Sigma = L L^T, in units of rtol and of what rounding leaves.
+
+    Where Sigma has `null` eigenvalues that are 0, its eigenvectors but theirs take the place of L.
+    """
+    if null:
+        w, U = jnp.linalg.eigh(Sigma)
+        w, U = w[null:], U[:, null:]
+        change, least = (U.T @ change @ U) / jnp.sqrt(w[:, None] * w[None, :]), jnp.min(w, initial=jnp.inf)
+    else:
+        L = jnp.linalg.cholesky(Sigma)
+        half = jax.scipy.linalg.solve_triangular(L, change, lower=True)
+        change, least = jax.scipy.linalg.solve_triangular(L, half.T, lower=True), jnp.min(jnp.diagonal(L)) ** 2
+    noise = FINEST * jnp.max(jnp.diagonal(Sigma)) / least
+    wrong = jnp.max(jnp.linalg.norm(change, axis=0), initial=0.0) / (rtol + noise)
     return jnp.where(jnp.isfinite(wrong), wrong, 0.0)  # Sigma_W singular to rounding: omega has no digits
 
 
 def of_what_is_left(
-    B: Float[Array, "P C"], error: Float[Array, "P C"], e: Float[Array, " P"], beta: Float[Array, ""], rtol: Any
+    B: Float[Array, "P C"],
+    error: Float[Array, "P C"],
+    e: Float[Array, " P"],
+    beta: Float[Array, ""],
+    rtol: Any,
+    null: int,
 ) -> Float[Array, ""]:
     """Of the within-class covariance, where a constant matrix holds beta times that of the class means."""
     X, dX = (A[:, :-1] / e[:, None] for A in (B, error))
     change = beta * (X.T @ dX + dX.T @ X)
-    return _whitened(change, jnp.eye(X.shape[1], dtype=X.dtype) - beta * (X.T @ X), rtol)
+    return _whitened(change, jnp.eye(X.shape[1], dtype=X.dtype) - beta * (X.T @ X), rtol, null)
 
 
-def of_covariance(F: Float[Array, "P r"], error: Float[Array, "P r"], rtol: Any) -> Float[Array, ""]:
+def of_covariance(F: Float[Array, "P r"], error: Float[Array, "P r"], rtol: Any, null: int) -> Float[Array, ""]:
     """Of the within-class covariance F F^T, in its own units."""
     change = error @ F.T
-    return _whitened(change + change.T, F @ F.T, rtol)
+    return _whitened(change + change.T, F @ F.T, rtol, null)
 
 
 def of_deviations(

@@ -196,19 +196,17 @@ def _of_moments(begin, dynamics, turn, clock, ts, tolerances, keep):
 
 @partial(jax.jit, static_argnames=("rank", "keep"), compiler_options=COMPILER_OPTIONS)
 def _integrate_moments(state, setting, clock, ts, rtol, atol, *, rank, keep):
-    singular = rank.within < len(state.B)
-
     def measure(state, wrong, setting, rtol, atol):
         motion = setting.motion
         if state.F is None:
             e = jnp.sqrt(setting.constant)
-            left = error.of_what_is_left(state.B, wrong.B, e, motion.beta, rtol)
+            left = error.of_what_is_left(state.B, wrong.B, e, motion.beta, rtol, rank.infinite)
             of_B = error.of_means(state.B, wrong.B, e, rtol, atol)
-            return of_B if rank.infinite else jnp.maximum(of_B, left)
+            return jnp.maximum(of_B, left)
         e = jnp.sqrt(jnp.sum(state.F**2, axis=1) + motion.lam)
         of_B = error.of_means(state.B, wrong.B, e, rtol, atol)
         of_F = error.of_deviations(state.F, wrong.F, rtol, error.FINEST)
-        of_F = of_F if singular else jnp.maximum(of_F, error.of_covariance(state.F, wrong.F, rtol))
+        of_F = jnp.maximum(of_F, error.of_covariance(state.F, wrong.F, rtol, len(state.F) - rank.within))
         return jnp.maximum(of_B, of_F)
 
     def observe(state, setting):
@@ -238,8 +236,6 @@ def _integrate_features(H, setting, to_contrasts, clock, ts, rtol, atol, *, rank
     conserved = first.Sigma_W + setting.motion.beta * first.Sigma_B
     without = jnp.where(jnp.arange(H.shape[1]) < rank.within, 0.0, jnp.sum(first.Mbar**2, axis=1))
 
-    singular = rank.within < H.shape[1]
-
     def measure(H, wrong, args, rtol, atol):
         setting, without = args
         E, dE = (examples.split(A, setting)[2].T for A in (H, wrong))
@@ -247,7 +243,7 @@ def _integrate_features(H, setting, to_contrasts, clock, ts, rtol, atol, *, rank
         e = jnp.sqrt(jnp.mean(E**2, axis=1) + setting.motion.lam + without)
         noise = error.FINEST * (1 + setting.on_deviations * jnp.max(jnp.sum((B / e[:, None]) ** 2, axis=0)))
         of_E = error.of_deviations(E, dE, rtol, noise)
-        of_E = of_E if singular else jnp.maximum(of_E, error.of_covariance(E, dE, rtol + noise))
+        of_E = jnp.maximum(of_E, error.of_covariance(E, dE, rtol + noise, len(E) - rank.within))
         return jnp.maximum(error.of_means(B, dB, e, rtol, atol), of_E)
 
     def observe(H, args):
