@@ -28,6 +28,13 @@ def test_the_examples_of_the_guide_run_after_its_first_command(tmp_path, monkeyp
     assert doctest.DocTestRunner().run(examples).failed == 0
 
 
+def test_the_table_of_end_geometries_is_what_the_code_gives():
+    text = (DOCS / "general_path.md").read_text()
+    examples = doctest.DocTestParser().get_doctest(text.replace("```", ""), {}, "page", "general_path.md", 0)
+    assert examples.examples
+    assert doctest.DocTestRunner().run(examples).failed == 0
+
+
 def test_the_protocol_says_what_the_code_does():
     text = (DOCS / "protocol.md").read_text()
     rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (?:`(--[^`]*)`|none) \|$", text, re.M))
