@@ -78,7 +78,7 @@ class Row:
             self.failures.append(f"start {i}: error {flow.max_relative_error:.1e}, {flow.result}")
 
 
-def follow(rows: dict[tuple[str, str], Row], seed: int, i: int, kernel: float) -> None:
+def follow(rows: dict[tuple[str, str], Row], seed: int, i: int, kernel: float = 1.0) -> None:
     """Run one start by every flow with a kernel at every level."""
     try:
         begin = spread_start(seed, i)

@@ -13,7 +13,7 @@ have the names and defaults of the commands.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from jaxtyping import Float
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from central_path.metrics.measurement import Measurement
     from central_path.simulation.experiment import FlowResult
     from central_path.theory.law import AbstractLaw
+    from central_path.theory.laws import Law
 
 Picture = Literal["omega", "loss", "collapse"]
 
@@ -230,6 +231,10 @@ def measure(
     return measurement.measure(features, labels, W=W, b=b, lam=lam, C=C)
 
 
+@overload
+def law(flow: float | int, *, C: int, N: int) -> "Law": ...
+@overload
+def law(flow: Flow, *, C: int, N: int, kernel: float = 1.0) -> "AbstractLaw": ...
 def law(flow: Flow | float | int, *, C: int, N: int, kernel: float = 1.0) -> "AbstractLaw":
     """The closed form c1 log w + c2 w^2 + c3 w^4 = a + t of a flow, or of the family's exponent k <= 2.
 

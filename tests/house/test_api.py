@@ -50,8 +50,10 @@ def test_given_features_are_those_of_random_sizes_and_restriction_says_what_it_l
     own, given = cp.trajectory(C=C, N=N, P=P, saves=5), cp.trajectory(features=h, labels=labels, saves=5)
     np.testing.assert_allclose(given.omega, own.omega, rtol=1e-9)
     flat = np.concatenate([h, np.ones((len(h), 1))], axis=1)
+    np.testing.assert_allclose(cp.trajectory(features=flat, labels=labels, saves=5).omega, own.omega, rtol=1e-9)
+    signal = np.concatenate([h, np.asarray(labels == labels[0], float)[:, None]], axis=1)
     with pytest.raises(ValueError, match="rank"):
-        cp.trajectory(features=flat, labels=labels)
+        cp.trajectory(features=signal, labels=labels)
     restricted = cp.trajectory(features=flat, labels=labels, restrict_rank=True, saves=5)
     assert restricted.P == P
     assert restricted.signal_lost < 1e-12

@@ -16,7 +16,7 @@ PARAMETERS = dict(network_of(0).named_parameters())
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     """What each function returns on either rank: one pair of processes for all."""
-    works = [two_ranks.float32_step, two_ranks.bfloat16_step, two_ranks.row_without_synchronise, two_ranks.sampled]
+    works = [two_ranks.float32_step, two_ranks.bfloat16_step, two_ranks.row_without_synchronise]
     found = in_two(works, tmp_path_factory.mktemp("ranks"))
     return {work: [of_rank[work.__name__] for of_rank in found] for work in works}
 
