@@ -26,7 +26,6 @@ LEVELS_TOLERANCE = 1e-7  # two solvers of tolerance 1e-11, after some tens of st
 LEVELS_REASON = "solver tolerance 1e-11 at both levels, times some tens of steps and what singular vectors turn"
 SAVES = 20
 LARGEST = 30.0  # omega of two classes at the end
-TIMES = np.geomspace(1e-2, 1e9, 400)
 
 
 def drawn(draw: Draw, sizes: tuple[int, ...]) -> tuple[Float[np.ndarray, "n P"], Int[np.ndarray, " n"]]:
@@ -35,6 +34,14 @@ def drawn(draw: Draw, sizes: tuple[int, ...]) -> tuple[Float[np.ndarray, "n P"],
     mix = np.linalg.qr(draw.rng.standard_normal((P, P)))[0] * np.geomspace(0.5, 2.0, P)
     rows = draw.rng.standard_normal((len(sizes), P))[labels] + draw.rng.standard_normal((len(labels), P)) @ mix
     return rows + draw.rng.standard_normal(P), labels
+
+
+def time_of(omega: float, law: TwoClasses) -> float:
+    """A time at which omega is reached, and little more."""
+    t = 1.0
+    while law.omega(np.array([t]))[0] < omega:
+        t *= 1.05
+    return t
 
 
 def log_omega(run: GeneralRun) -> np.ndarray:
@@ -92,10 +99,10 @@ def two_classes_of_any_priors(draw: Draw) -> Iterator[Finding]:
                 TwoClasses.of(begin.M, np.diag(begin.w), pi, n=len(labels), flow=flow, b=b)
                 for pi in (begin.pi, np.array([0.5, 0.5]))
             )
-            t_max = float(TIMES[np.searchsorted(right.omega(TIMES), LARGEST)])
+            t_max = time_of(LARGEST, right)
             options = {"renormalize": False, "level": "features", "saves": SAVES, "t_max": t_max}
             found = simulate_general(features, labels, flow=flow, kernel=b, **options)
             how = {"tolerance": LEVELS_TOLERANCE, "reason": reason, "scale": 1.0}
-            how["condition"] = 1 + b * LARGEST**2 / 2 if flow == "unnormalized" else 1.0
+            how["condition"] = 1 + b * float(np.max(found.ys["omega"])) ** 2 / 2 if flow == "unnormalized" else 1.0
             a, expected, fault = log_omega(found)[:, 0], *(np.log(law.omega(found.ts)) for law in (right, wrong))
             yield identity(f"log omega(t): {flow}, b = {b:g}", a, expected, fault=fault, **how)
