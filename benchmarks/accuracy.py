@@ -25,9 +25,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from central_path.cli.inputs import features_of_file
+from central_path.cli.inputs import features_of_samples
+from central_path.cli.records import read_samples
 from central_path.flows import FLOWS
 from central_path.flows.horizon import LARGEST_UNNORMALIZED
+from central_path.metrics.samples import check_samples
 from central_path.simulation.experiment import FlowResult, run_flow
 from central_path.simulation.starts import Start, renormalize
 from central_path.theory.problem import random_features
@@ -47,7 +49,8 @@ def starts(sizes: tuple[tuple[int, int], ...], given: list[Path], *, seed: int) 
         yield "random", renormalize(H, eps=float(np.finfo(float).eps))
     packaged = sorted(Path(str(files("central_path") / "data")).glob("*.npz"))
     for path in [*packaged, *given]:
-        features = features_of_file(path, balance=True, restrict_rank=True, seed=seed)
+        read = check_samples(*read_samples(path))
+        features, _ = features_of_samples(read, balance=True, restrict_rank=True, seed=seed)
         yield path.stem, features.start()
 
 

@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torchvision
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     device = torch.device(options.device)
     torch.manual_seed(0)
-    model = torchvision.models.resnet18(num_classes=CLASSES)
+    model: Any = torchvision.models.resnet18(num_classes=CLASSES)
     model.conv1, model.maxpool = torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False), torch.nn.Identity()
     model = model.to(device).eval()
     images = torch.randn(BATCH, 3, 32, 32, device=device)

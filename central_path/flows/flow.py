@@ -15,7 +15,7 @@ Source: Han, Papyan & Donoho (2022), Eq. 5, Proposition 4, Lemmas 3 to 5.
 """
 
 import abc
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -68,13 +68,17 @@ def basis_of_span(M: Float[Array, "P C"]) -> Float[Array, "P r"]:
     return jnp.eye(P, dtype=M.dtype) if P < C else jnp.linalg.qr(M @ contrasts(C))[0]
 
 
-class AbstractMotion(eqx.Module):
+class _WithKernel:
+    """What every motion has as a field."""
+
+    kernel: Any
+
+
+class AbstractMotion(_WithKernel, eqx.Module):
     """The array-valued part of a flow, which compiled programs need. Results have the same shapes for every flow.
 
     `kernel` is b, the mobility of within-class deviations over that of class means; 1 for features that move freely.
     """
-
-    kernel: eqx.AbstractVar[float | Float[Array, ""]]
 
     @abc.abstractmethod
     def project(self, X: Float[Array, "P C N"], Z: Float[Array, "P C N"]) -> Float[Array, "P C N"]:

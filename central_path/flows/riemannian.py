@@ -61,4 +61,4 @@ class Riemannian(AbstractOnManifold):
         """
         if level != "features":
             return 0.0
-        return EPS * self.kernel * math.hypot(float(np.max(omega0)) ** 2, 2 * math.sqrt(t_max / N)) / (4 * C)
+        return EPS * float(self.kernel) * math.hypot(float(np.max(omega0)) ** 2, 2 * math.sqrt(t_max / N)) / (4 * C)

@@ -4,7 +4,7 @@ For features that move freely, b = 1, that is Sigma_T = I, and X X^T is conserve
 """
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -69,7 +69,7 @@ class Unnormalized(AbstractFlow):
 
     def within_variance(self, s: Float[AnyArray, "*many"], *, C: int) -> Float[AnyArray, "*many"]:
         """1 - b s^2/C."""
-        return 1 - self.kernel * s**2 / C
+        return 1 - cast(Any, self.kernel) * s**2 / C
 
     def contrasts_field(self, B: Float[Array, "r K"], *, C: int, N: int) -> Float[Array, "r K"]:
         """(I - b G/C) Y/N, Y = (C I + (1-b) G)^(-2) B, which is -grad_M L_LS/N at Sigma_W = I - b G/C."""

@@ -13,7 +13,7 @@ Source: Han, Papyan & Donoho (2022), Appendix D.1, Lemma 2.
 """
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -29,7 +29,7 @@ from central_path.theory.problem import class_means, deviations, require_float64
 def sgd_of_kernel(eta: float | Array, b: float | Array, momentum: float | None = None) -> optax.GradientTransformation:
     """Gradient descent in which deviations from the class means move b times as far as the class means."""
 
-    def slowed(updates: Array, state: optax.EmptyState, params: Array | None = None):
+    def slowed(updates: Any, state: Any, params: Any = None):
         del params
         return class_means(updates)[:, :, None] + b * deviations(updates), state
 

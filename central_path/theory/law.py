@@ -52,11 +52,15 @@ def forward_time(t: ArrayLike) -> Array:
     return refuse(t, ~((t >= 0) & jnp.isfinite(t)), "Need finite t >= 0: the laws run forwards from omega(0).")
 
 
-class AbstractLaw(eqx.Module):
-    """A law of C balanced classes of N examples. All methods broadcast, and work under jit, vmap and grad."""
+class _Sizes:
+    """C classes of N examples, which every law has as fields."""
 
-    C: eqx.AbstractVar[int]
-    N: eqx.AbstractVar[int]
+    C: int
+    N: int
+
+
+class AbstractLaw(_Sizes, eqx.Module):
+    """A law of C balanced classes of N examples. All methods broadcast, and work under jit, vmap and grad."""
 
     def __check_init__(self):
         if self.C < 2 or self.N < 1:

@@ -10,6 +10,7 @@ from the closed state of moments; the lines of the first figure are the closed f
 import sys
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -82,7 +83,7 @@ def follow(b: float):
     return simulate_general(*digits(), flow="unnormalized", kernel=b, saves=120, keep_means=True)
 
 
-def right_vectors(run, b: float) -> np.ndarray:
+def right_vectors(run: Any, b: float) -> np.ndarray:
     """V (T, C, C-1) of the SNR matrix: Sigma_W = K - b Sigma_B with the conserved K."""
     begin, out = run.start, []
 
@@ -98,7 +99,7 @@ def right_vectors(run, b: float) -> np.ndarray:
     return np.stack(out)
 
 
-def how_they_turn(runs: dict[float, object]) -> Figure:
+def how_they_turn(runs: dict[float, Any]) -> Figure:
     """The angle of each right singular vector from its own at the start, averaged over j, against the loss."""
     figure = Figure(figsize=(4.6, 3.2), layout="constrained")
     axis = figure.subplots()
@@ -114,7 +115,7 @@ def how_they_turn(runs: dict[float, object]) -> Figure:
     return figure
 
 
-def which_path(runs: dict[float, object]) -> Figure:
+def which_path(runs: dict[float, Any]) -> Figure:
     """NC2 of the class means against NC1, under each b."""
     figure = Figure(figsize=(4.6, 3.2), layout="constrained")
     axis = figure.subplots()

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from central_path.flows import AbstractFlow
+from central_path.theory.laws import Law
 from theory_checks.extensions import family_of_laws
 from theory_checks.extensions.features_along_flows import means
 from theory_checks.extensions.laws import SOURCE
@@ -80,7 +81,9 @@ def _late_path(draw: Draw, flow: AbstractFlow) -> paths.Path:
     C, N, _ = instances.GENERIC
     omega0 = np.array([8.0, 4.0, 1.0]) * draw.rng.uniform(0.7, 1.4, 3)
     H = instances.with_snr(draw.rng, instances.GENERIC, omega0)
-    k = int(flow.law(C, N).k)
+    law = flow.law(C, N)
+    assert isinstance(law, Law)  # of free features
+    k = int(law.k)
     t_max = family_of_laws.elapsed(k, C, N, float(omega0.min()), np.sqrt(LATE[flow.name] * C))
     return paths.follow(H, flow, t_max=t_max)
 

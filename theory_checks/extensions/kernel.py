@@ -12,6 +12,7 @@ Source: the block kernel of Seleznova et al. (2023); its laws are this project's
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,7 @@ def laws_of_a_kernel(draw: Draw) -> Iterator[Finding]:
 
                 clock = in_log_omega(path, np.broadcast_to(path.ts[:, None], path.omega.shape))
                 magnified = 1 + b * float(np.max(path.omega)) ** 2 / C if r == 2 else 1.0
-                how = {"tolerance": PATH_TOLERANCE, "reason": MAGNIFIED if r == 2 else PATH_REASON}
+                how: dict[str, Any] = {"tolerance": PATH_TOLERANCE, "reason": MAGNIFIED if r == 2 else PATH_REASON}
                 how |= {"condition": magnified, "scale": max(1.0, float(np.max(clock)))}
                 yield identity(f"law by hand, r = {r}, b = {b:g}", clock, spent(b), fault=spent(b + 0.05), **how)
                 a = np.log(path.omega / path.omega[:1])
@@ -111,7 +112,7 @@ def conservation_under_a_kernel(draw: Draw) -> Iterator[Finding]:
             K, total = (np.stack([s.Sigma_B + s.Sigma_W / kernel for s in of]) for kernel in (b, 1.0))
             size = float(np.max(np.abs(K)))
             moved, fault = (A - A[:1] for A in (K, total))
-            how = {"tolerance": PATH_TOLERANCE, "reason": PATH_REASON, "scale": size}
+            how: dict[str, Any] = {"tolerance": PATH_TOLERANCE, "reason": PATH_REASON, "scale": size}
             yield identity(f"Sigma_B + Sigma_W/b, b = {b:g}", moved, 0 * moved, fault=fault, **how)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from central_path.flows import FLOWS, AbstractFlow
+from central_path.theory.law import AbstractLaw
 from central_path.theory.laws import Law
 from theory_checks.framework import instances, paths
 from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, RENORMALIZED, UNNORMALIZED, Path
@@ -76,7 +77,7 @@ def clock(path: Path) -> np.ndarray:
     return path.ts[:, None] / slope_by_hand(path.k, C, N, path.omega)
 
 
-def log_omega(law: Law, path: Path) -> np.ndarray:
+def log_omega(law: AbstractLaw, path: Path) -> np.ndarray:
     """Logarithm of omega(t) by a law of the package, from the path's start."""
     return np.log(path.omega[:1]) + np.asarray(law.growth(path.ts[:, None], path.omega[:1]))
 
