@@ -89,7 +89,8 @@ def laws_of_a_kernel(draw: Draw) -> Iterator[Finding]:
                     np.asarray(law_of_kernel(r, kernel, C, N).growth(path.ts[:, None], path.omega[:1]))
                     for kernel in (b, b + 0.05)
                 )
-                yield identity(f"KernelLaw.growth, r = {r}, b = {b:g}", a, right, fault=wrong, **(how | {"scale": 1.0}))
+                how["scale"] = 1.0
+                yield identity(f"KernelLaw.growth, r = {r}, b = {b:g}", a, right, fault=wrong, **how)
 
 
 @claim(
