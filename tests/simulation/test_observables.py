@@ -8,7 +8,7 @@ import pytest
 from central_path import flows
 from central_path.cli import inputs
 from central_path.simulation import aligned, observables
-from central_path.theory import problem
+from central_path.theory import loss, problem
 
 C, N, P = 4, 6, 8
 
@@ -16,6 +16,11 @@ C, N, P = 4, 6, 8
 def omega_of(B, flow, R):
     """Of several class means at once, as an ensemble observes them."""
     return np.asarray(jax.vmap(lambda B: observables.OBSERVE["means"](B, flow, R)["omega"])(B))
+
+
+def renormalized_features(seed):
+    """Renormalized random features."""
+    return inputs.random_start(C, N, P, "features", seed=seed).start().X
 
 
 @pytest.mark.parametrize("flow", flows.FLOWS.values(), ids=list(flows.FLOWS))
@@ -38,3 +43,22 @@ def test_means_without_an_omega_have_nan_and_leave_the_others_alone():
     assert np.isnan(found[1:]).all()
     beyond = B * 1.1 * np.sqrt(C) / found[0, 0]  # s > C^(1/2): off the sphere that the unnormalized flow keeps
     assert np.isnan(omega_of(beyond[None], on_sphere, R)).any()
+
+
+@pytest.mark.parametrize("flow", flows.FLOWS.values(), ids=list(flows.FLOWS))
+def test_drift_and_mismatch_of_features_are_their_definitions_off_the_manifold_too(flow, seed):
+    X = renormalized_features(seed)
+    state, R = aligned.start(jnp.asarray(X), flow, "features")
+    A = jnp.asarray(np.random.default_rng(seed).standard_normal((P, P)))  # for isotropic Sigma_W the two rules agree
+    state = flows.Features(0.5 * state.B, jnp.tensordot(A, state.E, axes=1))
+    found = jax.jit(observables.of_features)(state, flow, R)
+    H = np.asarray(state.B @ R.T)[:, :, None] + np.asarray(state.E)
+    M = H.mean(axis=2)
+    m = problem.moments(jnp.asarray(H))
+    drift = np.abs(np.asarray(flow.conserved(m)) - np.eye(P)).max()
+    assert float(found["drift"]) == pytest.approx(drift, rel=1e-12)
+    W, b = (np.asarray(part) for part in loss.central_path_classifier(m.M, m.Sigma_W))
+    rows = [H[:, c, i] for c in range(C) for i in range(N)]
+    apart = [np.argmax(W @ h + b) != np.argmin(np.linalg.norm(h[:, None] - M, axis=0)) for h in rows]
+    assert 0 < np.mean(apart) < 1
+    assert float(found["ncc_mismatch"]) == pytest.approx(np.mean(apart))
