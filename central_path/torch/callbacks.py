@@ -8,6 +8,7 @@ Lightning and transformers are imported when a callback is made, and not before.
 """
 
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -58,12 +59,10 @@ def lightning_callback(
     Raises:
         ValueError: if Lightning is not installed.
     """
-    if find_spec("lightning") is None and find_spec("pytorch_lightning") is None:
+    installed = [name for name in ("lightning.pytorch", "pytorch_lightning") if find_spec(name.split(".")[0])]
+    if not installed:
         raise ValueError("Need Lightning, got none: pip install lightning.")
-    if find_spec("lightning") is not None:
-        from lightning.pytorch import Callback
-    else:
-        from pytorch_lightning import Callback
+    Callback: Any = import_module(installed[0]).Callback
 
     class Measure(_Measuring, Callback):
         def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:

@@ -45,7 +45,7 @@ class NeuralCollapse(nn.Module):
         if cls is NeuralCollapse and made and "torchmetrics" in sys.modules:
             from central_path.torch.as_metric import NeuralCollapseMetric  # its import takes seconds
 
-            return super().__new__(NeuralCollapseMetric)
+            return nn.Module.__new__(NeuralCollapseMetric)
         return super().__new__(cls)
 
     def __init__(
