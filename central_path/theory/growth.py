@@ -110,7 +110,7 @@ def g_real(y: Array, start: InitialOmega, m: Array) -> tuple[Array, Array]:
     """Value and slope of g for real m = 2 - k > 0."""
     log_R = _log_ratio(y, start)
     growth_below = jnp.clip((math.log(SPLIT) - start.log_x) / 2, 0.0, y)
-    length_below = jnp.clip(expm1_double(start.x, y), 0.0, jnp.maximum(SPLIT - start.x, 0.0))
+    length_below = jnp.minimum(expm1_double(start.x, y), jnp.maximum(SPLIT - start.x, 0.0))
     below = start.rho**m * (growth_below + integral_below(jnp.minimum(start.x, SPLIT), length_below, m))
     log_w = jnp.maximum(math.log1p(SPLIT) + jnp.log(start.rho), 0.0)  # of (1+SPLIT)/(1+x), from a start below
     above = jnp.exp(m * log_w) * integral_above(jnp.maximum(1 + start.x, 1 + SPLIT), jnp.maximum(log_R - log_w, 0.0), m)

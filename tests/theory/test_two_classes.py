@@ -71,3 +71,12 @@ def test_equal_priors_give_the_laws(flow, k):
 def test_an_unknown_flow_is_refused():
     with pytest.raises(ValueError, match=r"^Need a flow among unnormalized, renormalized, riemannian, got 'plain'"):
         TwoClasses.of(*draw(1), PI, n=n, flow="plain")
+
+
+@pytest.mark.parametrize("last", [1.0, 1e3, 1e8])
+def test_the_quadrature_is_the_elementary_integral_over_any_range(last):
+    """At r = 0, where the elementary form has positive terms and does not cancel: 50 roundings from omega = 1e-6."""
+    x0, x = (PI[0] * PI[1] / (PI @ PI) * omega**2 for omega in (1e-6, last))
+    exact = np.log(x / x0) + 2 * (x - x0) + (x**2 - x0**2) / 2
+    found = time_of_omega(np.array([last]), 1e-6, PI, n=n, flow="riemannian")
+    np.testing.assert_allclose(found, n / (4 * PI[0] * PI[1]) * exact, rtol=1e-14)
