@@ -8,8 +8,9 @@ command of `cosmic-ray.toml` there; the checkout stays as it is. The mutant is c
 long. All runs share one folder of compiled programs. The command must pass without a mutant first.
 
 Of all mutants a random sample is drawn: places in the source uniformly, then one mutant of each, so that an operator
-with ten replacements counts as much as a number with two. Annotations, messages and the refusal of unusable input are
-not drawn: no result depends on them. Exit code 0 if at least 95 % are caught, 1 if not, 2 if nothing could be measured.
+with ten replacements counts as much as a number with two. Annotations, messages, the refusal of unusable input and
+whether a class is frozen are not drawn: no result depends on them. Nor are the lines marked `pragma: no mutate`: numbers
+that set the amount of work (terms of a series, nodes of a quadrature, most steps, tiles) and are larger than needed. Exit code 0 if at least 95 % are caught, 1 if not, 2 if nothing could be measured.
 """
 
 import argparse
@@ -43,6 +44,8 @@ def _without_result(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
     match node:
         case ast.Raise() | ast.JoinedStr():
             yield node
+        case ast.ClassDef(decorator_list=[_, *_] as decorators):
+            yield from decorators
         case ast.FunctionDef(returns=ast.expr() as annotation) | ast.arg(annotation=ast.expr() as annotation):
             yield annotation
         case ast.AnnAssign(annotation=annotation):
@@ -110,6 +113,7 @@ def prepare(folders: list[Path], count: int, *, seed: int) -> None:
     first = folders[0]
     _run(["cosmic-ray", "init", CONFIG, SESSION], first)
     _run(["cr-filter-operators", SESSION, CONFIG], first)
+    _run(["cr-filter-pragma", SESSION], first)
     with use_db(first / SESSION) as session:
         sample = draw(session.pending_work_items, first, count, seed=seed)
         session.clear()

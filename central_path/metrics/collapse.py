@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 from central_path.metrics.namespace import eye_like, namespace
 from central_path.metrics.snr import Moments, between_factor
 
-TILE = 1024  # classes at a time
+TILE = 1024  # classes at a time  # pragma: no mutate
 
 
 def nc1(

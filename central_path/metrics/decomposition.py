@@ -23,7 +23,7 @@ from jaxtyping import Float
 from central_path.metrics.namespace import eye_like, namespace
 from central_path.metrics.snr import Moments
 
-TILE = 1024  # classes at a time
+TILE = 1024  # classes at a time  # pragma: no mutate
 
 Solve = Callable[[Any, Any], Any]  # S (P, P) >= 0 and B (P, R) to the X of least norm with S X = B
 

@@ -29,9 +29,9 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
 SPLIT = 3.0  # of x = omega^2/C
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(22)
-_TERMS = np.arange(30.0)  # (1 + SPLIT)^-30 < 1e-18
-_MAX_NEWTON_STEPS = 100
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(22)  # pragma: no mutate
+_TERMS = np.arange(30.0)  # (1 + SPLIT)^-30 < 1e-18  # pragma: no mutate
+_MAX_NEWTON_STEPS = 100  # pragma: no mutate
 
 
 def _relative_expm1(z: Array) -> Array:

@@ -31,8 +31,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(30)
-_MOST_NEWTON_STEPS = 60
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(30)  # pragma: no mutate
+_MOST_NEWTON_STEPS = 60  # pragma: no mutate
 POWERS = {"unnormalized": 2, "renormalized": 1, "riemannian": 0}  # r of the page
 
 

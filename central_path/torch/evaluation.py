@@ -70,6 +70,25 @@ def _mismatches(seen: Iterable[Seen], means: Float[Tensor, "C P"], present: Int[
     return found
 
 
+def _of_mixed_classes(read: Iterable[tuple[Any, Tensor]]) -> Iterator[Any]:
+    """The inputs of batches, whose classes must be mixed: statistics of batches of a class are not those of the set."""
+    found, sizes, classes = 0, [], torch.zeros(0, dtype=torch.long)
+    for inputs, targets in read:
+        if not targets.is_floating_point():
+            y = targets.flatten().cpu()
+            found, classes = found + len(y.unique()), torch.cat([classes, y])
+            sizes.append(len(y))
+        yield inputs
+    share = classes.unique(return_counts=True)[1] / max(len(classes), 1)
+    expected = sum(float((1 - (1 - share) ** size).sum()) for size in sizes)  # distinct classes of a random batch
+    found, expected = summed(torch.tensor([found, expected], dtype=torch.float64)).tolist()
+    if found < expected / 2:
+        raise ValueError(
+            f"Need batches of mixed classes to estimate batch normalization, got {found / expected:.0%} of the classes "
+            "that a random batch has: give a loader that shuffles, or reestimate_batchnorm=False."
+        )
+
+
 def _prepared(model: nn.Module, batches: Batches, *, anew: bool) -> str:
     """Make batch normalization the same on all processes, or estimate it anew; what it then is, for the certificate."""
     if not batchnorm.layers(model):
@@ -77,7 +96,7 @@ def _prepared(model: nn.Module, batches: Batches, *, anew: bool) -> str:
     if not anew:
         batchnorm.average_over_ranks(model)
         return "running"
-    batchnorm.estimate(model, (inputs for inputs, _ in batches.read("batch normalization")), loading.called)
+    batchnorm.estimate(model, _of_mixed_classes(batches.mixed().read("batch normalization")), loading.called)
     return "re-estimated"
 
 
@@ -113,7 +132,8 @@ def evaluate(
         centers: class means (C, P) for that rule; of a test set `Report.means` of the training set.
         keep_features: keep the features in memory, in the type that the network gives, for the rule and the report.
         reestimate_batchnorm: estimate the statistics of batch normalization anew from the loader, for this evaluation.
-            Those of training lag behind the weights.
+            Those of training lag behind the weights. A DataLoader in the order of its data set is read in random order
+            for this, because batches of one class have other statistics than the set.
         classes: the numbers of the classes to measure, all unless given.
         ignore_index: a target whose examples are left out.
         split: a function of a batch that returns inputs and targets.

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler, RandomSampler, SequentialSampler
 from tqdm import tqdm
 
 from central_path.torch.ranks import rank_and_size
@@ -68,6 +68,35 @@ class Batches:
         if not isinstance(sampler, DistributedSampler):
             return None
         return len(range(sampler.rank, len(sampler.dataset), sampler.num_replicas))  # pyright: ignore[reportArgumentType]
+
+    def mixed(self) -> "Batches":
+        """In an order that is random, and always the same, where the loader takes a data set in its own order.
+
+        The short last batch is left out, unless it is the only one.
+        """
+        loader, sampler = self.loader, getattr(self.loader, "sampler", None)
+        if not isinstance(loader, DataLoader) or loader.batch_size is None:
+            return self
+        if isinstance(sampler, DistributedSampler):
+            sampler = DistributedSampler(loader.dataset, sampler.num_replicas, sampler.rank, shuffle=True, seed=0)
+        elif isinstance(sampler, SequentialSampler):
+            sampler = RandomSampler(range(len(sampler)), generator=torch.Generator().manual_seed(0))
+        else:
+            return self
+        again = DataLoader(
+            loader.dataset,
+            batch_size=loader.batch_size,
+            sampler=sampler,
+            drop_last=len(sampler) > loader.batch_size,
+            num_workers=loader.num_workers,
+            collate_fn=loader.collate_fn,
+            pin_memory=loader.pin_memory,
+            worker_init_fn=loader.worker_init_fn,
+            generator=torch.Generator().manual_seed(0),
+        )
+        mixed = Batches(again, self.device, self.split, progress=False)
+        mixed.hidden = self.hidden
+        return mixed
 
     def read(self, what: str) -> Iterator[tuple[Any, Tensor]]:
         """Inputs and targets, on the device; what a DistributedSampler repeats comes at its end and is left out."""

@@ -75,6 +75,7 @@ def test_the_smallest_omega_have_a_horizon_without_a_warning_and_the_largest_a_c
     law = Law(k, 2, 10)
     assert np.isfinite(time_of_collapse(law, np.array([1e-80]))).all()
     assert time_to_ratio(law, 1e-80, 1e-80, 1.01) == 0
+    assert time_to_ratio(law, 30.0, 30.0, 1.01) == 0
     with pytest.raises(ValueError, match="give --t-max"):
         time_of_collapse(Law(0, 3, 10), np.array([1e80, 1e79]))
 

@@ -148,3 +148,29 @@ def test_what_cannot_be_is_one_sentence(make, sentence):
     with pytest.raises(ValueError, match="Need") as refused:
         make()
     assert sentence in str(refused.value)
+
+
+class Wrapped:
+    """A loader of unknown kind."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
+def test_batch_normalization_is_estimated_from_batches_of_mixed_classes():
+    """Batches of one class would shift the statistics of all layers: NC1 comes out wrong by half and more."""
+    model = network().train()
+    x, y = data().tensors
+    order = y.argsort()
+    ordered = DataLoader(TensorDataset(x[order], y[order]), batch_size=N // C)
+    whole = evaluate(model, loader(batch_size=N), C, reestimate_batchnorm=True)
+    found = evaluate(model, ordered, C, reestimate_batchnorm=True)
+    assert found.certificate.n == N
+    assert found["nc1"] == pytest.approx(whole["nc1"], rel=0.1)  # the noise of the statistics of mixed batches
+    with pytest.raises(ValueError, match=r"^Need batches of mixed classes .* \d+% .* give a loader that shuffles, or"):
+        evaluate(model, Wrapped(list(ordered)), C, reestimate_batchnorm=True)
+    mixed = Wrapped(list(loader(batch_size=N // C)))
+    assert evaluate(model, mixed, C, reestimate_batchnorm=True)["nc1"] == pytest.approx(whole["nc1"], rel=0.1)
