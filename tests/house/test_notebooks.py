@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("1_tour", "2_geometry", "3_three_laws", "4_deep_nets", "5_other_models")
+NAMES = ("1_tour", "2_geometry", "3_three_laws", "4_deep_nets", "5_other_models", "6_your_own_network")
 LONGEST_FUNCTION = 25  # lines: a plot
 LARGEST_OUTPUT = 150_000  # characters
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]

@@ -124,7 +124,7 @@ def test_the_units_of_a_step_are_those_of_the_page():
         error = jnp.zeros((3, 3)).at[i, j].set(unit)
         found = float(relative_error(jnp.diag(omega), error, ON_MANIFOLD, rtol, atol, level="means"))
         assert found == pytest.approx(1, rel=1e-5), (i, j)
-    e = np.array([2.0, 0.5, 3.0])
+    e = np.array([0.005, 0.5, 3.0])  # b = omega e on both sides of 1
     E = e[:, None, None] * np.ones((3, C, N)) * np.where(np.arange(N) % 2, 1, -1)
     B = np.column_stack([np.diag(omega * e), np.zeros(3)])
     state = flows.Features(jnp.asarray(B), jnp.asarray(E))
