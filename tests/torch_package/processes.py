@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,22 +85,46 @@ def evaluated(kind: str) -> dict[str, float]:
     return evaluate(model, DataLoader(data, batch_size=16, sampler=sampler), C, lam=0.01).to_dict()
 
 
-def _process(rank: int, port: int, folder: Path) -> None:
+def all_of_it(rank: int, groups: dict[int, Any], folder: Path) -> dict[Any, Any]:
+    """`work` with one, two and four processes, and wrapped networks."""
+    del folder
+    found: dict[Any, Any] = {size: work(rank, size, group) for size, group in groups.items() if rank < size}
+    return found | {kind: evaluated(kind) for kind in ("ddp", "fsdp")}
+
+
+def shared(rank: int, groups: dict[int, Any], folder: Path) -> dict[Any, Any]:
+    """The numbers of each case in features.pt, of which every process has an uneven share."""
+    cases = torch.load(folder / "features.pt", weights_only=False)
+    return {size: _of_shares(cases, rank, size, group) for size, group in groups.items() if rank < size}
+
+
+def _of_shares(cases: dict[Any, Any], rank: int, size: int, group: Any) -> dict[Any, dict[str, float]]:
+    found = {}
+    for case, (h, y, W, b) in cases.items():
+        ends = [*(5 * r for r in range(size)), len(y)]  # each but the last has 5
+        share = slice(ends[rank], ends[rank + 1])
+        metric = NeuralCollapse(num_classes=len(W), group=group)
+        for hs, ys in zip(h[share].split(7), y[share].split(7), strict=True):
+            metric.update(hs, ys)
+        found[case] = dict(metric.compute(W, b, 0.01))
+    return found
+
+
+def _process(rank: int, port: int, folder: Path, job: Callable[[int, dict[int, Any], Path], dict[Any, Any]]) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "4"}
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     groups = {size: dist.new_group(list(range(size))) for size in SIZES}
-    found: dict[Any, Any] = {size: work(rank, size, group) for size, group in groups.items() if rank < size}
-    found |= {kind: evaluated(kind) for kind in ("ddp", "fsdp")}
+    found = job(rank, groups, folder)
     torch.save(found, folder / f"{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
 
 
-def of_four(folder: Path) -> list[dict[Any, dict[str, Any]]]:
-    """For every rank, by the number of processes."""
+def of_four(folder: Path, job: Callable[..., dict[Any, Any]] = all_of_it) -> list[dict[Any, dict[str, Any]]]:
+    """For every rank what its job returns, by the number of processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    spawn(_process, (port, folder), nprocs=4)
+    spawn(_process, (port, folder, job), nprocs=4)
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(4)]
