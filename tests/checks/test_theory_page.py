@@ -133,7 +133,9 @@ def test_formulas_are_set(plain, typeset):
 # ---- figures
 
 
-@pytest.mark.parametrize("name", sorted(figures.FIGURES))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "growth" else pytest.mark.slow) for name in sorted(figures.FIGURES)]
+)
 def test_a_figure_is_drawn_with_labels_and_a_caption(name):
     with figures.matplotlib.rc_context(figures.STYLE):
         figure = figures.FIGURES[name](0)
