@@ -104,6 +104,7 @@ def simulate(config: SimulateConfig, given: Given | GivenMeans) -> tuple[int, st
         ValueError: for unusable input, before anything is written.
         OSError: if the results cannot be written; then none is.
     """
+    # The settings of JAX come before anything that imports it
     started = time.perf_counter()
     set_up_jax(blas_threads=None if given.values.size > LONG_LINEAR_ALGEBRA else 1)
     if config.distributed:
@@ -111,6 +112,7 @@ def simulate(config: SimulateConfig, given: Given | GivenMeans) -> tuple[int, st
     from central_path.cli import report
     from central_path.simulation import experiment, starts
 
+    # Programs depend on sizes and options alone: XLA compiles in threads while the start is computed
     C, N, P = given.sizes
     meter = progress_meter(config, C, N, P)
     how = spread_over(config.devices, C, N)
@@ -121,12 +123,15 @@ def simulate(config: SimulateConfig, given: Given | GivenMeans) -> tuple[int, st
         if not config.no_plots:  # matplotlib is imported while XLA compiles in its threads
             from central_path.cli.plots import draw
         begin = given.start(how)
+    # What cannot be integrated is refused or warned of before the first flow
     starts.check_horizons(config.flow, begin, config.t_max, kernel=config.kernel)
     warn_of_rounding(config, begin)
+    # Every flow runs in the one compiled program
     with shown("compiling", silent=config.quiet):
         compiled.result()
     flows = integrate(config, begin, meter, how)
 
+    # The verdicts, which each process has; files are written by the first alone
     code = 0 if all(flow.agrees(config.tolerance) for flow in flows) else 1
     if config.distributed and not is_first_process():
         return code, ""

@@ -23,7 +23,7 @@ from central_path.simulation.compiler import compile_quickly
 from theory_checks.options import PROGRAM, parse
 
 if TYPE_CHECKING:
-    from theory_checks.framework.registry import Claim, Outcome
+    from theory_checks.framework.registry import CheckedClaim, Claim
 
 FILES = ("report.html", "claims.json")
 INTERRUPTION = "interrupted"
@@ -62,7 +62,7 @@ def remembered_interrupts() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def measure(args: argparse.Namespace, claims: "Sequence[Claim]") -> "tuple[list[Outcome], str | None]":
+def measure(args: argparse.Namespace, claims: "Sequence[Claim]") -> "tuple[list[CheckedClaim], str | None]":
     """The claims in turn, and why the run ended before the last one, if it did.
 
     Raises:
@@ -72,7 +72,7 @@ def measure(args: argparse.Namespace, claims: "Sequence[Claim]") -> "tuple[list[
 
     from theory_checks.framework import registry
 
-    outcomes: list[Outcome] = []
+    outcomes: list[CheckedClaim] = []
     bar = tqdm(claims, desc="claims", unit="claim", file=sys.stderr, leave=False, disable=not on_terminal())
     try:
         with remembered_interrupts() as came:
@@ -93,7 +93,7 @@ def measure(args: argparse.Namespace, claims: "Sequence[Claim]") -> "tuple[list[
     return outcomes, None
 
 
-def draw(outcomes: "Sequence[Outcome]", seed: int) -> tuple[dict[str, tuple[bytes, str]], list[str]]:
+def draw(outcomes: "Sequence[CheckedClaim]", seed: int) -> tuple[dict[str, tuple[bytes, str]], list[str]]:
     """The figures of these claims with their captions, and a note for each that could not be drawn."""
     from theory_checks.report import figures
 
@@ -141,7 +141,7 @@ def check(args: argparse.Namespace, claims: "Sequence[Claim]", started: float) -
             ended = INTERRUPTION
     notes += [f"{ended}: no figures"] if ended else []
     seconds = time.perf_counter() - started
-    how = results.Setting(args.seed, args.seeds, args.quick)
+    how = results.DrawSettings(args.seed, args.seeds, args.quick)
     folder, said = destination(args.output, full)
     with records.staging(folder, last="claims.json") as stage:
         html = page.page(outcomes, how=how, seconds=seconds, versions=versions(), figures=figures, notes=notes)

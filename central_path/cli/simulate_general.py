@@ -52,6 +52,7 @@ def follow(name: str, given: GivenSamples, config: SimulateConfig) -> GeneralFlo
     from central_path.simulation.experiment import largest_error, log_law
     from central_path.simulation.general import agreement, simulate_general
 
+    # Features with a law start from Sigma_W = I, where it holds, and run to the law's horizon
     options: dict[str, Any] = {"flow": name, "kernel": config.kernel, "lam": config.lam}
     options |= {name: getattr(config, name) for name in ("saves", "rtol", "atol")}
     if given.why is None:
@@ -62,6 +63,7 @@ def follow(name: str, given: GivenSamples, config: SimulateConfig) -> GeneralFlo
         log_omega = np.asarray(log_law(flow.law(**sizes), run.ts, omega0))
         difference = float(largest_error(run.ys["omega"], log_omega))
         return GeneralFlow(name, run, "law", np.exp(log_omega), difference, None, _complaint(run))
+    # Without a law all features are integrated as well, to the horizon that the moments chose
     run = simulate_general(given.features, given.labels, t_max=config.t_max, **options)
     whole = simulate_general(given.features, given.labels, t_max=run.t_max, level="features", **options)
     drift = float(np.max(whole.ys["drift"])) if run.dynamics.conserves and run.dynamics.moves else None
@@ -131,14 +133,17 @@ def simulate_general(config: SimulateConfig, given: GivenSamples) -> tuple[int, 
 
     if given.why:
         print(f"{given.why}: no closed form; the levels moments and features are compared", file=sys.stderr)
+    # Each flow at both levels
     bar: dict[str, Any] = {"desc": "flows", "unit": "flow", "file": sys.stderr, "leave": False}
     with ticking(tqdm(config.flow, disable=config.quiet or not on_terminal(), **bar)) as flows:
         done = [follow(name, given, config) for name in flows]
+    # Sizes and ranks belong to the start, which all flows share
     begin = done[0].run.start
     heading = {"C": len(given.counts), "N": given.N, "P": len(begin.M), "P_input": begin.P_input}
     heading |= {"rank": len(begin.w), "signal_lost": 0.0, "class_sizes": given.counts}
     infinite = min(begin.infinite, len(given.counts) - 1)
     heading |= {"infinite_omega": infinite, "infinite_share": begin.infinite_share, "start": "features"}
+    # The files, and the line below the table
     found = {flow.name: flow_summary(flow, config) for flow in done}
     arrays: dict[str, Any] = {"features": given.features, "labels": given.labels}
     for flow in done:

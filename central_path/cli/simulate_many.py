@@ -75,6 +75,7 @@ def simulate_many(config: SimulateConfig) -> tuple[int, str]:
         ValueError: for unusable sizes, before anything is written.
         OSError: if the results cannot be written; then none is.
     """
+    # The settings of JAX come before anything that imports it
     started = time.perf_counter()
     from tqdm import tqdm
 
@@ -82,6 +83,7 @@ def simulate_many(config: SimulateConfig) -> tuple[int, str]:
     from central_path.cli import report
     from central_path.simulation import ensemble, starts
 
+    # Starts are drawn one by one, as single runs with these seeds draw them, so that any of them can be run alone
     C, N, P = config.sizes
     number = len(config.seeds)
     sizes = {"C": C, "N": N, "P": P}
@@ -91,13 +93,16 @@ def simulate_many(config: SimulateConfig) -> tuple[int, str]:
     seeds = tqdm(config.seeds, "drawn", **bar)
     drawn = (inputs.random_start(**sizes, level=config.level, seed=seed).start() for seed in seeds)
     begin = starts.stack(drawn, config.level)
+    # Flow by flow, in groups that fit the cache; a group is one system of equations
     with ticking(tqdm(total=number * len(config.flow), desc="integrated", **bar)) as progress:
         flows = [ensemble.run_flow(name, begin, **config.integration, advance=progress.update) for name in config.flow]
 
+    # Quantiles over the starts go into the summary, every start into the arrays
     found = {flow.name: flow_summary(flow, tolerance=config.tolerance, seed=config.seed) for flow in flows}
     arrays: dict[str, Any] = {"seeds": np.array(config.seeds)}
     for flow in flows:
         arrays |= flow_arrays(flow)
+    # matplotlib is imported only where figures are drawn
     draw = None
     if not config.no_plots:
         from central_path.cli.ensemble_plots import draw

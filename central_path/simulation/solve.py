@@ -133,7 +133,8 @@ def integrate(
     """
     require_float64()
 
-    # jit inside jit: diffrax evaluates both in several places, and each is traced once
+    # The field in the clock's variable s, and what is saved; diffrax evaluates both in several places, and with
+    # jit inside jit each is traced once
     @jax.jit
     def speed(s, state, args):
         args, clock = args
@@ -146,6 +147,7 @@ def integrate(
     def measured(state, error, args, rtol, atol):
         return measure(state, error, args[0], rtol, atol)
 
+    # One solve from s = 0 to 1 that keeps observations alone; a failure is told by the result, not raised
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(speed),
         diffrax.Dopri8(),
@@ -196,6 +198,7 @@ def solve(
     """
     require_float64()
 
+    # One start's start, field and observables, each over a leading axis where there are many
     def mapped(function: Callable[[Any, AbstractMotion], Any]) -> Callable[[Any, AbstractMotion], Any]:
         return jax.vmap(function, in_axes=(0, None)) if many else function
 
@@ -203,6 +206,7 @@ def solve(
     velocity = mapped(lambda state, flow: field(state, flow, level=level, N=N))
     observe = mapped(lambda seen, flow: OBSERVE[level](seen[0], flow, seen[1]))
 
+    # Of many starts omega alone is kept, which bounds the memory; the worst start decides on the step
     def observed(state: Any, args: Any) -> dict[str, Array]:
         flow, R = args
         ys = observe((state, R), flow)
@@ -212,6 +216,7 @@ def solve(
         one = mapped(lambda pair, flow: relative_error(pair[0], pair[1], flow, rtol, atol, level=level))
         return _largest(one((state, error), args[0]))
 
+    # R, which turns the aligned coordinates back to those of X, is constant: an argument, not part of the state
     state, R = begin(X, flow)
     return integrate(
         lambda state, args: velocity(state, args[0]),

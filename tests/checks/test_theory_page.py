@@ -9,7 +9,7 @@ from made_up_claims import empty, example, false, missed, nan, raises, refuted, 
 
 from theory_checks import claims
 from theory_checks.framework import registry, verdicts
-from theory_checks.framework.registry import Outcome
+from theory_checks.framework.registry import CheckedClaim
 from theory_checks.report import figures, formulas, page, results, template
 from theory_checks.report.formulas import MINUS, TIMES
 
@@ -43,12 +43,17 @@ def everything():
     """The page of all claims with made-up findings of every kind."""
     kinds = [right, refuted, false, nan, raises, empty, missed]
     outcomes = [
-        Outcome(claim, registry.run(example(kinds[i % 7]), seed=0, quick=True).parts, 1.0)
+        CheckedClaim(claim, registry.run(example(kinds[i % 7]), seed=0, quick=True).parts, 1.0)
         for i, claim in enumerate(registry.CLAIMS[name] for name in claims.ORDER)
     ]
     drawn = {name: (b"<svg/>", figures.caption(name)) for name in figures.FIGURES}
     text = page.page(
-        outcomes, how=results.Setting(3, 1, True), seconds=1.0, versions={"jax": "0"}, figures=drawn, notes=["a < b"]
+        outcomes,
+        how=results.DrawSettings(3, 1, True),
+        seconds=1.0,
+        versions={"jax": "0"},
+        figures=drawn,
+        notes=["a < b"],
     )
     return text, Page(text)
 
@@ -128,7 +133,9 @@ def test_formulas_are_set(plain, typeset):
 # ---- figures
 
 
-@pytest.mark.parametrize("name", sorted(figures.FIGURES))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "growth" else pytest.mark.slow) for name in sorted(figures.FIGURES)]
+)
 def test_a_figure_is_drawn_with_labels_and_a_caption(name):
     with figures.matplotlib.rc_context(figures.STYLE):
         figure = figures.FIGURES[name](0)

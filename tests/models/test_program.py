@@ -14,7 +14,13 @@ from central_path.models.hui import Hui
 from central_path.models.model import VALUE, Fact
 
 
-def test_a_run_writes_its_tables_whole(tmp_path, capsys):
+@pytest.fixture
+def small(monkeypatch):
+    """The model that is run here has one instance; all of them run in test_suite.py."""
+    monkeypatch.setattr(Hui, "instances", classmethod(lambda cls: (cls(1.0, 1.0),)))
+
+
+def test_a_run_writes_its_tables_whole(tmp_path, capsys, small):
     assert program.main(["hui", "--starts", "1", "--output", str(tmp_path / "out")]) == 0
     said = capsys.readouterr()
     assert "as predicted" in said.out
@@ -28,6 +34,7 @@ def test_a_run_writes_its_tables_whole(tmp_path, capsys):
     assert all(fact["holds"] for fact in entry["facts"])
 
 
+@pytest.mark.slow  # both models whole, in processes of their own
 def test_models_judged_side_by_side_come_in_their_order(tmp_path, capsys):
     asked = ["papyan", "hui", "--starts", "1", "--jobs", "2", "--no-plots", "--output", str(tmp_path)]
     assert program.main(asked) == 0
@@ -61,6 +68,10 @@ class WrongPrediction(Hui):  # pyright: ignore[reportGeneralTypeIssues]
     def predicted(self, point, *, fault=False):
         return super().predicted(point, fault=fault) | {VALUE: np.asarray(np.nan)}
 
+    @classmethod
+    def facts(cls):
+        yield half(1.0)
+
 
 class WrongFact(Hui):  # pyright: ignore[reportGeneralTypeIssues]
     @classmethod
@@ -89,8 +100,7 @@ class Failing(Hui):  # pyright: ignore[reportGeneralTypeIssues]
         (Failing, "failed with RuntimeError: the solver gave up"),
     ],
 )
-def test_what_is_not_as_predicted_is_said(model, match, monkeypatch):
-    monkeypatch.setattr(Hui, "instances", classmethod(lambda cls: (cls(1.0, 1.0),)))
+def test_what_is_not_as_predicted_is_said(model, match, small):
     found = outcome.run(model, starts=1, seed=0)
     assert found.verdict == "not as predicted"
     assert any(match in text for text in found.complaints)
@@ -103,8 +113,7 @@ def interrupted(judge_all, names, options):
     raise KeyboardInterrupt
 
 
-def test_ctrl_c_keeps_the_models_that_are_finished_beside_earlier_results(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(Hui, "instances", classmethod(lambda cls: (cls(1.0, 1.0),)))
+def test_ctrl_c_keeps_the_models_that_are_finished_beside_earlier_results(tmp_path, monkeypatch, capsys, small):
     whole = judge.judge_all
     monkeypatch.setattr(judge, "judge_all", lambda names, **options: interrupted(whole, names, options))
     command = ["papyan", "hui", "--starts", "1", "--jobs", "1", "--output", str(tmp_path)]
@@ -127,8 +136,7 @@ def test_ctrl_c_before_a_model_is_finished_writes_nothing(tmp_path, monkeypatch,
     assert not list(tmp_path.iterdir())
 
 
-def test_a_terminal_shows_which_models_are_at_work(tmp_path, monkeypatch):
-    monkeypatch.setattr(Hui, "instances", classmethod(lambda cls: (cls(1.0, 1.0),)))
+def test_a_terminal_shows_which_models_are_at_work(tmp_path, monkeypatch, small):
     stream = io.StringIO()
     monkeypatch.setattr(stream, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stderr", stream)

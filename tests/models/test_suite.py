@@ -10,10 +10,15 @@ from central_path.models.catalogue import CLASSES, load
 from central_path.models.model import METRICS, comparisons, observe
 
 NAMES = tuple(CLASSES)
-INSTANCES = [
-    pytest.param(instance, id=f"{name}-{i}") for name in NAMES for i, instance in enumerate(load(name).instances())
+INSTANCES = [  # the first of each model, and all of them in the slow command
+    pytest.param(instance, id=f"{name}-{i}", marks=pytest.mark.slow if i else ())
+    for name in NAMES
+    for i, instance in enumerate(load(name).instances())
 ]
-FIRST = [pytest.param(load(name).instances()[0], id=name) for name in NAMES]
+LONG = {"ergen"}  # whose run is long
+FIRST = [
+    pytest.param(load(name).instances()[0], id=name, marks=pytest.mark.slow if name in LONG else ()) for name in NAMES
+]
 
 
 @pytest.fixture(scope="module", params=INSTANCES)
@@ -90,7 +95,7 @@ def test_collapse_is_measured_on_its_own_layer(first):
     assert set(observed(first, first.start(0))) == {"loss", *METRICS}
 
 
-QUICK = {"hui", "e_wojtowytsch"}  # facts of the others are long runs
+QUICK = {"e_wojtowytsch"}  # facts of the others are long runs
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NAMES])

@@ -93,6 +93,7 @@ def free_job_number():
     raise RuntimeError("no free port")
 
 
+@pytest.mark.slow  # three processes that compile everything
 def test_two_processes_as_slurm_starts_them_give_the_results_of_one_and_the_first_writes(tmp_path, alone):
     job = {"SLURM_JOB_ID": free_job_number(), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
     processes = [

@@ -56,7 +56,7 @@ def _velocity_of_best(X: np.ndarray, lam: float, lam_H: float) -> np.ndarray:
     return (joint_training.best(X + step * dX, lam) - joint_training.best(X - step * dX, lam)) / (2 * step)
 
 
-def _after_the_transient(begin: joint_training.State, lam: float, lam_H: float, how: str) -> Iterator[Finding]:
+def _after_the_transient(begin: joint_training.JointState, lam: float, lam_H: float, how: str) -> Iterator[Finding]:
     """L_LS_perp/L_LS at T_MAX against kappa, and the limit of kappa^2 L_LS_perp."""
     ends = [joint_training.end(begin, kappa, lam=lam, lam_H=lam_H) for kappa in KAPPA]
     ratio = np.array([joint_training.perp(state, lam) / joint_training.central_loss(state.X, lam) for state in ends])
@@ -74,7 +74,7 @@ def _after_the_transient(begin: joint_training.State, lam: float, lam_H: float, 
     )
 
 
-def _transient(begin: joint_training.State, lam: float) -> Finding:
+def _transient(begin: joint_training.JointState, lam: float) -> Finding:
     """W~ - W~_LS at t = 1/(2 kappa) from a random classifier, against the exponential of the second moment."""
     w, Q = np.linalg.eigh(joint_training.second_moment(begin.X, lam))
     D = joint_training.away(begin, lam)
@@ -82,13 +82,13 @@ def _transient(begin: joint_training.State, lam: float) -> Finding:
     found = []
     for kappa in KAPPA:
         path = joint_training.follow(begin, kappa, joint_training.times(0.5 / kappa), lam=lam)
-        found.append(joint_training.away(joint_training.State(*(a[-1] for a in path)), lam))
+        found.append(joint_training.away(joint_training.JointState(*(a[-1] for a in path)), lam))
     error, other = (np.array([np.linalg.norm(D - value) for D in found]) for value in (right, wrong))
     name = "W~ - W~_LS begins as its start times e^(-kappa t A), up to kappa^-1"
     return _order(name, error, -1.0, fault=-order(other))
 
 
-def _conserved(begin: joint_training.State) -> Iterator[Finding]:
+def _conserved(begin: joint_training.JointState) -> Iterator[Finding]:
     """H H^T - W^T W/kappa along the joint flow without weight decay."""
     kappa = KAPPA[0]
     path = joint_training.follow(begin, kappa, joint_training.times())

@@ -29,7 +29,7 @@ T_MAX = 3.0  # the slowest classifier has then relaxed by e^-60
 KAPPA = 20.0 * 2.0 ** np.arange(6)
 
 
-class State(NamedTuple):
+class JointState(NamedTuple):
     """Classifier W (C, P), b (C,), and features X (P, C, N); with a leading axis of times, or of kappa."""
 
     W: Float[np.ndarray, "*many C P"]
@@ -62,7 +62,9 @@ def _follow(state, args, clock, ts):
 gradient = jax.jit(lambda W, b, X, lam: jax.grad(_loss, argnums=(0, 1, 2))(W, b, X, lam))
 
 
-def follow(begin: State, kappa: float, ts: Float[np.ndarray, " T"], *, lam: float = 0.0, lam_H: float = 0.0) -> State:
+def follow(
+    begin: JointState, kappa: float, ts: Float[np.ndarray, " T"], *, lam: float = 0.0, lam_H: float = 0.0
+) -> JointState:
     """The joint flow at SAVES times from 0.
 
     Raises:
@@ -71,7 +73,7 @@ def follow(begin: State, kappa: float, ts: Float[np.ndarray, " T"], *, lam: floa
     args = tuple(np.float64(value) for value in (kappa, lam, lam_H))
     clock = solve.Clock(*(np.float64(value) for value in (ts[-1], ts[-1], 1.0)))
     found = _follow(tuple(jnp.asarray(a) for a in begin), args, clock, ts)
-    state = State(*(np.asarray(found[name]) for name in "WbX"))
+    state = JointState(*(np.asarray(found[name]) for name in "WbX"))
     if not np.all(np.isfinite(state.X)):
         raise RuntimeError("the solver failed: the classifier is too fast for this horizon")
     return state
@@ -82,9 +84,9 @@ def times(t_max: float = T_MAX) -> Float[np.ndarray, " T"]:
     return np.concatenate([[0.0], np.geomspace(t_max / 1e4, t_max, SAVES - 1)])
 
 
-def end(begin: State, kappa: float, *, lam: float = 0.0, lam_H: float = 0.0) -> State:
+def end(begin: JointState, kappa: float, *, lam: float = 0.0, lam_H: float = 0.0) -> JointState:
     """The state at T_MAX."""
-    return State(*(a[-1] for a in follow(begin, kappa, times(), lam=lam, lam_H=lam_H)))
+    return JointState(*(a[-1] for a in follow(begin, kappa, times(), lam=lam, lam_H=lam_H)))
 
 
 def second_moment(X: Float[np.ndarray, "P C N"], lam: float) -> Float[np.ndarray, "P+1 P+1"]:
@@ -99,12 +101,12 @@ def best(X: Float[np.ndarray, "P C N"], lam: float) -> Float[np.ndarray, "C P+1"
     return definitions.least_squares(definitions.extend(definitions.stack(X)), Y, lam)
 
 
-def away(state: State, lam: float) -> Float[np.ndarray, "C Q"]:
+def away(state: JointState, lam: float) -> Float[np.ndarray, "C Q"]:
     """D = W~ - W~_LS (C, P+1)."""
     return np.column_stack([state.W, state.b]) - best(state.X, lam)
 
 
-def perp(state: State, lam: float) -> float:
+def perp(state: JointState, lam: float) -> float:
     """L_LS_perp = 1/2 tr(D A D^T)."""
     D = away(state, lam)
     return 0.5 * float(np.trace(D @ second_moment(state.X, lam) @ D.T))
@@ -117,16 +119,16 @@ def central_loss(X: Float[np.ndarray, "P C N"], lam: float) -> float:
     return definitions.mse(best(X, lam), F_ext, Y, lam)
 
 
-def on_path(X: Float[np.ndarray, "P C N"], lam: float) -> State:
+def on_path(X: Float[np.ndarray, "P C N"], lam: float) -> JointState:
     """A start on the central path."""
     W = best(X, lam)
-    return State(W[:, :-1], W[:, -1], X)
+    return JointState(W[:, :-1], W[:, -1], X)
 
 
-def off_path(rng: np.random.Generator, X: Float[np.ndarray, "P C N"]) -> State:
+def off_path(rng: np.random.Generator, X: Float[np.ndarray, "P C N"]) -> JointState:
     """A start with a random classifier, of the size that networks start with."""
     P, C, _ = X.shape
-    return State(rng.standard_normal((C, P)) / np.sqrt(P), 0.1 * rng.standard_normal(C), X)
+    return JointState(rng.standard_normal((C, P)) / np.sqrt(P), 0.1 * rng.standard_normal(C), X)
 
 
 def features(rng: np.random.Generator) -> Float[np.ndarray, "P C N"]:

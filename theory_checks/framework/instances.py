@@ -146,7 +146,7 @@ def with_narrow(draw: Draw) -> Iterator[Instance]:
     yield from narrow(draw)
 
 
-class Samples(NamedTuple):
+class UnbalancedExamples(NamedTuple):
     """Unbalanced examples: columns F (P, n), labels (n,), C classes."""
 
     F: Float[np.ndarray, "P n"]
@@ -154,9 +154,9 @@ class Samples(NamedTuple):
     C: int
 
 
-def unbalanced(draw: Draw) -> Iterator[Samples]:
+def unbalanced(draw: Draw) -> Iterator[UnbalancedExamples]:
     """Classes of different sizes, in mixed order."""
     for _ in range(draw.repeats):
         labels = draw.rng.permutation(np.repeat(np.arange(4), [3, 5, 11, 7]))
         means = draw.rng.standard_normal((6, 4))
-        yield Samples(means[:, labels] + draw.rng.standard_normal((6, len(labels))) + 0.5, labels, 4)
+        yield UnbalancedExamples(means[:, labels] + draw.rng.standard_normal((6, len(labels))) + 0.5, labels, 4)

@@ -108,7 +108,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckedClaim:
     """A claim with its measured parts and verdict."""
 
     claim: Claim
@@ -246,7 +246,7 @@ def together(findings: Sequence[Finding]) -> Finding:
     )
 
 
-def run(claim: Claim, *, seed: int, quick: bool, seeds: int = 1) -> Outcome:
+def run(claim: Claim, *, seed: int, quick: bool, seeds: int = 1) -> CheckedClaim:
     """Measure one claim on the instances of `seeds` seeds from `seed` on.
 
     A check that raises gives an outcome without parts, and its error.
@@ -262,4 +262,4 @@ def run(claim: Claim, *, seed: int, quick: bool, seeds: int = 1) -> Outcome:
         parts = [together(same) for same in findings.values()]
     except Exception as failure:  # a broken formula may fail in any library; the claim is then unclear, not the run
         error = f"{type(failure).__name__}: {' '.join(str(failure).split())[:300]}"
-    return Outcome(claim, parts, time.perf_counter() - begin, error)
+    return CheckedClaim(claim, parts, time.perf_counter() - begin, error)

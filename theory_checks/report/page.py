@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 
 from central_path.comparison import FAULT_FACTOR
-from theory_checks.framework.registry import WIDEST, Finding, Outcome
+from theory_checks.framework.registry import WIDEST, CheckedClaim, Finding
 from theory_checks.framework.verdicts import HYPOTHESES, NAMES, RULE, Verdict, off_by
 from theory_checks.report.formulas import typeset
-from theory_checks.report.results import Setting, complaints, counts, number, part_complaints, shown
+from theory_checks.report.results import DrawSettings, complaints, counts, number, part_complaints, shown
 from theory_checks.report.template import PAGE, STYLE, SYMBOLS
 
 BADGES: dict[Verdict, tuple[str, str, str]] = {  # class, sign, meaning
@@ -39,7 +39,7 @@ def _cell(label: str, value: str) -> str:
     return f'<td role="cell" class="number" data-label="{label}">{value}</td>'
 
 
-def _row(outcome: Outcome) -> str:
+def _row(outcome: CheckedClaim) -> str:
     part = shown(outcome)
     values = (part.residual, part.tolerance, part.fault) if part else (None, None, None)
     numbers = map(number, (off_by(outcome.parts), *values))
@@ -50,12 +50,12 @@ def _row(outcome: Outcome) -> str:
     return f'<tr role="row" class="{_kinds(outcome)}"><th role="rowheader" scope="row">{link}</th>{verdict}{cells}</tr>'
 
 
-def _kinds(outcome: Outcome) -> str:
+def _kinds(outcome: CheckedClaim) -> str:
     """Classes by which the filter shows or hides a claim."""
     return f"v-{BADGES[outcome.verdict][0]}{'' if outcome.as_expected else f' v-{WRONG}'}"
 
 
-def _filters(outcomes: Sequence[Outcome]) -> tuple[str, str]:
+def _filters(outcomes: Sequence[CheckedClaim]) -> tuple[str, str]:
     """Buttons for the verdicts that occur, and the style by which each hides the others: no script is needed."""
     there = {kind for outcome in outcomes for kind in _kinds(outcome).split()}
     names = {f"v-{kind}": verdict for verdict, (kind, *_) in BADGES.items()} | {f"v-{WRONG}": "not as expected"}
@@ -77,7 +77,7 @@ def _comparison(part: Finding) -> str:
     return f'<tr role="row"><th role="rowheader" scope="row">{name}</th>{cells}</tr>'
 
 
-def _comparisons(outcome: Outcome) -> str:
+def _comparisons(outcome: CheckedClaim) -> str:
     """A table for each statement that comparisons support."""
     tables = []
     for of, name in NAMES.items():
@@ -98,7 +98,7 @@ def _table(heading: str, parts: Sequence[Finding]) -> str:
     )
 
 
-def _refutations(outcome: Outcome) -> str:
+def _refutations(outcome: CheckedClaim) -> str:
     items = []
     for part in outcome.parts:
         if part.kind == "refutation":
@@ -122,7 +122,7 @@ def _labelled(label: str, text: str | None) -> str:
     return f'<p><span class="label">{label}</span> {typeset(text)}</p>' if text else ""
 
 
-def _claim(outcome: Outcome, figure: str) -> str:
+def _claim(outcome: CheckedClaim, figure: str) -> str:
     claim, wrong = outcome.claim, complaints(outcome)
     items = "".join(f"<li>{html.escape(text)}</li>" for text in wrong)
     pieces = (
@@ -143,7 +143,7 @@ def _claim(outcome: Outcome, figure: str) -> str:
     return "\n".join(piece for piece in pieces if piece)
 
 
-def _figures(outcomes: Sequence[Outcome], figures: Mapping[str, tuple[bytes, str]]) -> list[str]:
+def _figures(outcomes: Sequence[CheckedClaim], figures: Mapping[str, tuple[bytes, str]]) -> list[str]:
     """The figure beside each claim: drawn at the first that names it, a link at the others."""
     found: list[str] = []
     at: dict[str, str] = {}
@@ -160,9 +160,9 @@ def _figures(outcomes: Sequence[Outcome], figures: Mapping[str, tuple[bytes, str
 
 
 def page(
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[CheckedClaim],
     *,
-    how: Setting,
+    how: DrawSettings,
     seconds: float,
     versions: Mapping[str, str],
     figures: Mapping[str, tuple[bytes, str]],

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from central_path.cli import records
 from central_path.comparison import FAULT_FACTOR
-from theory_checks.framework.registry import CLAIMS, WIDEST, Finding, Identity, Outcome
+from theory_checks.framework.registry import CLAIMS, WIDEST, CheckedClaim, Finding, Identity
 from theory_checks.framework.verdicts import VERDICTS, off_by
 
 
-class Setting(NamedTuple):
+class DrawSettings(NamedTuple):
     """What the instances of a run were drawn from."""
 
     seed: int
@@ -30,7 +30,7 @@ def number(value: float | None) -> str:
     return "-" if value is None else "0" if value == 0 else format(value, ".1e")
 
 
-def shown(outcome: Outcome) -> Identity | None:
+def shown(outcome: CheckedClaim) -> Identity | None:
     """The comparison that stands for the claim: one that fails, else one whose fault was missed, else the tightest."""
     identities = [part for part in outcome.parts if isinstance(part, Identity)]
     failing = [part for part in identities if not part.stands]
@@ -57,7 +57,7 @@ def part_complaints(part: Finding) -> list[str]:
     return found
 
 
-def complaints(outcome: Outcome) -> list[str]:
+def complaints(outcome: CheckedClaim) -> list[str]:
     """Every reason why a claim is not as expected, in words; empty if it is."""
     found = [f"the check failed with {outcome.error}"] if outcome.error else []
     if not outcome.error and not outcome.parts:
@@ -68,7 +68,7 @@ def complaints(outcome: Outcome) -> list[str]:
     return found
 
 
-def row(outcome: Outcome, how: Setting) -> dict[str, Any]:
+def row(outcome: CheckedClaim, how: DrawSettings) -> dict[str, Any]:
     """The entry of a claim in claims.json."""
     claim, part = outcome.claim, shown(outcome)
     return {
@@ -107,7 +107,7 @@ def row(outcome: Outcome, how: Setting) -> dict[str, Any]:
     }
 
 
-def write_claims(path: Path, outcomes: Sequence[Outcome], how: Setting) -> None:
+def write_claims(path: Path, outcomes: Sequence[CheckedClaim], how: DrawSettings) -> None:
     """claims.json: valid JSON, null for what is no number."""
     rows = records.without_nan([row(outcome, how) for outcome in outcomes])
     path.write_text(json.dumps(rows, indent=2, allow_nan=False) + "\n", encoding="utf-8")
@@ -122,7 +122,7 @@ def is_full(folder: Path) -> bool:
         return False
 
 
-def counts(outcomes: Sequence[Outcome]) -> str:
+def counts(outcomes: Sequence[CheckedClaim]) -> str:
     """How many claims have each verdict, and how many are not as expected."""
     tally = Counter(outcome.verdict for outcome in outcomes)
     verdicts = ", ".join(f"{verdict} {tally[verdict]}" for verdict in VERDICTS if tally[verdict])
@@ -131,14 +131,14 @@ def counts(outcomes: Sequence[Outcome]) -> str:
     return f"{number_of}: {verdicts}; {f'{wrong} NOT as expected' if wrong else 'all as expected'}"
 
 
-def mark(outcome: Outcome) -> str:
+def mark(outcome: CheckedClaim) -> str:
     """A word beside a row that is not as expected."""
     if outcome.as_expected:
         return ""
     return f"<- {'fault missed' if outcome.verdict == outcome.claim.expected else 'not as expected'}"
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
+def table(outcomes: Sequence[CheckedClaim]) -> str:
     """The closing table, the reasons for its marks, and the counts."""
     first, second = (max(map(len, texts)) for texts in ([o.claim.id for o in outcomes], VERDICTS))
     lines = [

@@ -11,9 +11,9 @@ from theory_checks.extensions import discrete_time, joint_training
 from theory_checks.report.drawing import BLACK, BLUE, GREEN, TIME, VERMILION, guide, panels
 
 
-def _distances(path: joint_training.State) -> np.ndarray:
+def _distances(path: joint_training.JointState) -> np.ndarray:
     """L_LS_perp/L_LS along a path, without weight decay."""
-    states = [joint_training.State(*state) for state in zip(*path, strict=True)]
+    states = [joint_training.JointState(*state) for state in zip(*path, strict=True)]
     return np.array([joint_training.perp(state, 0.0) / joint_training.central_loss(state.X, 0.0) for state in states])
 
 
@@ -33,7 +33,7 @@ def draw_assumptions(seed: int) -> Figure:
     for j, kappa in enumerate(joint_training.KAPPA):
         for i, begin in enumerate(starts):
             path = joint_training.follow(begin, kappa, joint_training.times())
-            levels[i, j] = _distances(joint_training.State(*(a[-1:] for a in path)))[0]
+            levels[i, j] = _distances(joint_training.JointState(*(a[-1:] for a in path)))[0]
             if j in styles:
                 color, style = styles[j]
                 line = above.plot(joint_training.times()[1:], _distances(path)[1:], color=color, linestyle=style)[0]
