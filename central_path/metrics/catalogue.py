@@ -19,6 +19,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 LINES: tuple[str, ...] = (
@@ -44,17 +45,20 @@ def by_definition(name: str) -> str:
     return re.sub(r"_([a-z]+\d{4})$", r"/\1", name)
 
 
-def _function(line: str) -> Callable[..., Any]:
-    file, _, name = line.rpartition(".")
-    return getattr(importlib.import_module(f"central_path.metrics.{file or name}"), name)
+@cache
+def _functions() -> dict[str, tuple[Callable[..., Any], tuple[str, ...]]]:
+    """The metrics by their names, with the names of their arguments."""
+    files = [line.rpartition(".")[0] or line for line in LINES]
+    modules = [importlib.import_module(f"central_path.metrics.{file}") for file in files]
+    found = {name: getattr(module, name) for name, module in zip(METRICS, modules, strict=True)}
+    return {name: (metric, tuple(inspect.signature(metric).parameters)) for name, metric in found.items()}
 
 
 def values(*, coincide: bool, **known: Any) -> tuple[dict[str, float], dict[str, str]]:
     """The metrics whose arguments are known (None for those that are not), and why a number is NaN, by their names."""
     numbers: dict[str, float] = {}
     reasons: dict[str, str] = {}
-    for name, metric in zip(METRICS, map(_function, LINES), strict=True):
-        needed = inspect.signature(metric).parameters
+    for name, (metric, needed) in _functions().items():
         if any(known[argument] is None for argument in needed):
             continue
         same = coincide and "m" in needed

@@ -32,7 +32,10 @@ TILE = 1024  # classes at a time
 
 
 def nc1(
-    m: Moments, *, tolerance: float | None = None, factor: tuple[Float[Any, "P K"], Float[Any, " K"]] | None = None
+    m: Moments,
+    *,
+    tolerance: float | Float[Any, ""] | None = None,
+    factor: tuple[Float[Any, "P K"], Float[Any, " K"]] | None = None,
 ) -> Float[Any, ""]:
     """tr(Sigma_W Sigma_B^+)/C through a factor of Sigma_B: no P x P pseudo-inverse, never negative.
 

@@ -16,6 +16,8 @@ from jaxtyping import Float
 from central_path.metrics.namespace import namespace
 from central_path.metrics.snr import Moments
 
+ROUNDING = 16.0  # of a mean of cosines, in eps
+
 
 def _away(m: Moments, W: Float[Any, "C P"], tolerance: float) -> Float[Any, " C"]:
     """1 - cos_c as half the squared distance of the unit vectors, so that nothing cancels; NaN where one is 0."""
@@ -32,7 +34,8 @@ def nc3_self_duality_wu2024(m: Moments, W: Float[Any, "C P"], tolerance: float =
 
 
 def unc3_wu2024(m: Moments, W: Float[Any, "C P"], tolerance: float = 0.0) -> Float[Any, ""]:
-    """Coefficient of variation of the cosines over the classes. NaN also where their mean is 0."""
+    """Coefficient of variation of the cosines over the classes. NaN also where their mean is 0 to rounding."""
     xp, away = namespace(m.M), _away(m, W, tolerance)
     mean = abs(1 - xp.mean(away))
-    return xp.where(mean > 0, xp.std(away) / xp.where(mean > 0, mean, 1.0), xp.nan)
+    exists = mean > ROUNDING * float(xp.finfo(away.dtype).eps)
+    return xp.where(exists, xp.std(away) / xp.where(exists, mean, 1.0), xp.nan)
