@@ -1,7 +1,7 @@
 """Measured quantities of features, by the names of their definitions, of NumPy, JAX or torch arrays.
 
 `central_path.measure` gives those of labelled features and a last layer (`catalogue`). Those here need other data: the
-features of another data set (NC5), regression targets (NRC1 to NRC3), or the features of several layers (He & Su's law).
+features of another data set (NC5), regression targets (NRC1 to NRC3), or features of several layers (He & Su's law).
 """
 
 from central_path.metrics.effective_rank import effective_rank_roy2007 as effective_rank_roy2007

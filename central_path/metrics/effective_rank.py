@@ -24,6 +24,8 @@ def effective_rank_roy2007(A: Float[Any, "a b"]) -> Float[Any, ""]:
 
 
 def effective_rank_means_roy2007(m: Moments, tolerance: float = 0.0) -> Float[Any, ""]:
-    """The same of the class means about the global mean, Mbar: C - 1 for a Simplex ETF. NaN where all means coincide."""
+    """The same of the class means about the global mean, Mbar: C - 1 for a Simplex ETF. NaN where they coincide."""
     xp = namespace(m.M)
-    return xp.where(xp.linalg.matrix_norm(m.Mbar) > tolerance * m.M.shape[1] ** 0.5, effective_rank_roy2007(m.Mbar), xp.nan)
+    return xp.where(
+        xp.linalg.matrix_norm(m.Mbar) > tolerance * m.M.shape[1] ** 0.5, effective_rank_roy2007(m.Mbar), xp.nan
+    )

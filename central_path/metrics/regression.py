@@ -59,9 +59,7 @@ def nrc2_andriopoulos2024(H: Float[Any, "n P"], W: Float[Any, "K P"], *, centere
     return xp.where(s[0] > 0, _outside(H, basis, centered=centered), xp.nan)
 
 
-def nrc3_andriopoulos2024(
-    W: Float[Any, "K P"], Y: Float[Any, "n K"], *, gamma: float | None = None
-) -> Float[Any, ""]:
+def nrc3_andriopoulos2024(W: Float[Any, "K P"], Y: Float[Any, "n K"], *, gamma: float | None = None) -> Float[Any, ""]:
     """The squared distance of W W^T from Sigma^(1/2) - gamma^(1/2) I, each at norm 1; between 0 and 4.
 
     Without `gamma` it is the smallest over 0 <= gamma < lambda_min(Sigma), in closed form: the cosine of the two

@@ -40,7 +40,7 @@ def separation_law_he2023(D: Float[Any, " L"]) -> SeparationLaw:
     are equal.
     """
     xp, L = namespace(D), D.shape[0]
-    exists = xp.all((D > 0) & (D < xp.inf)) & (L > 1)
+    exists = xp.all((D > 0) & xp.isfinite(D)) & (L > 1)
     logs = xp.log(xp.where(exists, D, 1.0))
     layers = xp.cumulative_sum(xp.ones_like(D)) - (L + 1) / 2
     off = logs - xp.mean(logs)

@@ -60,7 +60,9 @@ def nc2_etf_kothapalli2023(m: Moments, tolerance: float = 0.0) -> Float[Any, ""]
     Source: Kothapalli (2023), Neural collapse: a review on modelling principles and generalization.
     """
     xp = namespace(m.M)
-    return xp.where(xp.linalg.matrix_norm(m.Mbar) > tolerance * m.M.shape[1] ** 0.5, gram_distance(m.Mbar.T, m.Mbar), xp.nan)
+    return xp.where(
+        xp.linalg.matrix_norm(m.Mbar) > tolerance * m.M.shape[1] ** 0.5, gram_distance(m.Mbar.T, m.Mbar), xp.nan
+    )
 
 
 def nc3_self_duality_zhu2021(m: Moments, W: Float[Any, "C P"], tolerance: float = 0.0) -> Float[Any, ""]:

@@ -56,9 +56,7 @@ class Moments(NamedTuple):
         return self.Sigma_W + self.Sigma_B
 
 
-def between_factor(
-    m: Moments, weights: Float[Any, " C"] | None = None
-) -> tuple[Float[Any, "P K"], Float[Any, " K"]]:
+def between_factor(m: Moments, weights: Float[Any, " C"] | None = None) -> tuple[Float[Any, "P K"], Float[Any, " K"]]:
     """U and s of Mbar diag(pi)^(1/2) = U diag(s) V^T, so that Sigma_B = U diag(s)^2 U^T; K = min(P, C - 1) of them.
 
     With other `weights` of the classes in the place of pi, of Sigma_B about the same mu_G.

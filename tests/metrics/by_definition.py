@@ -1,4 +1,4 @@
-"""What `cp.measure` returns, by its definitions and written out slowly; features of unequal classes, and of any kind."""
+"""What `cp.measure` returns, by its definitions and written out slowly; unbalanced features, and those of any kind."""
 
 import ml_dtypes
 import numpy as np

@@ -68,9 +68,14 @@ def test_nrc1_and_nrc2(centered, seed):
         turned = 3 * H[rng.permutation(n)] @ Q
         again = metric(turned, given if given is K else rotation(K, rng) @ W @ Q, centered=centered)
         assert float(again) == pytest.approx(expected, rel=1e-10)
-    moved = [float(metric(H + 2, given, centered=centered)) for metric, given in
-             ((nrc1_andriopoulos2024, K), (nrc2_andriopoulos2024, W))]
-    still = [float(nrc1_andriopoulos2024(H, K, centered=centered)), float(nrc2_andriopoulos2024(H, W, centered=centered))]
+    moved = [
+        float(metric(H + 2, given, centered=centered))
+        for metric, given in ((nrc1_andriopoulos2024, K), (nrc2_andriopoulos2024, W))
+    ]
+    still = [
+        float(nrc1_andriopoulos2024(H, K, centered=centered)),
+        float(nrc2_andriopoulos2024(H, W, centered=centered)),
+    ]
     assert (moved == pytest.approx(still, rel=1e-9)) == centered
 
 
@@ -159,7 +164,7 @@ def test_the_law_of_data_separation(seed):
     np.testing.assert_allclose(scaled, (found.rate, 5 * found.D_0, found.correlation), rtol=1e-12)
     exact = separation_law_he2023(3 * 0.5 ** np.arange(1.0, 7))
     np.testing.assert_allclose(exact, (0.5, 3, -1), rtol=1e-12)
-    for undefined in (D[:1], np.where(D == D[2], 0, D), np.where(D == D[2], np.nan, D), np.where(D == D[2], np.inf, D)):
+    for undefined in (D[:1], *(np.append(D, odd) for odd in (0, np.nan, np.inf))):
         assert np.isnan(separation_law_he2023(undefined)).all()
     flat = separation_law_he2023(np.full(4, 2.0))
     assert flat[:2] == pytest.approx((1, 2))

@@ -140,7 +140,9 @@ def test_moved_to_other_anchors_the_sums_are_of_the_same_examples(seed):
     far = seen.moved(seen.anchors + torch.randn(C, P, dtype=torch.float64))
     torch.testing.assert_close(far.means, seen.means, rtol=1e-13, atol=1e-13)
     torch.testing.assert_close(far.scatter, seen.scatter, rtol=1e-12, atol=1e-12)
-    wrong = ClassStatistics(seen.counts, far.anchors, seen.sums, seen.squares, seen.half)  # planted: anchors without the shift
+    wrong = ClassStatistics(
+        seen.counts, far.anchors, seen.sums, seen.squares, seen.half
+    )  # planted: anchors without the shift
     assert float((wrong.means - seen.means).abs().max()) > 0.1
 
 
