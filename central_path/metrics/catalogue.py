@@ -64,6 +64,6 @@ def values(*, coincide: bool, **known: Any) -> tuple[dict[str, float], dict[str,
         same = coincide and "m" in needed
         numbers[name] = math.nan if same else float(metric(**{argument: known[argument] for argument in needed}))
         if math.isnan(numbers[name]):
-            here = f"It does not exist for these features, by its definition in {metric.__module__}."
+            here = f"It does not exist for these features and this classifier: see {metric.__module__}."
             reasons[name] = SAME if same else here
     return numbers, reasons
