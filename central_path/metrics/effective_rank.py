@@ -14,7 +14,7 @@ def effective_rank_roy2007(A: Float[Any, "a b"]) -> Float[Any, ""]:
     Between 1 and the rank of A, which it is for equal singular values. Unchanged by rotations on both sides and by
     scaling; rows and columns of zeros (dead units) change nothing. NaN for A = 0.
 
-    Source: Roy & Vetterli (2007), The effective rank: a measure of effective dimensionality, Definition 1.
+    Source: Roy & Vetterli (2007), The effective rank: a measure of effective dimensionality.
     """
     xp = namespace(A)
     s = xp.linalg.svdvals(A)

@@ -10,7 +10,7 @@ Note: principal components are those of the features about their mean; h~_i is n
 authors, so that NRC1 and NRC2 vanish only if the mean lies in the subspace. `centered` takes h_i - Ave h in its place.
 
 Source: Andriopoulos, Dong, Guo, Zhao & Ross (2024), The prevalence of neural collapse in neural multivariate
-regression, Section 3.
+regression.
 """
 
 from typing import Any

@@ -3,7 +3,7 @@
     D = tr(SS_W SS_B^+)        separation fuzziness of the features of a layer
     D_l = rho^l D_0            over the layers l
 
-Source: He & Su (2023), A law of data separation in deep learning, Eqs. 1 and 2.
+Source: He & Su (2023), A law of data separation in deep learning.
 """
 
 from typing import Any, NamedTuple

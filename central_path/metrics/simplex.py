@@ -49,7 +49,7 @@ def gram_distance(A: Float[Any, "C P"], B: Float[Any, "P C"]) -> Float[Any, ""]:
 def nc2_etf_classifier_zhu2021(W: Float[Any, "C P"]) -> Float[Any, ""]:
     """|| W W^T/||W W^T||_F - (I - 11^T/C)/(C - 1)^(1/2) ||_F. NaN for W = 0.
 
-    Source: Zhu et al. (2021), Section 5, NC2.
+    Source: Zhu et al. (2021), NC2.
     """
     return gram_distance(W, W.T)
 
@@ -70,7 +70,7 @@ def nc3_self_duality_zhu2021(m: Moments, W: Float[Any, "C P"], tolerance: float 
 
     It is also 0 for W = A^T B, Mbar = A^(-1) B with B an ETF and any invertible A: alone it does not show self-duality.
 
-    Source: Zhu et al. (2021), Section 5, NC3.
+    Source: Zhu et al. (2021), NC3.
     """
     xp = namespace(m.M)
     return xp.where(xp.linalg.matrix_norm(m.Mbar) > tolerance * m.M.shape[1] ** 0.5, gram_distance(W, m.Mbar), xp.nan)

@@ -25,7 +25,7 @@ def gnc2_liu2023(m: Moments, tolerance: float = 0.0) -> Float[Any, ""]:
     diverges).
 
     Source: Liu, Yu, Weller & Scholkopf (2023), Generalizing and decoupling neural collapse via hyperspherical
-    uniformity gap, Eq. 3 (s = 0).
+    uniformity gap: hyperspherical energy with s = 0.
     """
     xp, (_, C) = namespace(m.M), m.M.shape
     norms = xp.linalg.vector_norm(m.Mbar, axis=0)

@@ -25,7 +25,7 @@ def nc1_zhu2021(m: Moments, tolerance: float = 0.0) -> Float[Any, ""]:
     For balanced classes it is `collapse.nc1`, whose Sigma_B is weighted by the sizes of the classes. NaN where all
     class means coincide.
 
-    Source: Zhu, Ding, Zhou, Li, You, Sulam & Qu (2021), Section 5, NC1.
+    Source: Zhu, Ding, Zhou, Li, You, Sulam & Qu (2021), A geometric analysis of neural collapse with unconstrained features, NC1.
     """
     xp, C = namespace(m.M), m.M.shape[1]
     U, s = between_factor(m, weights=xp.ones_like(m.pi) / C)
@@ -50,7 +50,7 @@ def cdnv_galanti2022(m: Moments, variances: Float[Any, " C"], tolerance: float =
     A class of one example has the variance 0. NaN where two class means coincide, to which it diverges. Distances come
     from a Gram matrix, to a relative error of eps (||mu_c - mu_G||^2 + ||mu_c' - mu_G||^2)/||mu_c - mu_c'||^2.
 
-    Source: Galanti, Gyorgy & Hutter (2022), On the role of neural collapse in transfer learning, Section 4.
+    Source: Galanti, Gyorgy & Hutter (2022), On the role of neural collapse in transfer learning.
     """
     xp, (_, C) = namespace(m.M), m.M.shape
     norms2 = xp.sum(m.Mbar**2, axis=0)

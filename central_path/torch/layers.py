@@ -7,7 +7,7 @@ separation fuzziness
 
 over the s that are no rounding. A layer keeps C P numbers, and P times the smaller of P and C - 1.
 
-Source: He & Su (2023), A law of data separation in deep learning, Eqs. 1 and 2.
+Source: He & Su (2023), A law of data separation in deep learning.
 """
 
 from collections.abc import Iterable

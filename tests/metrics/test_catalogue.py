@@ -1,5 +1,8 @@
 """The metrics of the catalogue against loops over the examples, their invariances, and where they do not exist."""
 
+import re
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import central_path as cp
+from central_path import metrics
 from central_path.metrics import collapse, simplex
 from central_path.metrics.catalogue import METRICS, SAME, _functions, by_definition
 from central_path.metrics.snr import Moments
@@ -189,7 +193,34 @@ def test_arrays_of_jax_and_torch_give_what_those_of_numpy_give(name):
     assert float(found) == pytest.approx(expected, rel=1e-11)
 
 
-def test_names_by_definition():
+def test_with_as_many_classes_as_span_the_space_nc1_is_unchanged_by_every_invertible_map(seed):
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(6), rng.integers(3, 9, 6))
+    h = rng.standard_normal((6, 4))[y] + 0.3 * rng.standard_normal((len(y), 4))
+    A, W = rng.standard_normal((4, 4)), np.ones((6, 4))
+    before, after = measured(h, y, W), measured(h @ A, y, W)
+    assert after["nc1_zhu2021"] == pytest.approx(before["nc1_zhu2021"], rel=1e-8)
+    assert after["nc1_tirer2023"] != pytest.approx(before["nc1_tirer2023"], rel=1e-2)  # this one is not
+
+
+@pytest.mark.parametrize("name", ["gnc2_liu2023", "nc3_self_duality_wu2024", "unc3_wu2024"])
+def test_directions_alone_count(name, seed):
+    rng = np.random.default_rng(seed)
+    given = arguments(np.asarray, seed)
+    m, W, factors = given["m"], given["W"], rng.uniform(0.2, 5, 4)
+    pi = m.pi / factors / np.sum(m.pi / factors)  # for which the global mean of the scaled m_c is 0
+    scaled = Moments(m.Mbar * factors, m.Sigma_W, pi)
+    metric, needed = _functions()[name]
+    found = metric(*((scaled, 3 * factors[::-1, None] * W) if "W" in needed else (scaled,)))
+    assert float(found) == pytest.approx(float(metric(*((m, W) if "W" in needed else (m,)))), rel=1e-9)
+
+
+def test_names_by_definition_are_those_of_the_page():
     assert by_definition("cdnv_galanti2022") == "cdnv/galanti2022"
     assert by_definition("effective_rank_means_roy2007") == "effective_rank_means/roy2007"
     assert by_definition("within_share") == "within_share"
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    assert [name for name in METRICS if f"| `{by_definition(name)}` |" not in page] == []
+    named = set(re.findall(r"^\| `(\w+)\(", page, re.M))
+    public = {name for name in vars(metrics) if re.search(r"_[a-z]+\d{4}$", name)}
+    assert named == public
