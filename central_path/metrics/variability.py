@@ -25,7 +25,8 @@ def nc1_zhu2021(m: Moments, tolerance: float = 0.0) -> Float[Any, ""]:
     For balanced classes it is `collapse.nc1`, whose Sigma_B is weighted by the sizes of the classes. NaN where all
     class means coincide.
 
-    Source: Zhu, Ding, Zhou, Li, You, Sulam & Qu (2021), A geometric analysis of neural collapse with unconstrained features, NC1.
+    Source: Zhu, Ding, Zhou, Li, You, Sulam & Qu (2021), A geometric analysis of neural collapse with unconstrained
+    features, NC1.
     """
     xp, C = namespace(m.M), m.M.shape[1]
     U, s = between_factor(m, weights=xp.ones_like(m.pi) / C)
