@@ -1,33 +1,69 @@
-"""Metrics that are reported beside NC1 to NC4: by `central_path.measure`, and in the rows of `deepnet_runs.train`.
+"""Metrics that are reported beside NC1 to NC4, under the names of their definitions.
 
-A metric is a function in a file of its name, `central_path/metrics/NAME.py`, and a line here:
+By `central_path.measure` and in the rows of `deepnet_runs.train` as `cdnv_galanti2022`, in `central_path.torch` as
+`cdnv/galanti2022` (`by_definition`). A metric is a function in a file of `central_path/metrics/`, and a line here: its
+name, after the name of the file and a dot where the two differ. Its arguments are, by name, any of
 
-    NAME(m: Moments, W: Float[Any, "K P"]) -> Float[Any, ""]
+    m            Moments of the K classes that have examples
+    W            (K, P) their rows of the classifier
+    last_layer   (C, P) the classifier with all its rows
+    variances    (K,) Ave_i ||h_i - mu_c||^2 of each class
+    tolerance    a length: class means that differ by less do so by the rounding of the features
 
-of the moments of the K classes that have examples, whose means differ, and of their rows of the classifier. It uses the
-operators and methods of arrays, without importing JAX or PyTorch, and is NaN where it does not exist.
+It uses the operators and functions of arrays, without importing JAX or PyTorch, and is NaN where it does not exist. It
+is NaN too if it needs `m` and all class means coincide; where there is no classifier, what needs one is left out.
 """
 
 import importlib
+import inspect
 import math
+import re
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from jaxtyping import Float
-
-from central_path.metrics.snr import Moments
-
-METRICS: tuple[str, ...] = (
+LINES: tuple[str, ...] = (
     # one name a line
+    "row_sum.nc0_zhao2026",
+    "variability.nc1_zhu2021",
+    "variability.nc1_tirer2023",
+    "variability.cdnv_galanti2022",
+    "simplex.nc2_etf_classifier_zhu2021",
+    "simplex.nc2_etf_kothapalli2023",
+    "simplex.nc3_self_duality_zhu2021",
+    "duality.nc3_self_duality_wu2024",
+    "duality.unc3_wu2024",
+    "uniformity.gnc2_liu2023",
+    "effective_rank.effective_rank_means_roy2007",
 )
+METRICS: tuple[str, ...] = tuple(line.rpartition(".")[2] for line in LINES)
+SAME = "All class means coincide to the precision of the features."
 
 
-def values(m: Moments, W: Float[Any, "K P"]) -> tuple[dict[str, float], dict[str, str]]:
-    """The metrics by their names, and for those that are NaN the place of the definition that says why."""
-    modules = {name: importlib.import_module(f"central_path.metrics.{name}") for name in METRICS}
-    numbers = {name: float(getattr(module, name)(m, W)) for name, module in modules.items()}
-    reasons = {
-        name: f"It does not exist for these features, by its definition in {modules[name].__name__}."
-        for name, value in numbers.items()
-        if math.isnan(value)
-    }
+def by_definition(name: str) -> str:
+    """`cdnv/galanti2022` of `cdnv_galanti2022`: author and year at the end of a name are set apart."""
+    return re.sub(r"_([a-z]+\d{4})$", r"/\1", name)
+
+
+@cache
+def _functions() -> dict[str, tuple[Callable[..., Any], tuple[str, ...]]]:
+    """The metrics by their names, with the names of their arguments."""
+    files = [line.rpartition(".")[0] or line for line in LINES]
+    modules = [importlib.import_module(f"central_path.metrics.{file}") for file in files]
+    found = {name: getattr(module, name) for name, module in zip(METRICS, modules, strict=True)}
+    return {name: (metric, tuple(inspect.signature(metric).parameters)) for name, metric in found.items()}
+
+
+def values(*, coincide: bool, **known: Any) -> tuple[dict[str, float], dict[str, str]]:
+    """The metrics whose arguments are known (None for those that are not), and why a number is NaN, by their names."""
+    numbers: dict[str, float] = {}
+    reasons: dict[str, str] = {}
+    for name, (metric, needed) in _functions().items():
+        if any(known[argument] is None for argument in needed):
+            continue
+        same = coincide and "m" in needed
+        numbers[name] = math.nan if same else float(metric(**{argument: known[argument] for argument in needed}))
+        if math.isnan(numbers[name]):
+            here = f"It does not exist for these features and this classifier: see {metric.__module__}."
+            reasons[name] = SAME if same else here
     return numbers, reasons

@@ -32,7 +32,10 @@ TILE = 1024  # classes at a time  # pragma: no mutate
 
 
 def nc1(
-    m: Moments, *, tolerance: float | None = None, factor: tuple[Float[Any, "P K"], Float[Any, " K"]] | None = None
+    m: Moments,
+    *,
+    tolerance: float | Float[Any, ""] | None = None,
+    factor: tuple[Float[Any, "P K"], Float[Any, " K"]] | None = None,
 ) -> Float[Any, ""]:
     """tr(Sigma_W Sigma_B^+)/C through a factor of Sigma_B: no P x P pseudo-inverse, never negative.
 
@@ -56,19 +59,26 @@ def equinorm(A: Float[Any, "P C"]) -> Float[Any, ""]:
     return xp.std(norms) / xp.mean(norms)
 
 
-def cosines(A: Float[Any, "P C"]) -> Iterator[tuple[Float[Any, "c k"], Float[Any, "c k"]]]:
-    """Cosines between columns of A, a tile of the upper part of the C x C table at a time, and how often each counts.
+def gram(A: Float[Any, "P C"]) -> Iterator[tuple[slice, slice, Float[Any, "c k"], Float[Any, "a k"]]]:
+    """A^T A, a tile of its upper part at a time: its rows, its columns, its entries and how often each pair counts.
 
     Within a tile on the diagonal a pair c, c' stands twice and counts once each time, beside it once and counts twice.
     """
     xp, C = namespace(A), A.shape[1]
-    unit = A / xp.linalg.norm(A, axis=0)[None, :]
     for begin in range(0, C, TILE):
-        part = unit[:, begin : begin + TILE].T
-        yield part @ part.T, 1 - eye_like(A, len(part))
-        beside = unit[:, begin + TILE :]
-        if beside.shape[1]:
-            yield part @ beside, 2 * xp.ones_like(beside[0, :])[None, :]
+        rows = slice(begin, min(begin + TILE, C))
+        part = A[:, rows].T
+        yield rows, rows, part @ part.T, 1 - eye_like(A, len(part))
+        if rows.stop < C:
+            beside = slice(rows.stop, C)
+            yield rows, beside, part @ A[:, beside], 2 * xp.ones_like(A[0, beside])[None, :]
+
+
+def cosines(A: Float[Any, "P C"]) -> Iterator[tuple[Float[Any, "c k"], Float[Any, "a k"]]]:
+    """Cosines between columns of A in the tiles of `gram`, and how often each counts."""
+    unit = A / namespace(A).linalg.norm(A, axis=0)[None, :]
+    for _, _, tile, pairs in gram(unit):
+        yield tile, pairs
 
 
 def _mean_over_pairs(of: Callable[[Any], Any], A: Float[Any, "P C"]) -> Float[Any, ""]:

@@ -19,7 +19,7 @@ from central_path.metrics.arrays import is_one_hot, plain, read_features, read_l
 from central_path.metrics.decomposition import Solve, decompose, least_squares
 from central_path.metrics.namespace import namespace
 from central_path.metrics.resolved import DOUBLE, SNR, Between, Rounding, between, resolved_range, snr
-from central_path.metrics.samples import check_lengths, moments_of_rows
+from central_path.metrics.samples import check_lengths, moments_of_rows, variances_of_rows
 from central_path.metrics.snr import Moments
 
 Reasons = dict[str, str]
@@ -111,7 +111,8 @@ def measure(
     nearest = present[collapse.decide_by_center(m.M, rows)]
     spectrum = snr(m, rounding, n=len(rows))
     spread = between(m, rounding)
-    numbers, reasons = collapse_of(m, weights[present], spread)
+    more = {"last_layer": weights, "variances": variances_of_rows(rows, codes, m)}
+    numbers, reasons = collapse_of(m, weights[present], spread, **more)
     further = {name: numbers.pop(name) for name in catalogue.METRICS}
     reasons |= why_omega(spectrum, spread, P, len(rows) - len(present))
     return Measurement(
@@ -224,25 +225,27 @@ def why_omega(spectrum: SNR, spread: Between, P: int, most: int) -> Reasons:
     return {"omega": "; ".join(said)} if said else {}
 
 
-SAME = "All class means coincide to the precision of the features."
-
-
-def collapse_of(m: Moments, W: Float[Any, "C P"], spread: Between) -> tuple[dict[str, float], Reasons]:
+def collapse_of(
+    m: Moments, W: Float[Any, "K P"] | None, spread: Between, **more: Any
+) -> tuple[dict[str, float], Reasons]:
     """`nc1`, `equinorm`, `equiangularity`, `max_angle`, `self_duality` and the `catalogue`'s metrics, and reasons.
 
-    This and `collapse_of_columns` take tensors of PyTorch too.
+    Without W none that needs it. `more` are the other arguments of the catalogue's metrics. This and
+    `collapse_of_columns` take tensors of PyTorch too.
     """
-    names = ("nc1", "equinorm", "equiangularity", "max_angle", "self_duality", *catalogue.METRICS)
-    if spread.rank == 0:
-        return dict.fromkeys(names, np.nan), dict.fromkeys(names, SAME)
+    coincide = spread.rank == 0
+    further, undefined = catalogue.values(coincide=coincide, m=m, W=W, tolerance=spread.tolerance, **more)
+    if coincide:
+        names = ("nc1", "equinorm", "equiangularity", "max_angle", *(() if W is None else ("self_duality",)))
+        same = dict.fromkeys(names, catalogue.SAME)
+        return dict.fromkeys(names, np.nan) | further, same | undefined
     numbers, reasons = {"nc1": float(collapse.nc1(m, tolerance=spread.tolerance, factor=(spread.U, spread.s)))}, {}
     columns, why = collapse_of_columns(m.Mbar, spread.tolerance, "The mean of a class is the global mean")
     numbers, reasons = numbers | columns, reasons | why
-    if bool((W != 0).any()):
+    if W is not None and bool((W != 0).any()):
         numbers["self_duality"] = float(collapse.self_duality(W, m.Mbar))
-    else:
+    elif W is not None:
         numbers["self_duality"], reasons["self_duality"] = np.nan, "W is 0: it has no direction."
-    further, undefined = catalogue.values(m, W)
     return numbers | further, reasons | undefined
 
 

@@ -175,6 +175,14 @@ def moments_of_rows(features: Float[np.ndarray, "n P"], codes: Int[np.ndarray, "
     return Moments((M + middle).T, E.T @ E / n, counts / n)
 
 
+def variances_of_rows(
+    features: Float[np.ndarray, "n P"], codes: Int[np.ndarray, " n"], m: Moments
+) -> Float[np.ndarray, " C"]:
+    """Ave_i ||h_i - mu_c||^2 of each class, of the rows that have the moments m."""
+    away = features - m.M.T[codes]
+    return np.bincount(codes, np.einsum("np,np->n", away, away)) / np.bincount(codes)
+
+
 def range_of_within_covariance(samples: Samples) -> WithinRange:
     """Range of Sigma_W: of its eigenvectors those that the features resolve (`resolved`), in their own coordinates.
 

@@ -56,10 +56,13 @@ class Moments(NamedTuple):
         return self.Sigma_W + self.Sigma_B
 
 
-def between_factor(m: Moments) -> tuple[Float[Any, "P K"], Float[Any, " K"]]:
-    """U and s of Mbar diag(pi)^(1/2) = U diag(s) V^T, so that Sigma_B = U diag(s)^2 U^T; K = min(P, C - 1) of them."""
+def between_factor(m: Moments, weights: Float[Any, " C"] | None = None) -> tuple[Float[Any, "P K"], Float[Any, " K"]]:
+    """U and s of Mbar diag(pi)^(1/2) = U diag(s) V^T, so that Sigma_B = U diag(s)^2 U^T; K = min(P, C - 1) of them.
+
+    With other `weights` of the classes in the place of pi, of Sigma_B about the same mu_G.
+    """
     xp, (P, C) = namespace(m.M), m.M.shape
-    A = m.Mbar * xp.sqrt(m.pi)[None, :]
+    A = m.Mbar * xp.sqrt(m.pi if weights is None else weights)[None, :]
     if C > P:  # V is not needed: of A^T = Q R the small R^T = U diag(s) (Q^T V)^T
         found = xp.linalg.qr(A.T, mode="r")
         A = (found[1] if isinstance(found, tuple) else found).T

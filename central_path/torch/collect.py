@@ -2,18 +2,20 @@
 
 Kept are, about an anchor a_c for every class,
 
-    n_c,    s_c = sum of (h - a_c),    S = sum over all examples of (h - a_y)(h - a_y)^T
+    n_c,    s_c = sum of (h - a_c),    q_c = sum of |h - a_c|^2,    S = sum over all examples of (h - a_y)(h - a_y)^T
 
-which are plain sums: batches, parts and processes are added, at the price of P x P numbers and no more, and C enters no
-product of P x P. The anchor is the mean of the class in the batch in which it is first seen. Class means and the pooled
-scatter follow when they are asked for,
+which are plain sums: batches, parts and processes are added, at the price of P x P + 2 C P + 2 C numbers, and C enters
+no product of P x P. The anchor is the mean of the class in the batch in which it is first seen. Class means and scatter
+follow when they are asked for,
 
     mu_c = a_c + s_c/n_c,    sum of (h - mu_y)(h - mu_y)^T = S - sum_c s_c s_c^T/n_c,
+    sum of |h - mu_c|^2 = q_c - |s_c|^2/n_c,
 
 and what is taken away is to what is left about as one example to the class in the first batch: nothing cancels, however
 near the features are to collapse. To other anchors a'_c = a_c - d_c the sums are moved exactly,
 
-    s_c' = s_c + n_c d_c,    S' = S + sum_c (s_c d_c^T + d_c s_c^T + n_c d_c d_c^T).
+    s_c' = s_c + n_c d_c,    q_c' = q_c + <2 s_c + n_c d_c, d_c>,
+    S' = S + sum_c (s_c d_c^T + d_c s_c^T + n_c d_c d_c^T).
 """
 
 from dataclasses import dataclass
@@ -47,19 +49,22 @@ def _first_means(h: Float[Tensor, "n P"], y: Int[Tensor, " n"], new: Int[Tensor,
 
 @dataclass
 class ClassStatistics:
-    """Counts (C,), anchors and sums (C, P), and the upper triangle of S (P, P), float64, on the features' device."""
+    """n, q (C,), anchors and s (C, P), and the upper triangle of S (P, P), in float64, on the features' device."""
 
     counts: Float[Tensor, " C"]
     anchors: Float[Tensor, "C P"]
     sums: Float[Tensor, "C P"]
+    squares: Float[Tensor, " C"]
     half: Float[Tensor, "P P"]
 
     @classmethod
     def zeros(cls, classes: int, width: int, device: torch.device) -> "ClassStatistics":
         """Statistics of no examples."""
         like: dict[str, Any] = {"dtype": torch.float64, "device": device}
-        anchors, sums = (torch.zeros(classes, width, **like) for _ in range(2))
-        return cls(torch.zeros(classes, **like), anchors, sums, torch.zeros(width, width, **like))
+        (counts, squares), (anchors, sums) = (
+            [torch.zeros(*shape, **like) for _ in range(2)] for shape in ((classes,), (classes, width))
+        )
+        return cls(counts, anchors, sums, squares, torch.zeros(width, width, **like))
 
     @classmethod
     def of(cls, features: Float[Tensor, "n P"], labels: Int[Tensor, " n"], classes: int) -> "ClassStatistics":
@@ -86,6 +91,7 @@ class ClassStatistics:
         ):
             E = h.double() - self.anchors[y]
             self.sums.index_put_((y,), E, accumulate=True)  # sorted: the same result every time, unlike index_add
+            self.squares.index_put_((y,), torch.linalg.vecdot(E, E), accumulate=True)
             self.half.addmm_(E.T, E)
 
     def _add_on_cpu(self, features: Float[Tensor, "n P"], labels: Int[Tensor, " n"]) -> None:
@@ -96,7 +102,8 @@ class ClassStatistics:
         n, P = features.shape
         rows = max(1, min(n, BYTES // (8 * P)))
         h, y = features.to(torch.promote_types(features.dtype, torch.float32)).numpy(), labels.numpy()
-        anchors, sums, half = self.anchors.numpy(), self.sums.numpy(), self.half.numpy().T  # in the order of BLAS
+        anchors, sums, squares = self.anchors.numpy(), self.sums.numpy(), self.squares.numpy()
+        half = self.half.numpy().T  # in the order of BLAS
         E = np.empty((rows, P))
         (syrk,) = get_blas_funcs(("syrk",), (half,))
         for begin in range(0, n, rows):
@@ -106,6 +113,7 @@ class ClassStatistics:
             syrk(1.0, e.T, beta=1.0, c=half, overwrite_c=1, lower=1)
             found, own = np.unique(part, return_inverse=True)
             sums[found] += csr_array((np.ones(len(part)), own, np.arange(len(part) + 1))).T @ e
+            squares[found] += np.bincount(own, np.einsum("np,np->n", e, e))
 
     def to(self, device: torch.device) -> "ClassStatistics":
         """The same on another device."""
@@ -116,7 +124,8 @@ class ClassStatistics:
         d = torch.where(self.counts[:, None] > 0, self.anchors - anchors, 0.0)
         turned = (self.sums + self.counts[:, None] * d / 2).T @ d
         sums = self.sums + self.counts[:, None] * d
-        return ClassStatistics(self.counts.clone(), anchors, sums, self.half + turned + turned.T)
+        squares = self.squares + torch.linalg.vecdot(self.sums + sums, d)
+        return ClassStatistics(self.counts.clone(), anchors, sums, squares, self.half + turned + turned.T)
 
     def merge(self, other: "ClassStatistics") -> None:
         """Add the statistics of other examples."""
@@ -124,7 +133,8 @@ class ClassStatistics:
         self.anchors = torch.where(self.counts[:, None] > 0, self.anchors, other.anchors)
         other = other.moved(self.anchors)
         self.counts = self.counts + other.counts
-        self.sums, self.half = self.sums + other.sums, self.half + other.half
+        self.sums, self.squares = self.sums + other.sums, self.squares + other.squares
+        self.half = self.half + other.half
 
     def merge_ranks(self, group: Any = None) -> "ClassStatistics":
         """The statistics of all ranks together, the same on each; about the class means of all.
@@ -137,7 +147,7 @@ class ClassStatistics:
         for value in (counts, totals):
             dist.all_reduce(value, group=group)
         whole = self.moved(totals / counts.clamp(min=1)[:, None])
-        for value in (whole.sums, whole.half):
+        for value in (whole.sums, whole.squares, whole.half):
             dist.all_reduce(value, group=group)
         whole.counts = counts
         return whole
@@ -146,6 +156,12 @@ class ClassStatistics:
     def means(self) -> Float[Tensor, "C P"]:
         """Class means, 0 where a class has no examples."""
         return self.anchors + self.sums / self.counts.clamp(min=1)[:, None]
+
+    @property
+    def variances(self) -> Float[Tensor, " C"]:
+        """Mean squared distance of the examples of a class from its mean, 0 where it has none."""
+        counts = self.counts.clamp(min=1)
+        return (self.squares / counts - (self.sums / counts[:, None]).square().sum(dim=1)).clamp(min=0)
 
     @property
     def scatter(self) -> Float[Tensor, "P P"]:

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from central_path.torch import batchnorm, loading
+from central_path.torch.layers import Separation
 from central_path.torch.loading import Batches, Split
 from central_path.torch.nearest import nearest_center
 from central_path.torch.neural_collapse import NeuralCollapse
@@ -43,11 +44,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 class Seen(NamedTuple):
-    """What counts of a batch: features, class numbers, and the network's decisions."""
+    """What counts of a batch: features, class numbers, the network's decisions, and outputs (n, P) of layers."""
 
     features: Float[Tensor, "n P"]
     targets: Int[Tensor, " n"]
     decisions: Int[Tensor, " n"]
+    layers: dict[str, Tensor]
 
 
 def _pass(model: nn.Module, batches: Batches, tap: watch, metric: NeuralCollapse, what: str) -> Iterator[Seen]:
@@ -57,7 +59,9 @@ def _pass(model: nn.Module, batches: Batches, tap: watch, metric: NeuralCollapse
         h, y, kept = metric.select(tap.features, targets)
         outputs = tap.outputs.reshape(len(kept), -1).to(h.device)
         metric.precision = max(metric.precision or "float64", tap.precision, key=eps_of)
-        yield Seen(h, y, (outputs if len(y) == len(kept) else outputs[kept])[:, rows].argmax(dim=1))
+        counted = slice(None) if len(y) == len(kept) else kept
+        layers = {name: output.reshape(len(kept), -1).to(h.device)[counted] for name, output in tap.layers.items()}
+        yield Seen(h, y, outputs[counted][:, rows].argmax(dim=1), layers)
 
 
 def _mismatches(seen: Iterable[Seen], means: Float[Tensor, "C P"], present: Int[Tensor, " c"]) -> int:
@@ -112,6 +116,7 @@ def evaluate(
     nearest_center_rule: bool = True,
     centers: Float[Tensor, "C P"] | None = None,
     keep_features: bool = False,
+    layers: Sequence[str] = (),
     reestimate_batchnorm: bool = False,
     classes: Sequence[int] | None = None,
     ignore_index: int | None = None,
@@ -131,6 +136,8 @@ def evaluate(
         nearest_center_rule: also how often the nearest class mean decides otherwise than the network (NC4).
         centers: class means (C, P) for that rule; of a test set `Report.means` of the training set.
         keep_features: keep the features in memory, in the type that the network gives, for the rule and the report.
+        layers: names of parts of the network in their order, for He & Su's law of data separation over their outputs,
+            which takes the second pass; `separation_fuzziness/he2023/NAME`, `separation_rate/he2023`.
         reestimate_batchnorm: estimate the statistics of batch normalization anew from the loader, for this evaluation.
             Those of training lag behind the weights. A DataLoader in the order of its data set is read in random order
             for this, because batches of one class have other statistics than the set.
@@ -146,16 +153,18 @@ def evaluate(
     begin = time.perf_counter()
     at = next((p.device for p in model.parameters()), "cpu") if device is None else device
     batches = Batches(loader, torch.device(at), split, progress=progress)
-    second = nearest_center_rule and centers is None and not keep_features
+    nearest = nearest_center_rule and centers is None  # of the final class means
+    second = bool(layers) or (nearest and not keep_features)
     if batches.once and (second or reestimate_batchnorm):
         raise ValueError(
-            "Need a loader that can be read twice, got an iterator: give the loader itself, or keep_features=True and "
-            "reestimate_batchnorm=False."
+            "Need a loader that can be read twice, got an iterator: give the loader itself, or keep_features=True, no "
+            "layers and reestimate_batchnorm=False."
         )
     metric = NeuralCollapse(num_classes, classes=classes, ignore_index=ignore_index)
     kept: list[Seen] = []
+    separation = Separation(layers, len(metric.classes or range(num_classes)))
     tally = torch.zeros(3, dtype=torch.float64)  # examples, wrong decisions, mismatches
-    with evaluating(model), batchnorm.kept(model), watch(model, head, num_classes=num_classes) as tap:
+    with evaluating(model), batchnorm.kept(model), watch(model, head, layers, num_classes=num_classes) as tap:
         about = {"batchnorm": _prepared(model, batches, anew=reestimate_batchnorm)}
         for seen in _pass(model, batches, tap, metric, "measuring"):
             metric.add(seen.features, seen.targets)
@@ -163,13 +172,19 @@ def evaluate(
             tally[1] += int((seen.targets != seen.decisions).sum())
             if centers is not None and nearest_center_rule:
                 tally[2] += _mismatches([seen], centers, torch.arange(len(centers)))
+            separation.add(seen.layers, seen.targets)
             if keep_features:
-                kept.append(seen)
+                kept.append(seen._replace(layers={}))
         whole = metric.statistics()
         numbers = metric.numbers(whole, tap.weight, tap.bias, lam, omega=omega, **about)
-        if nearest_center_rule and centers is None:
-            again = kept if keep_features else _pass(model, batches, tap, metric, "nearest class centers")
-            tally[2] += _mismatches(again, whole.means, whole.counts.nonzero()[:, 0])
+        separation.finish_means(eps_of(numbers.certificate.precision))
+        for seen in _pass(model, batches, tap, metric, "nearest class centers") if second else kept:
+            if nearest:
+                tally[2] += _mismatches([seen], whole.means, whole.counts.nonzero()[:, 0])
+            separation.add_deviations(seen.layers, seen.targets)
+        found, why = separation.law()
+        numbers.update(found)
+        numbers.reasons |= why
         weight, bias = full(tap.weight), None if tap.bias is None else full(tap.bias)
     tally = summed(tally)
     if nearest_center_rule:

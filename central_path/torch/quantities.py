@@ -9,6 +9,7 @@ Every definition is that of `central_path.metrics`, whose functions take tensors
     nc4_mismatch/papyan2020                   share of examples that the nearest class mean decides otherwise
     loss, loss_nc1, loss_nc23, loss_ls_perp   /han2022: L and its parts
     omega_max/han2022, omega_min/han2022      of the singular values of Sigma_W^(-1/2) Mbar
+    nc1/zhu2021, cdnv/galanti2022, ...        the metrics of `central_path.metrics.catalogue`
 
 Source: Papyan, Han & Donoho (2020), Figures 2 to 7; Han, Papyan & Donoho (2022), Theorems 1 and 2, Definition 2.
 """
@@ -20,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from central_path.metrics import decomposition, measurement, resolved
+from central_path.metrics import catalogue, decomposition, measurement, resolved
 from central_path.metrics.decomposition import Solve
 from central_path.metrics.resolved import DOUBLE, Rounding
 from central_path.metrics.snr import Moments
@@ -46,6 +47,7 @@ NAMES = {
     "loss_ls_perp": f"loss_ls_perp/{HAN}",
     "omega_max": f"omega_max/{HAN}",
     "omega_min": f"omega_min/{HAN}",
+    **{name: catalogue.by_definition(name) for name in catalogue.METRICS},
 }
 FEW_CLASSES = 100  # of which singular vectors are kept: C^2 numbers, and most of the work for 1000
 PARTS = ("loss_nc1", "loss_nc23", "loss_ls_perp")
@@ -121,11 +123,9 @@ def numbers_of(
     W, b = _classifier(W, b, C, len(m.M), classes, m)
     rounding = Rounding.of(m, eps_of(precision))
     spread = resolved.between(m, rounding)
-    values, reasons = measurement.collapse_of(m, _rows(m.M.T if W is None else W, W, present), spread)
-    if W is None:
-        values.pop("self_duality")
-        reasons.pop("self_duality", None)
-    else:
+    more = {"last_layer": W, "variances": statistics.variances[present]}
+    values, reasons = measurement.collapse_of(m, None if W is None else W[present], spread, **more)
+    if W is not None:
         columns, why = measurement.collapse_of_columns(W.T, 0.0, "A row of W is 0")
         values |= {f"{name}_classifier": value for name, value in columns.items()}
         reasons |= {f"{name}_classifier": reason for name, reason in why.items()}
@@ -154,10 +154,6 @@ def numbers_of(
     )
     values_of_omega = None if spectrum is None else spectrum.omega
     return Numbers(_renamed(values), _renamed(reasons), said, values_of_omega, _right(spectrum, present, whole))
-
-
-def _rows(of: Tensor, W: Tensor | None, present: Tensor) -> Tensor:
-    return of if W is None else W[present]
 
 
 def _right(spectrum: resolved.SNR | None, present: Tensor, whole: Moments) -> np.ndarray | None:

@@ -116,7 +116,7 @@ class Report:
             for name in ("nc1", *OF_MEANS, "self_duality", "ncc_mismatch"):
                 key = f"{name}_means_{part}" if name in OF_MEANS else f"{name}_{part}"
                 found[key] = nan if report is None else report._number(name)
-            found |= {f"{name}_{part}": nan if report is None else report.numbers.get(name, nan) for name in METRICS}
+            found |= {f"{name}_{part}": nan if report is None else report._number(name) for name in METRICS}
         return found
 
     def _number(self, name: str) -> float:

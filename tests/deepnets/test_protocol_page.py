@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import numpy as np
-from short_runs import KEYS
 
 from deepnet_runs.datasets.data import STATISTICS
+from deepnet_runs.storage.row import KEYS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 
@@ -23,4 +23,4 @@ def test_images_are_standardised_by_the_numbers_of_the_page():
 def test_every_key_of_a_row_is_named():
     named = set(re.findall(r"`([a-z0-9_]+)`", PAGE))
     named |= {name.replace("_train", "_test") for name in named if name.endswith("_train")}
-    assert KEYS - named == set()
+    assert set(KEYS) - named == set()

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 RECIPES = {
     "A flow": ["central_path/flows/class_averaged.py", "central_path/names.py"],
-    "A metric": ["central_path/metrics/trace_quotient.py", "central_path/metrics/catalogue.py"],
+    "A metric": ["central_path/metrics/within_share.py", "central_path/metrics/catalogue.py"],
     "A condition of the grid": ["deepnet_runs/cells/conditions.py"],
 }
 MEASURE = """\
@@ -29,8 +29,8 @@ import json, numpy as np, central_path as cp
 with np.load("features.npz") as file:
     found = cp.measure(file["features"], file["labels"])
     coinciding = cp.measure(np.ones((6, 2)), [0, 0, 0, 1, 1, 1])
-values = [found["trace_quotient"], "trace_quotient" in found, found.nc1]
-print(json.dumps([*values, coinciding["trace_quotient"], coinciding.reasons["trace_quotient"]]))
+values = [found["within_share"], "within_share" in found, found.nc1]
+print(json.dumps([*values, coinciding["within_share"], coinciding.reasons["within_share"]]))
 """
 
 
@@ -88,12 +88,12 @@ def test_the_metric_is_measured(copy, tmp_path):
     y = np.repeat(np.arange(3), 8)
     h = rng.standard_normal((24, 5)) + 2 * np.eye(3, 5)[y]
     np.savez(tmp_path / "features.npz", features=h, labels=y)
-    quotient, listed, nc1, coinciding, reason = json.loads(run(copy, tmp_path, "-c", MEASURE))
+    share, listed, nc1, coinciding, reason = json.loads(run(copy, tmp_path, "-c", MEASURE))
     means = np.array([h[y == c].mean(axis=0) for c in range(3)])
     within, between = ((h - means[y]) ** 2).sum() / 24, ((means - h.mean(axis=0)) ** 2).sum() / 3
     assert listed
-    np.testing.assert_allclose(quotient, within / between, rtol=1e-12)
-    assert abs(nc1 / quotient - 1) > 0.01  # another metric in its place would be seen
+    np.testing.assert_allclose(share, within / (within + between), rtol=1e-12)
+    assert abs(nc1 / share - 1) > 0.01  # another metric in its place would be seen
     assert np.isnan(coinciding)
     assert reason
 
@@ -128,10 +128,10 @@ def test_a_cell_is_trained_under_the_condition_and_its_rows_have_the_metric(copy
     rows = [json.loads(line) for line in (folder / "measurements.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1, 2]
     shutil.copy(folder / "features" / "epoch_0002.npz", tmp_path / "features.npz")
-    quotient, *_ = json.loads(run(copy, tmp_path, "-c", MEASURE))
-    np.testing.assert_allclose(rows[1]["trace_quotient_train"], quotient, rtol=1e-9)
-    assert rows[1]["trace_quotient_test"] > 0
+    share, *_ = json.loads(run(copy, tmp_path, "-c", MEASURE))
+    np.testing.assert_allclose(rows[1]["within_share_train"], share, rtol=1e-9)
+    assert rows[1]["within_share_test"] > 0
     read = f"from pathlib import Path; from deepnet_runs.storage import runs; r = runs.read(Path({str(folder)!r})).rows"
-    said = run(copy, tmp_path, "-c", f"{read}; print(r[1].further['trace_quotient_train'], list(r[1].to_dict()))")
-    assert said.startswith(repr(rows[1]["trace_quotient_train"]))
+    said = run(copy, tmp_path, "-c", f"{read}; print(r[1].further['within_share_train'], list(r[1].to_dict()))")
+    assert said.startswith(repr(rows[1]["within_share_train"]))
     assert said.endswith(f"{list(rows[1])}\n")

@@ -1,6 +1,8 @@
-"""What `cp.measure` returns, by its definitions and written out slowly; features of unequal classes."""
+"""What `cp.measure` returns, by its definitions and written out slowly; unbalanced features, and those of any kind."""
 
+import ml_dtypes
 import numpy as np
+from hypothesis import strategies as st
 
 SCALARS = ("loss", "loss_nc1", "loss_nc23", "loss_ls_perp", "nc1", "equinorm", "equiangularity", "max_angle")
 
@@ -88,3 +90,34 @@ def same(one, other, but=(), rtol=1e-9):
     for name in ("omega", *SCALARS, "ncc_mismatch"):
         if name not in but:
             np.testing.assert_allclose(one[name], other[name], rtol=rtol, atol=1e-13, err_msg=name)
+
+
+@st.composite
+def features(draw):
+    """Rows, labels, and the rank of Sigma_W, of a chosen rank with condition 100, in a chosen type.
+
+    Entries are small multiples of a power of 2, which every type holds exactly, where a rank is to be exact.
+    """
+    C, P = draw(st.integers(2, 5)), draw(st.integers(1, 7))
+    counts = draw(st.lists(st.integers(1, 9), min_size=C, max_size=C))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = draw(st.sampled_from(["full", "dead units", "collapsed", "dependent", "equal means"]))
+    y = rng.permutation(np.repeat(np.arange(C), counts))
+    h = rng.integers(-8, 9, (C, P))[y] + rng.integers(-8, 9, (len(y), P))
+    if kind == "dead units":
+        h[:, rng.integers(0, P)] = 3
+    elif kind == "collapsed":
+        h = rng.integers(-8, 9, (C, P))[y]
+    elif kind == "dependent":
+        h[:, -1] = h[:, 0] - h[:, P // 2]
+    elif kind == "equal means":
+        a, b = np.flatnonzero(y == 0), np.flatnonzero(y == 1)
+        h[b] = h[np.resize(a, len(b))] if len(b) % len(a) == 0 else h[a[:1]]
+        if len(b) % len(a):
+            h[a] = h[a[:1]]
+    h = h / 4.0
+    means = np.stack([h[y == c].mean(axis=0) for c in range(C)])
+    dtype = draw(st.sampled_from([np.float64, np.float32, np.float16, ml_dtypes.bfloat16]))
+    rows = h.astype(dtype)
+    assert np.array_equal(rows.astype(float), h)
+    return rows, h, y, int(np.linalg.matrix_rank(h - means[y], tol=1e-8))

@@ -75,14 +75,15 @@ def network() -> torch.nn.Module:
 def evaluated(kind: str) -> dict[str, float]:
     """The report of the whole data set: by one process, by DistributedDataParallel, or by FSDP2."""
     model, data = network(), TensorDataset(*problem()[:2])
+    options = {"lam": 0.01, "layers": ["0", "2"]}
     if kind == "alone":
-        return evaluate(model, DataLoader(data, batch_size=16), C, lam=0.01).to_dict()
+        return evaluate(model, DataLoader(data, batch_size=16), C, **options).to_dict()
     if kind == "ddp":
         model = DistributedDataParallel(model)
     else:
         fully_shard(model)
     sampler = DistributedSampler(data, shuffle=True)
-    return evaluate(model, DataLoader(data, batch_size=16, sampler=sampler), C, lam=0.01).to_dict()
+    return evaluate(model, DataLoader(data, batch_size=16, sampler=sampler), C, **options).to_dict()
 
 
 def all_of_it(rank: int, groups: dict[int, Any], folder: Path) -> dict[Any, Any]:

@@ -131,7 +131,7 @@ def test_no_outer_product_is_stored_for_every_example_or_every_class():
 
 def test_the_state_is_no_larger_than_it_says_and_needs_no_class_in_a_product_of_width_by_width():
     seen = ClassStatistics.of(torch.randn(9, 4), torch.arange(9) % 3, 3)
-    assert sum(value.numel() for value in vars(seen).values()) == 4 * 4 + 2 * 3 * 4 + 3
+    assert sum(value.numel() for value in vars(seen).values()) == 4 * 4 + 2 * 3 * 4 + 2 * 3
 
 
 def test_moved_to_other_anchors_the_sums_are_of_the_same_examples(seed):
@@ -140,7 +140,9 @@ def test_moved_to_other_anchors_the_sums_are_of_the_same_examples(seed):
     far = seen.moved(seen.anchors + torch.randn(C, P, dtype=torch.float64))
     torch.testing.assert_close(far.means, seen.means, rtol=1e-13, atol=1e-13)
     torch.testing.assert_close(far.scatter, seen.scatter, rtol=1e-12, atol=1e-12)
-    wrong = ClassStatistics(seen.counts, far.anchors, seen.sums, seen.half)  # planted: anchors without the shift
+    wrong = ClassStatistics(
+        seen.counts, far.anchors, seen.sums, seen.squares, seen.half
+    )  # planted: anchors without the shift
     assert float((wrong.means - seen.means).abs().max()) > 0.1
 
 

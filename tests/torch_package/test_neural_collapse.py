@@ -12,11 +12,12 @@ from features_in_batches import collected, draw
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import central_path as cp
+from central_path.metrics.catalogue import METRICS, by_definition
 from central_path.torch import NeuralCollapse
 from central_path.torch.quantities import NAMES
 
 LOSSES = ("loss", "loss_nc1", "loss_nc23", "loss_ls_perp")
-MEASURED = ("nc1", "equinorm", "equiangularity", "max_angle", "self_duality", *LOSSES)
+MEASURED = ("nc1", "equinorm", "equiangularity", "max_angle", "self_duality", *LOSSES, *METRICS)
 
 
 CASES = {
@@ -87,7 +88,11 @@ def test_no_eigendecomposition_of_width_by_width_unless_omega_is_asked_for():
 def test_without_a_last_layer_the_features_alone_give_their_numbers(seed):
     h, y, _ = draw(seed)
     found, expected = collected(h, y, 4).compute(lam=0.01), cp.measure(h, y, lam=0.01)
-    assert set(found) == {NAMES[name] for name in ("nc1", "equinorm", "equiangularity", "max_angle", *LOSSES[1:3])}
+    of_classifier = {"nc0/zhao2026", "nc2_etf_classifier/zhu2021", "unc3/wu2024"}
+    of_classifier |= {f"nc3_self_duality/{who}" for who in ("zhu2021", "wu2024")}
+    of_features = {by_definition(name) for name in METRICS} - of_classifier
+    names = ("nc1", "equinorm", "equiangularity", "max_angle", *LOSSES[1:3])
+    assert set(found) == {NAMES[name] for name in names} | of_features
     for name in ("nc1", "equinorm", "loss_nc1", "loss_nc23"):
         assert found[NAMES[name]] == pytest.approx(expected[name], rel=1e-10)
 

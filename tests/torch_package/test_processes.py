@@ -7,6 +7,7 @@ import torch
 from processes import SIZES, N, problem
 
 import central_path as cp
+from central_path.metrics.catalogue import METRICS
 from central_path.torch.quantities import NAMES
 
 
@@ -23,7 +24,8 @@ def test_uneven_shares_give_what_the_whole_gives_on_every_rank(found, size, dtyp
     for rank in range(size):
         numbers, omega, n = found[rank][size][str(dtype)]
         assert n == N
-        for name in ("nc1", "equinorm", "equiangularity", "max_angle", "self_duality", "loss", "loss_ls_perp"):
+        own = ("nc1", "equinorm", "equiangularity", "max_angle", "self_duality", "loss", "loss_ls_perp")
+        for name in (*own, *METRICS):
             assert numbers[NAMES[name]] == pytest.approx(expected[name], rel=1e-10), name
         np.testing.assert_allclose(omega, expected.omega, rtol=1e-10)
         assert numbers == found[0][size][str(dtype)][0]
