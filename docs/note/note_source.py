@@ -31,6 +31,7 @@ RECORD = "python docs/note/build.py --record"
 STATEMENT = re.compile(
     r"^> \*\*([A-Z][a-z-]+ \d+\.\d+)\*\* \(([^;`]+)(?:; checks?: (`[^`]+`(?:, `[^`]+`)*))?\)\. ", re.M
 )
+SOURCE = re.compile(r"docs/note/note\.md, ([A-Z][a-z-]+ \d+\.\d+)$")  # of a claim: its statement
 INSERTION = re.compile(r"\[\[([^\]]+)\]\]")
 ACCURACY = r"^\S+ +\d+ +\d+ +\d+ +{flow} +\S+ +1e-10 +(\S+) .*? (\S+)  1e-06: holds$"
 GENERAL = r"^\d+ +\d+ +\d+ +\d+ +\d+ +[\d.]+ +[\d-]+ +(\S+) +\S+ +\S+$"
@@ -82,13 +83,10 @@ def records() -> dict[str, dict[str, Any]]:
 
 def own_claims(of: dict[str, dict[str, Any]]) -> str:
     """The table of this project's claims, with the comparison that is nearest to its tolerance."""
-    where = {
-        id: statement.name for statement in statements(NOTE.read_text(encoding="utf-8")) for id in statement.checks
-    }
-    rows = ["| statement | check | comparisons | largest residual | its tolerance |", "|---|---|---:|---:|---:|"]
+    rows = ["| statement | check | comparisons | residual | tolerance |", f"|{'-' * 22}|{'-' * 50}|{'---------:|' * 3}"]
     for id in claims.ORDER[len(claims.PAPER) :]:
-        row = of[id]
-        rows.append(f"| {where[id]} | {id} | {row['instances']} | {row['residual']:.1e} | {row['tolerance']:.1e} |")
+        row, (where,) = of[id], SOURCE.findall(CLAIMS[id].source)
+        rows.append(f"| {where} | {id} | {row['instances']} | {row['residual']:.1e} | {row['tolerance']:.1e} |")
     return "\n".join(rows)
 
 
