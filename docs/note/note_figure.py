@@ -67,7 +67,7 @@ def _arrow(axis: Axes, start: np.ndarray, end: np.ndarray, color: str, style: st
 def _plane(axis: Axes, gradient: np.ndarray, orthogonal: np.ndarray, oblique: np.ndarray) -> None:
     """The plane (e, m) with the manifold, a fibre, a circle and the three velocities."""
     here = np.array([1.0, M])
-    ray = np.linspace(0, 1.5, 2)
+    ray = np.linspace(0, 1.4, 2)
     axis.plot(ray, M * ray, color=GREY, lw=1, ls="--")
     angle = np.linspace(0.0, np.pi / 2, 100)
     axis.plot(np.sqrt(3.0) * np.cos(angle), np.sqrt(3.0) * np.sin(angle), color=GREY, lw=1, ls=":")
@@ -76,14 +76,14 @@ def _plane(axis: Axes, gradient: np.ndarray, orthogonal: np.ndarray, oblique: np
     for end in (orthogonal, oblique):
         axis.plot(*np.transpose([tip, here + end]), color=GREY, lw=0.8)
     _arrow(axis, here, here + oblique, VERMILION, "--")
-    _arrow(axis, here, here + orthogonal, BLUE)  # on the first part of the other
+    _arrow(axis, here, here + orthogonal, BLUE)
     _arrow(axis, here, tip, BLACK)
     axis.plot(*here, "o", color=BLACK, ms=5, zorder=5)
     axis.text(tip[0] - 0.04, tip[1] + 0.02, r"$-\nabla L$", ha="right", va="bottom")
     axis.text(1.06, M + orthogonal[1] - 0.36, r"$\Pi_\perp(-\nabla L)$", color=BLUE, va="bottom")
     axis.text(1.06, M + oblique[1] - 0.05, r"$\Pi_4(-\nabla L)$", color=VERMILION, va="top")
     axis.text(0.97, 0.1, r"$\mathcal{X}$: $e = 1$", ha="right")
-    axis.text(1.36, 2.0, "fibre", color=GREY, ha="left")
+    axis.text(1.5, 2.0, "fibre", color=GREY, ha="left")
     axis.text(1.64, 0.62, r"$e^2 + m^2$" "\nconstant", color=GREY, ha="left", va="center", fontsize=8)
     axis.set(xlim=(0, 2.25), ylim=(0, 2.75), aspect="equal", xlabel="half spread $e$", ylabel="half distance $m$")
 
@@ -115,7 +115,7 @@ def draw(path: Path) -> None:
     orthogonal = np.array([0.0, gradient[1]])
     oblique = np.array([0.0, gradient[1] - gradient[0] * M])
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": "four points", "axes.grid": False}):
-        figure = Figure(figsize=(7.0, 3.2), layout="constrained")
+        figure = Figure(figsize=(7.0, 2.75), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.5))
         _plane(left, gradient, orthogonal, oblique)
         _points(

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import note_figure
-import pypandoc
 
 from theory_checks import claims
 from theory_checks.framework.registry import CLAIMS
@@ -153,6 +152,8 @@ def filled(text: str, values: dict[str, str]) -> str:
 
 def convert(to: str) -> str:
     """The note in another format, with its numbers, its references and its figure, which is drawn beside it."""
+    import pypandoc  # of the extra `docs`; the numbers need it not
+
     note_figure.draw(FIGURE)
     text = filled(NOTE.read_text(encoding="utf-8"), insertions())
     arguments = ["--citeproc", f"--bibliography={BIBLIOGRAPHY}", "--wrap=none"]
