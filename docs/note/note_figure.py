@@ -114,7 +114,7 @@ def draw(path: Path) -> None:
     gradient = LENGTH * np.array([-M, 1.0]) / r  # perpendicular to the ray (1, M)
     orthogonal = np.array([0.0, gradient[1]])
     oblique = np.array([0.0, gradient[1] - gradient[0] * M])
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "four points", "axes.grid": False}):
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "four points", "mathtext.fontset": "cm", "axes.grid": False}):
         figure = Figure(figsize=(7.0, 2.75), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.5))
         _plane(left, gradient, orthogonal, oblique)
