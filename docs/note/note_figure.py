@@ -102,8 +102,8 @@ def _points(axis: Axes, velocities: dict[str, tuple[np.ndarray, str, str]]) -> N
         axis.text(-4.9, -row, name, color=color, ha="right", va="center")
     axis.plot([], [], "o", color=BLACK, label="class 1")
     axis.plot([], [], "s", color=BLACK, mfc="white", label="class 2")
-    axis.legend(loc="upper center", ncols=2, bbox_to_anchor=(0.5, 1.18))
-    axis.set(xlim=(-4.7, 4.7), ylim=(-2.6, 0.6), yticks=[], xlabel="feature")
+    axis.legend(loc="lower center", ncols=2)
+    axis.set(xlim=(-4.7, 4.7), ylim=(-3.3, 0.5), yticks=[], xlabel="feature")
     axis.spines["left"].set_visible(False)
     axis.grid(False)
 
