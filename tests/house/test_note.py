@@ -46,6 +46,11 @@ def test_every_statement_has_a_proof():
         assert "∎" in block, statement.name
 
 
+def test_no_line_of_a_formula_begins_as_a_list_would():
+    lines = re.findall(r"^(?:> )?(?:[+*-]|\d+[.)]) .*", TEXT, re.M)
+    assert all(line.startswith("- *") for line in lines), lines
+
+
 def test_references_within_the_note_lead_to_statements():
     known = {statement.name for statement in STATEMENTS}
     named = set(re.findall(r"\b((?:Lemma|Proposition|Theorem|Corollary|Counter-example) \d+\.\d+)", TEXT))
