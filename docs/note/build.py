@@ -72,7 +72,7 @@ def pdf() -> bytes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Build the PDF of the note, or record the numbers of its checks.")
     parser.add_argument("--record", action="store_true", help="run the checks whose records are missing or stale")
     parser.add_argument(
         "--output", type=Path, default=ROOT / "docs" / "_build" / "note.pdf", help="default: %(default)s"

@@ -5,6 +5,7 @@ C = N = 2 and P = 1: the points m + e and m - e are one class, -m + e and -m - e
 """
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +47,7 @@ def numbers() -> dict[str, float]:
     set_up_jax()
     X = jnp.asarray(features(1.0, M))
     Z = -jax.grad(central_path_loss)(X)
-    omega = omega_of(X)
+    omega = omega_of(np.asarray(X))
     project = {"riemannian": manifold.orthogonal_projection, "renormalized": manifold.oblique_projection}
     found = {}
     for k, (name, projection) in enumerate(project.items()):
@@ -61,7 +62,7 @@ def numbers() -> dict[str, float]:
 
 def _arrow(axis: Axes, start: np.ndarray, end: np.ndarray, color: str, style: str = "-") -> None:
     how = {"arrowstyle": "-|>", "color": color, "lw": 1.8, "ls": style, "shrinkA": 0, "shrinkB": 0}
-    axis.annotate("", end, start, arrowprops=how | {"mutation_scale": 9}, zorder=4)
+    axis.annotate("", (end[0], end[1]), (start[0], start[1]), arrowprops=how | {"mutation_scale": 9}, zorder=4)
 
 
 def _plane(axis: Axes, gradient: np.ndarray, orthogonal: np.ndarray, oblique: np.ndarray) -> None:
@@ -114,7 +115,8 @@ def draw(path: Path) -> None:
     gradient = LENGTH * np.array([-M, 1.0]) / r  # perpendicular to the ray (1, M)
     orthogonal = np.array([0.0, gradient[1]])
     oblique = np.array([0.0, gradient[1] - gradient[0] * M])
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "four points", "mathtext.fontset": "cm", "axes.grid": False}):
+    style: dict[Any, Any] = {"svg.hashsalt": "four points", "mathtext.fontset": "cm", "axes.grid": False}
+    with matplotlib.rc_context(STYLE | style):
         figure = Figure(figsize=(7.0, 2.75), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.5))
         _plane(left, gradient, orthogonal, oblique)
