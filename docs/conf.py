@@ -9,8 +9,10 @@ import sys
 import typing
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent / "note")]
 typing.GENERATING_DOCUMENTATION = "central_path"  # jaxtyping then shows a shape as it is written
+
+import note_source  # noqa: E402
 
 from central_path import __version__  # noqa: E402
 
@@ -86,6 +88,13 @@ def mark_up(app, what, name, obj, options, lines):
     lines[:] = marked
 
 
+def fill_in(app, docname, source):
+    """Give the note its numbers, references and figure."""
+    if docname == "docs/note/note":
+        source[0] = note_source.page()
+
+
 def setup(app):
     """Called by Sphinx."""
+    app.connect("source-read", fill_in)
     app.connect("autodoc-process-docstring", mark_up, priority=400)

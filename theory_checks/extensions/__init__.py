@@ -6,5 +6,6 @@ ORDER = (
     *("Laws of a kernel", "Conservation under a kernel", "Limit of the ratios under a kernel"),
     *("Closed state of moments", "Two classes of any priors"),
     *("Levels of description", "Bias", "General Sigma_T(0)", "Gradient descent with continual renormalization"),
+    "Remainder of a renormalized step",
     *("Assumption A1", "Assumption A2", "Assumption A3"),
 )

@@ -27,7 +27,7 @@ from central_path.flows import FLOWS
 from theory_checks.extensions import joint_training
 from theory_checks.extensions.family_of_laws import values
 from theory_checks.extensions.joint_training import KAPPA, T_MAX
-from theory_checks.extensions.laws import on_path, sizes
+from theory_checks.extensions.laws import NOTE, on_path, sizes
 from theory_checks.framework import definitions, instances, paths
 from theory_checks.framework.extrapolation import limit, order
 from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, RENORMALIZED, UNNORMALIZED
@@ -116,7 +116,7 @@ def _omega_order(X: np.ndarray) -> Finding:
 
 @claim(
     "Assumption A1",
-    source="Section 3, (A1)",
+    source=f"Section 3, (A1); {NOTE}, Proposition 8.2",
     statement="The central path is where a fast classifier keeps the joint gradient flow: with a classifier kappa "
     "times as fast as the features L_LS_perp first falls exponentially, then stays at kappa^-2 of L_LS, with and "
     "without weight decay, and the features follow the gradient flow of L_LS up to kappa^-1.",
@@ -141,7 +141,7 @@ def assumption_a1(draw: Draw) -> Iterator[Finding]:
 
 @claim(
     "Assumption A2",
-    source="Section 3, (A2)",
+    source=f"Section 3, (A2); {NOTE}, Proposition 8.3",
     statement="With the bias at b_LS the global mean plays no part: features translated by m move as before, "
     "translated by m, and the mean is at rest. Off the central path it moves, d mu_G/dt = W^T (db/dt)/(kappa C N), by "
     "kappa^-1.",
@@ -187,7 +187,7 @@ def _whitened_means(H: np.ndarray) -> np.ndarray:
 
 @claim(
     "Assumption A3",
-    source="Section 3, (A3)",
+    source=f"Section 3, (A3); {NOTE}, Proposition 8.4",
     statement="Renormalization leaves the loss as it is, yet changes the law: from one start with Sigma_W = I the "
     "singular values begin with one speed, and then grow as sqrt(t) with renormalization, C^2 N log w + (CN/2) w^2 = "
     "a + t, and exponentially without, omega_j(0) exp(t/((1 + omega_j(0)^2/C) C^2 N)).",

@@ -7,7 +7,8 @@ distance from the law as well: 1 if the law is the limit, 0 if another is. Adam 
 and the time-free invariant shows it whatever the time: F_1(omega_j(t)) - F_1(omega_j(0)) is one number for all j under
 descent, and not under Adam.
 
-Step sizes are fractions of C^2 N, the time scale of the flow.
+Step sizes are fractions of C^2 N, the time scale of the flow. One renormalized step differs from Proposition 4's
+projection of the step by (3/2 S^2 - Q/2) X - S D and terms of third order.
 
 Source: Han, Papyan & Donoho (2022), Appendix D.1, Lemma 2; the laws are this project's.
 """
@@ -20,8 +21,8 @@ import optax
 
 from central_path.simulation.descent import descend
 from theory_checks.extensions.family_of_laws import values
-from theory_checks.extensions.laws import SOURCE, law_by_hand
-from theory_checks.framework import extrapolation, instances, paths
+from theory_checks.extensions.laws import NOTE, law_by_hand
+from theory_checks.framework import compiled, definitions, extrapolation, instances, paths
 from theory_checks.framework.registry import Draw, Finding, claim, identity
 
 HORIZON = 1.0  # of C^2 N
@@ -102,7 +103,7 @@ def adam_omega(X: np.ndarray, rate: float) -> np.ndarray:
 
 @claim(
     "Gradient descent with continual renormalization",
-    source="Appendix D.1, Lemma 2; " + SOURCE,
+    source=f"Appendix D.1, Lemma 2; {NOTE}, Corollary 4.2",
     statement="Gradient descent on the features with renormalization after every step follows the law of the "
     "renormalized flow at t = eta n, momentum included at t = eta n/(1 - beta), with an error proportional to eta; "
     "without renormalization, from Sigma_T = I, the law of the unnormalized flow. The time-free invariant of k = 1 "
@@ -147,6 +148,64 @@ def descent_with_renormalization(draw: Draw) -> Iterator[Finding]:
             tolerance=1e-6,
             reason=ORDER_REASON,
         )
+
+
+SIZES_OF_STEP = 2.0 ** -np.arange(4.0, 9.0)  # root mean square, from which the second order is extrapolated
+BOUNDED = 4.0 ** -np.arange(1.0, 9.0)  # and for which the bound is tried: 1/4 is the largest
+REMAINDER_TOLERANCE = 1e-6
+REMAINDER_REASON = "rounding over the square of the smallest step, in the extrapolation over four halvings"
+
+
+def _second_order(X: np.ndarray, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(3/2 S^2 - Q/2) X - S D, and the same without Q."""
+    flat, step = definitions.stack(X), definitions.stack(D)
+    E, E_D = (definitions.stack(Z - Z.mean(axis=2, keepdims=True)) for Z in (X, D))
+    n = flat.shape[1]
+    S, Q = (E @ E_D.T + E_D @ E.T) / (2 * n), E_D @ E_D.T / n
+    fault = 1.5 * S @ S @ flat - S @ step
+    return (fault - Q @ flat / 2).reshape(X.shape), fault.reshape(X.shape)
+
+
+@claim(
+    "Remainder of a renormalized step",
+    source=f"{NOTE}, Proposition 4.1",
+    statement="From X with Sigma_W = I a step D of root mean square d, followed by renormalization, ends at X + Pi(D) "
+    "+ (3/2 S^2 - Q/2) X - S D + O(d^3), with Proposition 4's Pi, S = sym(E D^T)/(CN), and Q = E_D E_D^T/(CN) of the "
+    "deviations of D. What is beyond Pi(D) has root mean square 12 (1 + omega_1^2/C)^(1/2) d^2 at most, for d <= 1/4.",
+    assumptions="Sigma_W = I and global mean 0 at the start; any step.",
+    fault="Q left out; for the bound the orthogonal projection, whose remainder is of first order.",
+)
+def remainder_of_a_step(draw: Draw) -> Iterator[Finding]:
+    """The remainder over the square of the step, extrapolated to 0, and its largest share of the bound."""
+    for instance in instances.ordinary(draw):
+        X = np.asarray(compiled.retract(compiled.retract(instance.H)))
+        D = draw.rng.standard_normal(X.shape)
+        D -= D.mean(axis=(1, 2), keepdims=True)
+        D *= np.sqrt(X[0].size) / np.linalg.norm(D)
+        oblique, bounded, first_order = (
+            [np.asarray(compiled.retract(X + size * D)) - X - size * np.asarray(project(X, D)) for size in sizes]
+            for sizes, project in (
+                (SIZES_OF_STEP, compiled.oblique_projection),
+                (BOUNDED, compiled.oblique_projection),
+                (BOUNDED, compiled.orthogonal_projection),
+            )
+        )
+        right, wrong = _second_order(X, D)
+        yield identity(
+            "second order of the remainder",
+            extrapolation.limit(np.stack(oblique) / SIZES_OF_STEP[:, None, None, None] ** 2),
+            right,
+            fault=wrong,
+            tolerance=REMAINDER_TOLERANCE,
+            reason=REMAINDER_REASON,
+        )
+        tau = np.sqrt(1 + np.asarray(paths.omega_of(X))[0] ** 2 / X.shape[1])
+        bounds = 12 * tau * BOUNDED**2 * np.sqrt(X[0].size)
+        share, of_other = (
+            max(1.0, *(np.linalg.norm(r) / bound for r, bound in zip(rest, bounds, strict=True)))
+            for rest in (bounded, first_order)
+        )
+        yield identity("largest remainder over its bound, or 1 if that is less", share, 1.0, fault=of_other)
 
 
 NAMES = {

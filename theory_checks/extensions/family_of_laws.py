@@ -10,7 +10,7 @@ with the gradient by autodiff and the power by eigendecomposition. Its singular 
 which is held against Gauss-Legendre quadrature in log v, on panels of length 1 (22 to 40 of them): the nearest
 singularity, at v^2 = -C, is pi/2 away, and 30 nodes reach rounding.
 
-Source: this project (docs/paper_map.md).
+Source: this project (docs/note/note.md).
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from central_path.simulation import solve
 from central_path.theory.laws import Law
 from central_path.theory.loss import loss_of_moments
 from central_path.theory.problem import contrasts
-from theory_checks.extensions.laws import SOURCE
+from theory_checks.extensions.laws import NOTE
 from theory_checks.framework import instances
 from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, RTOL
 from theory_checks.framework.registry import EPS, Draw, Finding, claim, identity
@@ -269,7 +269,7 @@ def _derivatives(draw: Draw, k: int | float) -> Iterator[Finding]:
 
 @claim(
     "Family of laws",
-    source=SOURCE,
+    source=f"{NOTE}, Proposition 3.4",
     statement="For real k < 2 the flow of class means dM/dt = Sigma_T^k (-(1/N) grad L_LS), Sigma_W = I, moves every "
     "singular value by itself along F_k(omega) = C^2 N integral of (1 + w^2/C)^(2-k) dw/w = a + t, so that omega ~ "
     "((4-2k) t/(N C^k))^(1/(4-2k)). k = 0, 1, 2 are c1 log w + c2 w^2 + c3 w^4.",

@@ -8,7 +8,7 @@
 The factor of u_j^T E follows from dE/dt = -(Mbar Mbar^T/C) E/(C^2 N), whose eigenvalues are s_j/(C^2 N), integrated
 along omega' = omega/(C^2 N).
 
-Source: this project (docs/paper_map.md).
+Source: this project (docs/note/note.md).
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ import numpy as np
 
 from central_path.flows import FLOWS
 from central_path.theory.laws import Law
-from theory_checks.extensions.laws import SOURCE, follow, log_omega, on_path, sizes, starts
+from theory_checks.extensions.laws import NOTE, follow, log_omega, on_path, sizes, starts
 from theory_checks.framework import definitions, paths
 from theory_checks.framework.paths import RENORMALIZED, UNNORMALIZED, Path
 from theory_checks.framework.registry import Draw, Finding, claim
@@ -50,7 +50,7 @@ def _shrunk(path: Path, U: np.ndarray, E0: np.ndarray) -> np.ndarray:
 
 @claim(
     "Frozen deviations",
-    source=SOURCE,
+    source=f"{NOTE}, Theorem 3.1",
     statement="In the Riemannian and the renormalized flow the within-class deviations E never move. In the "
     "unnormalized flow from Sigma_T = I they shrink in range(U) only, u_j^T E by the factor sqrt((C + "
     "omega_j(0)^2)/(C + omega_j^2)).",
@@ -84,7 +84,7 @@ def _grams(path: Path) -> np.ndarray:
 
 @claim(
     "Conservation of X X^T",
-    source=SOURCE,
+    source=f"{NOTE}, Theorem 3.1",
     statement="The plain gradient flow of L_LS on the features conserves X X^T and the global mean, hence Sigma_T.",
     assumptions="Sigma_W(0) > 0; any global mean, any Sigma_T(0).",
     fault="the renormalized flow, in which Sigma_T grows with omega^2; the mean of one class for the global mean.",
@@ -121,7 +121,7 @@ def total_signal(X: np.ndarray) -> np.ndarray:
 
 @claim(
     "Logistic law",
-    source=SOURCE,
+    source=f"{NOTE}, Theorem 3.2",
     statement="In the unnormalized flow from Sigma_T(0) = I, s_j = omega_j^2/(C + omega_j^2) is logistic, ds/dt = 2 s "
     "(1-s)/(C^2 N). The flow's own class means are U diag(sqrt(C s_j)) V^T with U, V at rest, so they become a "
     "Simplex ETF, while every omega_i/omega_j stays what it was.",

@@ -14,7 +14,7 @@ is no Simplex ETF unless the sigma_j are equal. In general S tends to a projecti
 
 which is 0 only if the ranges of Sigma_T^(1/2) Pi and Sigma_T^(1/2) (I - Pi) are orthogonal.
 
-Source: this project (docs/paper_map.md).
+Source: this project (docs/note/note.md).
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from central_path.metrics import collapse
 from central_path.theory.manifold import inverse_root
 from central_path.theory.problem import class_means, contrasts, covariance, global_mean, moments
 from theory_checks.extensions.features_along_flows import means
-from theory_checks.extensions.laws import SOURCE
+from theory_checks.extensions.laws import NOTE
 from theory_checks.framework import definitions, instances, paths
 from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, UNNORMALIZED
 from theory_checks.framework.registry import Draw, Finding, claim, identity
@@ -185,7 +185,7 @@ def _generic(draw: Draw) -> Iterator[Finding]:
 
 @claim(
     "General Sigma_T(0)",
-    source=SOURCE,
+    source=f"{NOTE}, Theorem 6.4",
     statement="In the unnormalized flow from any Sigma_T(0), dS/dt = (A (I-S) S + S (I-S) A)/(C^2 N) with A = "
     "Sigma_T^(-1): singular vectors turn, all s_j tend to 1, and neither NC1 (as a trace) nor NC2 of the class means "
     "need appear.",

@@ -5,7 +5,7 @@ deviations of every example by one matrix. So (M, Sigma_W) is a closed state for
 kernel. Two classes have one direction, and a closed form. Both are held against full features, which the gradient of
 the loss of Equation 2 moves, example by example.
 
-Source: this project (docs/paper_map.md).
+Source: this project (docs/note/note.md).
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from central_path.simulation.general import GeneralRun, simulate_general
 from central_path.simulation.general.start import start_of_samples
 from central_path.theory.two_classes import TwoClasses
-from theory_checks.extensions.laws import SOURCE
+from theory_checks.extensions.laws import NOTE
 from theory_checks.framework.registry import Draw, Finding, claim, identity
 
 SIZES = (4, 9, 6)  # examples of three unbalanced classes
@@ -57,7 +57,7 @@ def log_omega(run: GeneralRun) -> np.ndarray:
 
 @claim(
     "Closed state of moments",
-    source=SOURCE,
+    source=f"{NOTE}, Theorem 6.1",
     statement="For every class prior, lambda >= 0, start and block kernel the class means M and Sigma_W obey an "
     "ordinary differential equation of their own, whose omega are those of all features.",
     assumptions="Sigma_W > 0 at the start, or lambda > 0 or b > 0.",
@@ -82,7 +82,7 @@ def closed_state_of_moments(draw: Draw) -> Iterator[Finding]:
 
 @claim(
     "Two classes of any priors",
-    source=SOURCE,
+    source=f"{NOTE}, Theorem 6.3",
     statement="For two classes of any sizes, at lambda = 0 and from any covariance, omega(t) of every flow and kernel "
     "is given by one quadrature, for which omega^2 = rho (pi_1^2 + pi_2^2)/(pi_1 pi_2).",
     assumptions="lambda = 0, bias included, Sigma_W of full rank.",

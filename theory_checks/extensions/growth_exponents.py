@@ -12,7 +12,7 @@ moves no slope by 1e-3. A slope fitted over a decade of time is a mean of local 
 as near to its limit as the local slopes of the law do: that is its tolerance. The last line says that differences of
 the norms of class means, NC2 in the paper's words, vanish iff k < 3/2, where their ratios do for k < 2.
 
-Source: this project (docs/paper_map.md).
+Source: this project (docs/note/note.md).
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from central_path.flows import AbstractFlow
 from central_path.theory.laws import Law
 from theory_checks.extensions import family_of_laws
 from theory_checks.extensions.features_along_flows import means
-from theory_checks.extensions.laws import SOURCE
+from theory_checks.extensions.laws import NOTE
 from theory_checks.framework import instances, paths
 from theory_checks.framework.paths import EQUATION_5, PATH_REASON, PATH_TOLERANCE, fitted_slope
 from theory_checks.framework.registry import EPS, Draw, Finding, claim, identity
@@ -111,7 +111,7 @@ def _difference_slope(far: Decade, name: str, *, fault: float) -> Finding:
 
 @claim(
     "NC2 in absolute terms",
-    source=SOURCE,
+    source=f"{NOTE}, Corollary 3.5",
     statement="|omega_1 - omega_{C-1}|, and with it max_c ||mu_c|| - min_c ||mu_c|| of renormalized features, goes as "
     "t^((2k-3)/(4-2k)): it vanishes iff k < 3/2. Ratios tend to 1 for every k < 2.",
     assumptions="all omega_j(0) > 0, not all equal; k = 0, 1 from features, k = 1.75 from the flow of class means.",
@@ -170,7 +170,7 @@ def _spread(far: Decade) -> Iterator[Finding]:
 
 @claim(
     "Growth exponents",
-    source=SOURCE,
+    source=f"{NOTE}, Corollary 3.5",
     statement="omega_j grows as t^(1/4) in the Riemannian flow (k = 0) and as t^(1/2) in the renormalized one (k = 1), "
     "and omega_1/omega_{C-1} - 1 falls as 1/t in both, with prefactors (F(omega_1) - F(omega_{C-1}))/(4t) and /(2t).",
     assumptions="all omega_j(0) > 0.",

@@ -8,19 +8,24 @@ With x = omega^2/C and G the left side over C^2 N,
 and Proposition 2 for both as b -> 0. Every path is integrated from full features, by the autodiff gradient times the
 kernel, and projection; the laws are written out here in NumPy.
 
-Source: the block kernel of Seleznova et al. (2023); its laws are this project's (docs/paper_map.md).
+Source: the block kernel of Seleznova et al. (2023); its laws are this project's (docs/note/note.md).
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from central_path.flows import AbstractFlow, with_kernel
 from central_path.simulation.experiment import run_flow
 from central_path.simulation.starts import renormalize
+from central_path.theory.general_loss import general_loss
 from central_path.theory.kernel_laws import law_of_kernel
-from theory_checks.extensions.laws import PATH_REASON, PATH_TOLERANCE, SOURCE, law_by_hand, sizes, starts
+from theory_checks.extensions.general_path import SIZES, drawn
+from theory_checks.extensions.laws import NOTE, PATH_REASON, PATH_TOLERANCE, law_by_hand, sizes, starts
 from theory_checks.framework import definitions, instances, paths
 from theory_checks.framework.paths import Path
 from theory_checks.framework.registry import Draw, Finding, claim, identity
@@ -60,7 +65,7 @@ def in_log_omega(path: Path, spent: np.ndarray) -> np.ndarray:
 
 @claim(
     "Laws of a kernel",
-    source=SOURCE,
+    source=f"{NOTE}, Theorem 5.1",
     statement="If class means move at the rate 1 and within-class deviations at the rate b, every omega_j follows the "
     "law of its kernel: r = 2 without a projection, from Sigma_W + b Sigma_B = I, and r = 1 with Proposition 4's. For "
     "b = 0 both are Proposition 2, for b = 1 the flows of free features.",
@@ -93,13 +98,39 @@ def laws_of_a_kernel(draw: Draw) -> Iterator[Finding]:
                 yield identity(f"KernelLaw.growth, r = {r}, b = {b:g}", a, right, fault=wrong, **how)
 
 
+def _unbalanced_velocities(features, labels, b: float):
+    """d/dt of Sigma_B + Sigma_W/b, of the same with equal priors in Sigma_B, and of Sigma_W/b, by autodiff."""
+    pi = np.bincount(labels) / len(labels)
+    members = np.eye(len(pi))[labels]  # (n, C)
+    average = members / (len(labels) * pi)
+
+    def moments(X):
+        M = X.T @ average
+        E = X - members @ M.T
+        return M, E.T @ E / len(labels)
+
+    def conserved(X, weights):
+        M, Sigma_W = moments(X)
+        Mbar = M - (M @ pi)[:, None]
+        return (Mbar * weights) @ Mbar.T + Sigma_W / b
+
+    G = jax.grad(lambda X: general_loss(*moments(X), pi, lam=0.0))(jnp.asarray(features))
+    within = G - members @ (average.T @ G)
+    velocity = (-(G - within) - b * within,)
+    of_K, of_wrong = (
+        jax.jvp(partial(conserved, weights=weights), (jnp.asarray(features),), velocity)[1]
+        for weights in (pi, np.full(len(pi), 1 / len(pi)))
+    )
+    return of_K, of_wrong, jax.jvp(moments, (jnp.asarray(features),), velocity)[1][1] / b
+
+
 @claim(
     "Conservation under a kernel",
-    source=SOURCE,
+    source=f"{NOTE}, Theorem 6.2",
     statement="The gradient flow of L_LS in which class means move at the rate 1 and deviations at the rate b > 0 "
-    "conserves K = Sigma_B + Sigma_W/b and the global mean.",
-    assumptions="lambda = 0, balanced classes, Sigma_W(0) > 0; any global mean, any start.",
-    fault="Sigma_T, which is conserved for b = 1.",
+    "conserves K = Sigma_B + Sigma_W/b and the global mean, for any class sizes.",
+    assumptions="lambda = 0, Sigma_W(0) > 0; any class sizes, any global mean, any start.",
+    fault="Sigma_T, which is conserved for b = 1; for unbalanced classes Sigma_B of equal priors.",
 )
 def conservation_under_a_kernel(draw: Draw) -> Iterator[Finding]:
     """Both covariances along a path of features as they are."""
@@ -115,11 +146,24 @@ def conservation_under_a_kernel(draw: Draw) -> Iterator[Finding]:
             moved, fault = (A - A[:1] for A in (K, total))
             how: dict[str, Any] = {"tolerance": PATH_TOLERANCE, "reason": PATH_REASON, "scale": size}
             yield identity(f"Sigma_B + Sigma_W/b, b = {b:g}", moved, 0 * moved, fault=fault, **how)
+    for _ in range(draw.repeats):
+        features, labels = drawn(draw, SIZES)
+        for b in (0.05, 0.3, 1.7):
+            of_K, of_wrong, parts = (np.asarray(a) for a in _unbalanced_velocities(features, labels, b))
+            yield identity(
+                f"d/dt (Sigma_B + Sigma_W/b) of unbalanced classes, b = {b:g}",
+                of_K,
+                0 * of_K,
+                fault=of_wrong,
+                scale=float(np.max(np.abs(parts))),
+                condition=float(np.linalg.cond(definitions.statistics(features.T, labels, len(SIZES)).Sigma_W)),
+                reason="200 eps, times the condition of Sigma_W",
+            )
 
 
 @claim(
     "Limit of the ratios under a kernel",
-    source=SOURCE,
+    source=f"{NOTE}, Corollary 5.2",
     statement="For r = 2 and b > 0 growth is exponential in the end, and omega_i/omega_j -> exp(b^2 (G(omega_i(0)) - "
     "G(omega_j(0)))): no Simplex ETF in the SNR matrix, but nearer to one the smaller b.",
     assumptions="lambda = 0, balanced classes, Sigma_W + b Sigma_B = I at the start.",

@@ -7,7 +7,7 @@
 with s_j = omega_j^2/(C + omega_j^2). Every path is integrated from full features by autodiff and projection; laws are
 written out here in NumPy, and the package's `laws.Law` is held against the same path.
 
-Source: this project (docs/paper_map.md); the flows are those of Han, Papyan & Donoho (2022), Section 3.2, Appendix D.
+Source: this project (docs/note/note.md); the flows are those of Han, Papyan & Donoho (2022), Section 3.2, Appendix D.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from theory_checks.framework import instances, paths
 from theory_checks.framework.paths import PATH_REASON, PATH_TOLERANCE, RENORMALIZED, UNNORMALIZED, Path
 from theory_checks.framework.registry import Draw, Finding, claim, identity
 
-SOURCE = "central_path, docs/paper_map.md"
+NOTE = "docs/note/note.md"
 LARGEST = 50.0  # omega at the end of the unnormalized flow
 SPHERE_REASON = PATH_REASON + "; times omega^2/C, by which class means near their sphere magnify it"
 
@@ -114,7 +114,7 @@ def _package_law(path: Path, wrong: int) -> Iterator[Finding]:
 
 @claim(
     "Law of the renormalized flow",
-    source=SOURCE,
+    source=f"{NOTE}, Theorem 3.2",
     statement="Along Equation 5 with Proposition 4's projection every singular value of the SNR matrix obeys C^2 N log "
     "w + (CN/2) w^2 = a + t, and so grows as sqrt(2t/(CN)).",
     assumptions="lambda = 0, balanced classes, bias included, Sigma_W of full rank.",
@@ -132,7 +132,7 @@ def law_of_the_renormalized_flow(draw: Draw) -> Iterator[Finding]:
 
 @claim(
     "Law of the unnormalized flow",
-    source=SOURCE,
+    source=f"{NOTE}, Theorem 3.2",
     statement="Along the plain gradient flow of L_LS on the features, from Sigma_T(0) = I, omega_j(t) = omega_j(0) "
     "exp(t/(C^2 N)) for every j.",
     assumptions="lambda = 0, balanced classes, bias included, Sigma_T(0) = I.",
@@ -158,7 +158,7 @@ def _invariant(k: int, path: Path) -> np.ndarray:
 
 @claim(
     "Time-free invariant",
-    source=SOURCE,
+    source=f"{NOTE}, Theorem 3.2",
     statement="F_k(omega_i(t)) - F_k(omega_j(t)) is constant along the flow with exponent k, whatever its clock, and "
     "not for another k.",
     assumptions="lambda = 0, balanced classes, bias included; Sigma_T(0) = I for k = 2.",

@@ -8,7 +8,7 @@ features' velocity, is the rate of the law.
 Without the bias the loss on features of mean zero is greater by 1/(2C), and the set of mean zero is unstable: a common
 shift m of all features grows at rate m^T Sigma_T^(-1) m/(|m|^2 C^2 N), where m is orthogonal to Sigma_T^(-1) Mbar.
 
-Source: this project (docs/paper_map.md).
+Source: this project (docs/note/note.md).
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from central_path.flows import FLOWS, LEVELS, AbstractMotion, basis_of_span
 from central_path.theory.loss import central_path_loss
 from central_path.theory.problem import class_means, covariance, deviations
-from theory_checks.extensions.laws import SOURCE, starts
+from theory_checks.extensions.laws import NOTE, starts
 from theory_checks.framework import compiled, definitions, paths
 from theory_checks.framework.registry import EPS, Draw, Finding, claim, identity
 
@@ -46,7 +46,7 @@ def _levels(X: Float[Array, "P C N"], flow: AbstractMotion):
 
 @claim(
     "Levels of description",
-    source=SOURCE,
+    source=f"{NOTE}, Theorem 3.1",
     statement="For k = 0, 1, 2 the class means move by themselves, and so does every singular value: the velocity of "
     "the features has the class means and the singular values that the levels `means` and `spectrum` compute.",
     assumptions="Sigma_W = I for k = 0, 1; Sigma_T = I for k = 2.",
@@ -85,7 +85,7 @@ def _along_common_shift(X: Float[Array, "P C N"], m: Float[Array, " P"]) -> tupl
 
 @claim(
     "Bias",
-    source=SOURCE,
+    source=f"{NOTE}, Proposition 8.1",
     statement="The bias does the centring. Without it the least loss on features of mean zero is greater by 1/(2C), "
     "and a common shift m of all features, orthogonal to the class means, grows at rate 1/(C^2 N) in gradient flow; "
     "with it that direction is flat.",
