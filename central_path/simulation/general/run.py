@@ -114,7 +114,7 @@ def run_general(
 
     Raises:
         ValueError: if there are directions without within-class variance that neither lam nor the kernel bounds, for
-            an unknown level, or as `horizon`.
+            an unknown level, `features` from a start without, or as `horizon`.
     """
     if level not in ("moments", "features"):
         raise ValueError(f"Need level moments or features, got {level!r}: give one of them.")
@@ -161,7 +161,8 @@ def default_horizon(
     A = np.concatenate([begin.w, np.zeros(len(begin.M) - len(begin.w))]) + dynamics.lam
     rows = A > 0
     B = (begin.M @ classes.to_contrasts)[rows, :-1]
-    _, s, Vt = np.linalg.svd(B / np.sqrt(A[rows])[:, None])
+    B_white = B / np.sqrt(A[rows])[:, None]
+    _, s, Vt = np.linalg.svd(B_white, full_matrices=len(B_white) < B.shape[1])
     seen = s > len(A) * np.finfo(float).eps * np.max(s, initial=0.0)
     x, V = s[seen] ** 2, Vt[: len(s)][seen].T
     y = np.sum((B / A[rows][:, None] @ V) ** 2, axis=0)
@@ -217,6 +218,8 @@ def _integrate_moments(state, setting, clock, ts, rtol, atol, *, rank, keep):
 
 
 def _of_features(begin, dynamics, turn, clock, ts, tolerances, keep):
+    if begin.features is None:
+        raise ValueError("Need features for the level features, got a start of moments: give the level moments.")
     setting = Labelled(
         jnp.asarray(begin.labels),
         jnp.asarray(begin.pi),
