@@ -52,7 +52,7 @@ def both_levels(C: int, N: int, P: int) -> bool:
     end, apart = time.perf_counter(), agreement(run, whole)
     print(
         f"C = {C}, N = {N}, P = {P}, lambda = 0.01, b = 0.5: moments {middle - clock:.1f} s ({run.steps} steps), "
-        f"features {end - middle:.1f} s ({whole.steps} steps), omega {apart['omega']:.1e}, loss {apart['loss']:.1e} apart"
+        f"features {end - middle:.1f} s ({whole.steps} steps); omega apart by {apart['omega']:.1e}"
     )
     return not (run.successful and whole.successful and apart["omega"] <= APART)
 
