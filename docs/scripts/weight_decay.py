@@ -23,9 +23,10 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 STYLES = ("-", "--", ":", "-.")
 C, N = 4, 10
 WITHIN, BETWEEN = np.array([2.0, 1.0, 0.5]), np.array([0.1, 0.1, 0.1])  # v and u of the directions at the start
-DECAYS = (1e-2, 1e-3, 1e-4)
-LAM = 1e-3
-ENDS = (10.0, 1.0, 0.1)  # E/U of the middle direction
+DECAYS = (3e-2, 1e-2, 3e-3)
+LAM = 3e-2
+LEAST = 1e-250  # of v: the circles end before it leaves float64
+ENDS = (10.0, 3.0, 1.0)  # E/U of the middle direction
 SAVES = 60
 
 
@@ -65,21 +66,21 @@ def of_classifier(axis: Axes) -> None:
     for lam, color, style in zip(DECAYS, COLORS, STYLES, strict=False):
         found = directions(lam)
         slow = found[1].time_of_growth
-        ts, sizes = integrated(lam, 0.0, 100 * slow)
-        times = np.geomspace(ts[0], ts[-1], 400)
+        ts, sizes = integrated(lam, 0.0, min(100 * slow, found[-1].time_of_within(LEAST)))
+        times = np.geomspace(ts[0], 100 * slow, 400)
         lines = []
         for one in found:
-            u = np.geomspace(one.u, 2 * one.late(ts[-1:]).item(), 4000)
+            u = np.geomspace(one.u, 2 * one.late(times[-1:]).item(), 4000)
             lines.append(np.exp(np.interp(times, one.time(u), np.log(u)) / 2))
         exact = spread(np.column_stack(lines))
-        axis.plot(times, exact, color=color, linestyle=style, label=rf"$\lambda = 10^{{{round(np.log10(lam))}}}$")
+        axis.plot(times, exact, color=color, linestyle=style, label=rf"$\lambda = {lam:g}$")
         axis.plot(ts[::3], spread(sizes)[::3], "o", color=color, markerfacecolor="white", markersize=4)
         fast = found[1].time_of_within(lam)
         for t, marker in ((fast, "v"), (slow, "s")):
             axis.plot(t, np.exp(np.interp(np.log(t), np.log(times), np.log(exact))), marker, color=color, markersize=7)
         apart = np.max(np.abs(spread(sizes) - np.interp(ts, times, exact)))
         print(f"lambda = {lam:g}: v = lambda at {fast:.3g}, u^2 doubles in {slow:.3g}; lines and circles {apart:.1e}")
-    axis.set(title="decay of the classifier", ylabel="NC2: largest over smallest size of class means, minus 1")
+    axis.set(title="decay of the classifier", ylabel="NC2: (largest over smallest std) - 1")
 
 
 def of_features(axis: Axes) -> None:
@@ -97,7 +98,7 @@ def of_features(axis: Axes) -> None:
         at_stop = np.exp(np.interp(np.log(stop), np.log(ts), np.log(spread(sizes))))
         axis.plot(stop, at_stop, "D", color=color, markersize=6)
         print(f"E/U = {quotient:g}: lambda_H = {lam_H:.3g}, growth ends at {stop:.3g}, NC2 there {at_stop:.2g}")
-    axis.set(title=rf"and of the features, $\lambda = 10^{{{round(np.log10(LAM))}}}$")
+    axis.set(title=rf"and of the features, $\lambda = {LAM:g}$")
 
 
 def main() -> int:
