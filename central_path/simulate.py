@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from central_path.cli import records
 from central_path.cli.config import FILES_OF_MANY, FILES_OF_ONE, SimulateConfig
-from central_path.cli.inputs import Given, GivenMeans, GivenSamples, read_input
+from central_path.cli.inputs import LONG_LINEAR_ALGEBRA, Given, GivenMeans, read_input
 from central_path.cli.options import PROGRAM, parse
 from central_path.cli.program import (
     answer,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from central_path.simulation.experiment import FlowResult
     from central_path.simulation.starts import Start
 
-LONG_LINEAR_ALGEBRA = 1e5  # entries of the start beyond which LAPACK gains from more threads
 LONG_WORK = 2e7  # P^2 C N beyond which a solve takes long enough for a progress bar of its own
 
 
@@ -151,10 +150,10 @@ def run(config: SimulateConfig) -> tuple[int, str]:
     records.check_destination(config.output, ("summary.json", *FILES_OF_ONE, *FILES_OF_MANY))
     if config.ensemble:
         code, table = simulate_many(config)
-    elif isinstance(given := read_input(config), GivenSamples):
-        code, table = simulate_general(config, given)
-    else:
+    elif isinstance(given := read_input(config), Given | GivenMeans):
         code, table = simulate(config, given)
+    else:
+        code, table = simulate_general(config, given)
     return code, "" if config.quiet else table
 
 

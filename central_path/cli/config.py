@@ -1,5 +1,6 @@
 """The options of one simulation, parsed and checked once."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,22 @@ SAVES_OF_ONE, SAVES_OF_ENSEMBLE = 200, 50
 FIGURE_NAMES = ("omega.png", "loss.png", "collapse.png")
 FILES_OF_ONE, FILES_OF_MANY = ("trajectory.npz", *FIGURE_NAMES), ("ensemble.npz", "ensemble.png")
 RECORDED = ("seed", "level", "rtol", "atol", "t_max", "tolerance", "saves")
+
+
+def check_general(*, lam: float, level: str, restrict_rank: bool) -> None:
+    """Refuse options of the general path that exclude each other, of the command and of `cp.trajectory`.
+
+    Raises:
+        ValueError: in one sentence.
+    """
+    if not 0 <= lam < math.inf:
+        raise ValueError(f"need lam >= 0 and finite, got {lam}: a weight decay is not negative")
+    if lam and level in ("means", "spectrum"):
+        raise ValueError(
+            f"no law holds for lam = {lam:g}: need the level features or moments, which are compared, got {level}"
+        )
+    if restrict_rank and (lam or level == "moments"):
+        raise ValueError("weight decay and the level moments keep every direction: leave out --restrict-rank")
 
 
 @dataclass(frozen=True)
@@ -65,12 +82,7 @@ class SimulateConfig:
             raise ValueError(
                 "--lam and --level moments take one start on one device: leave out --ensemble and --devices"
             )
-        if self.general and self.restrict_rank:
-            raise ValueError("--lam and --level moments keep every direction: leave out --restrict-rank")
-        if self.lam and self.level in ("means", "spectrum"):
-            raise ValueError(
-                f"no law holds for --lam {self.lam:g}: need --level features or moments, which are compared"
-            )
+        check_general(lam=self.lam, level=self.level, restrict_rank=self.restrict_rank)
         if self.devices != 1 and (self.level != "features" or self.ensemble):
             raise ValueError("--devices and --distributed spread features: need --level features and no --ensemble")
         if self.ensemble and self.seed + self.ensemble > 2**63:

@@ -4,23 +4,25 @@ JAX is imported only when the start is made.
 """
 
 import sys
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from central_path.cli import records
 from central_path.metrics import samples
+from central_path.metrics.arrays import ArrayOf
 
 if TYPE_CHECKING:
     from jax.sharding import NamedSharding
 
     from central_path.cli.config import SimulateConfig
+    from central_path.simulation.general import GeneralFlow
     from central_path.simulation.starts import Start
 
 MOST_FEATURES = 2**24  # entries (128 MiB) beyond which the levels that need none make no random features
+LONG_LINEAR_ALGEBRA = 1e5  # entries of the start beyond which LAPACK gains from more threads
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,78 @@ class GivenMeans:
 class GivenSamples:
     """Features (n, P) and labels (n,) as they are, the number of examples of each class, and why no law holds."""
 
-    features: Shaped[np.ndarray, "n P"]
+    features: Any  # (n, P), in the precision in which they came
     labels: Shaped[np.ndarray, " n"]
     counts: Int[np.ndarray, " C"]
     why: str | None  # None: a law holds
+
+    kind: ClassVar[str] = "features"
+
+    @property
+    def size(self) -> int:
+        """Entries."""
+        return int(np.prod(self.features.shape))
+
+    def follow(self, name: str, *, kernel: float, lam: float, t_max: float | None, **solver: Any) -> "GeneralFlow":
+        """A flow at the level `moments`, beside its law or all features.
+
+        Raises:
+            ValueError: as `beside_law` and `beside_features`.
+        """
+        from central_path.simulation.general import beside_features, beside_law
+        from central_path.simulation.general.start import start_of_samples
+
+        if self.why is None:
+            begin = start_of_samples(self.features, self.labels)
+            return beside_law(name, begin, kernel=kernel, t_max=t_max, **solver)
+        return beside_features(name, self.features, self.labels, kernel=kernel, lam=lam, t_max=t_max, **solver)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What trajectory.npz holds of the start: features as they are."""
+        return {"features": np.asarray(self.features), "labels": self.labels}
 
     @property
     def N(self) -> int | None:
         """Examples of a class, where all have as many."""
         return int(self.counts[0]) if self.counts.min() == self.counts.max() else None
+
+
+@dataclass(frozen=True)
+class GivenMoments:
+    """Class means and a factor of Sigma_W of random features that were never made."""
+
+    M: Float[np.ndarray, "P C"]
+    root: Float[np.ndarray, "P P"]
+    counts: Int[np.ndarray, " C"]
+
+    kind: ClassVar[str] = "moments"
+    why: ClassVar[None] = None
+
+    @property
+    def N(self) -> int:
+        """Examples of a class."""
+        return int(self.counts[0])
+
+    @property
+    def size(self) -> int:
+        """Entries."""
+        return self.M.size
+
+    def follow(self, name: str, *, kernel: float, lam: float, t_max: float | None, **solver: Any) -> "GeneralFlow":
+        """A flow at the level `moments`, beside its law.
+
+        Raises:
+            ValueError: as `beside_law`.
+        """
+        from central_path.simulation.general import beside_law
+        from central_path.simulation.general.start import start_of_moments
+
+        del lam
+        return beside_law(name, start_of_moments(self.M, self.root, self.counts), kernel=kernel, t_max=t_max, **solver)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What trajectory.npz holds of the start: class means, and a factor of Sigma_W."""
+        return {"means": self.M, "root_within": self.root}
 
 
 def random_features(C: int, N: int, P: int, *, seed: int) -> Given:
@@ -133,10 +198,10 @@ def random_start(C: int, N: int, P: int, level: str, *, seed: int) -> Given | Gi
 
 
 def say_what_is_not_made(C: int, N: int, P: int, level: str) -> None:
-    """On stderr, where class means are drawn in the place of features."""
+    """On stderr, where moments are drawn in the place of features."""
     if not makes_features(C, N, P, level):
-        gib = 8 * C * N * P / 2**30
-        print(f"{gib:.1f} GiB of random features are not made: their class means are drawn instead", file=sys.stderr)
+        gib, drawn = 8 * C * N * P / 2**30, "moments" if level == "moments" else "class means"
+        print(f"{gib:.1f} GiB of random features are not made: their {drawn} are drawn instead", file=sys.stderr)
 
 
 def features_of_samples(given: samples.Samples, *, balance: bool, restrict_rank: bool, seed: int) -> tuple[Given, str]:
@@ -175,20 +240,20 @@ def features_of_samples(given: samples.Samples, *, balance: bool, restrict_rank:
     return kept, "\n".join(notes)
 
 
-def why_no_law(config: "SimulateConfig", given: samples.Samples) -> str | None:
+def why_no_law(given: samples.Samples, *, lam: float, level: str, restrict_rank: bool) -> str | None:
     """Why omega of features follows no closed form; None if it does, on the range of Sigma_W.
 
     Raises:
         ValueError: at a level that exists with a law only.
     """
-    if config.lam > 0:
-        return f"weight decay, lambda = {config.lam:g}"
-    reduced = config.level in ("means", "spectrum")
+    if lam > 0:
+        return f"weight decay, lambda = {lam:g}"
+    reduced = level in ("means", "spectrum")
     if (least := given.counts.min()) != (most := given.counts.max()):
-        if reduced or config.restrict_rank:
+        if reduced or restrict_rank:
             samples.check_balance(given)
         return f"{least} to {most} examples a class"
-    if config.restrict_rank:
+    if restrict_rank:
         return None
     within = samples.range_of_within_covariance(given)
     if within.loses_nothing:
@@ -199,49 +264,62 @@ def why_no_law(config: "SimulateConfig", given: samples.Samples) -> str | None:
     return f"rank {within.rank} of Sigma_W in {len(within.basis)} dimensions, and {share}"
 
 
-def features_of_file(config: "SimulateConfig", path: Path) -> Given | GivenSamples:
-    """Renormalizable features of a file, or its features as they are where no law holds or `moments` is asked for.
+def given_features(
+    features: ArrayOf, labels: ArrayOf, *, lam: float, level: str, balance: bool, restrict_rank: bool, seed: int
+) -> tuple[Given | GivenSamples, str]:
+    """Renormalizable features, or features as they are where no law holds or `moments` is asked for; and a note.
 
-    What is left out of them is said on stderr.
+    Raises:
+        ValueError: for features that have no such flow.
     """
-    features, labels = (np.asarray(array) for array in records.read_samples(path))
     whole = samples.check_samples(features, labels)
     given, rows = whole, np.arange(len(whole.labels))
-    if config.balance:
-        rows = samples.balanced_rows(whole, seed=config.seed)
+    if balance:
+        rows = samples.balanced_rows(whole, seed=seed)
         given = samples.Samples(whole.features[rows], whole.labels[rows], whole.eps)
-    why = why_no_law(config, given)
-    if why or config.level == "moments":
-        return GivenSamples(features[rows], labels[rows], given.counts, why)
-    how = {"balance": config.balance, "restrict_rank": config.restrict_rank, "seed": config.seed}
-    renormalizable, note = features_of_samples(whole, **how)
-    if note:
-        print(note, file=sys.stderr)
-    return renormalizable
+    why = why_no_law(given, lam=lam, level=level, restrict_rank=restrict_rank)
+    if why or level == "moments":
+        raw: Any = features if hasattr(features, "detach") else np.asarray(features)
+        return GivenSamples(raw[rows], whole.labels[rows], given.counts, why), ""
+    return features_of_samples(whole, balance=balance, restrict_rank=restrict_rank, seed=seed)
 
 
-def as_rows(given: Given) -> GivenSamples:
-    """Random features as rows, in their order."""
-    C, N, _ = given.sizes
-    return GivenSamples(samples.unstack(given.values, given.index), given.labels, np.full(C, N), None)
+def general_start(C: int, N: int, P: int, *, lam: float, seed: int) -> GivenSamples | GivenMoments:
+    """Random features as rows, in their order, or moments drawn from their distribution.
+
+    Raises:
+        ValueError: for weight decay from features that have no room, beside which moments are to be compared.
+    """
+    if makes_features(C, N, P, "moments"):
+        given = random_features(C, N, P, seed=seed)
+        why = f"weight decay, lambda = {lam:g}" if lam else None
+        return GivenSamples(samples.unstack(given.values, given.index), given.labels, np.full(C, N), why)
+    if lam:
+        raise ValueError(
+            f"Need at most {MOST_FEATURES} entries of random features for lam > 0, where moments are compared with "
+            f"features, got {C * N * P}: give smaller C, N or P."
+        )
+    from central_path.theory.wishart import random_moments
+
+    return GivenMoments(*random_moments(C, N, P, seed=seed), np.full(C, N))
 
 
-def read_input(config: "SimulateConfig") -> Given | GivenMeans | GivenSamples:
-    """What the options ask to start from.
+def read_input(config: "SimulateConfig") -> Given | GivenMeans | GivenSamples | GivenMoments:
+    """What the options ask to start from; what is left out or not made is said on stderr.
 
     Raises:
         ValueError: with what is wrong, the value and the remedy.
     """
     if config.features is not None:
-        return features_of_file(config, config.features)
+        options = ("lam", "level", "balance", "restrict_rank", "seed")
+        given, note = given_features(
+            *records.read_samples(config.features), **{name: getattr(config, name) for name in options}
+        )
+        if note:
+            print(note, file=sys.stderr)
+        return given
+    if config.lam == 0:
+        say_what_is_not_made(*config.sizes, config.level)
     if config.general:
-        C, N, P = config.sizes
-        if C * N * P > MOST_FEATURES:
-            raise ValueError(
-                f"Need at most {MOST_FEATURES} entries of random features for --level moments and --lam, got "
-                f"{C * N * P}: give smaller --C, --N or --P."
-            )
-        given = as_rows(random_features(C, N, P, seed=config.seed))
-        return replace(given, why=f"weight decay, lambda = {config.lam:g}" if config.lam else None)
-    say_what_is_not_made(*config.sizes, config.level)
+        return general_start(*config.sizes, lam=config.lam, seed=config.seed)
     return random_start(*config.sizes, config.level, seed=config.seed)

@@ -59,6 +59,11 @@ class FlowResult(AgainstLaw):
     error_against: dict[str, float]
     result: str
 
+    @property
+    def omega_beside(self) -> Float[np.ndarray, "T K"]:
+        """What omega is compared with: its law."""
+        return self.omega_law
+
 
 def _integrate(
     X: Float[Array, "..."],

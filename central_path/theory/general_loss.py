@@ -119,7 +119,8 @@ class Response(NamedTuple):
 
 def respond(B: Float[Array, "P C"], A: Float[Array, "P P"]) -> Response:
     """To B~ and A = Sigma_W + lambda I > 0, by Cholesky's factor of A."""
-    return Response.of(B, jax.scipy.linalg.solve(A, B, assume_a="pos"), jnp.ones((), B.dtype))
+    factor = jnp.linalg.cholesky(A)
+    return Response.of(B, jax.scipy.linalg.cho_solve((factor, True), B), jnp.ones((), B.dtype))
 
 
 def parts_of_loss(

@@ -1,4 +1,4 @@
-"""Class means of renormalized random features, drawn from their own distribution: no feature is made.
+"""Moments of random features, and class means as renormalized, drawn from their own distribution: no feature is made.
 
 Features of `samples.random_features` are h = mu_c + e with standard normal mu_c and e. Their class means and their
 within-class covariance are independent,
@@ -48,3 +48,17 @@ def random_means(C: int, N: int, P: int, *, seed: int) -> Float[np.ndarray, "r C
     scaled = B / np.sqrt(j * (j + 1.0))  # B Q^T for Helmert's Q: its columns are 1, ..., 1, -j and zeros
     tail = np.cumsum(scaled[:, ::-1], axis=1)[:, ::-1]
     return np.concatenate([tail, np.zeros((r, 1))], axis=1) - np.concatenate([np.zeros((r, 1)), scaled * j], axis=1)
+
+
+def random_moments(C: int, N: int, P: int, *, seed: int) -> tuple[Float[np.ndarray, "P C"], Float[np.ndarray, "P P"]]:
+    """Class means M and a lower triangular L with Sigma_W = L L^T, of the distribution of random features.
+
+    For one seed they are another draw than `samples.random_features`.
+
+    Raises:
+        ValueError: as `samples.check_sizes`.
+    """
+    check_sizes(C, N, P)
+    rng = np.random.default_rng(seed)
+    M = np.sqrt(1 + 1 / N) * rng.standard_normal((P, C))
+    return M, _bartlett(rng, P, C * (N - 1)) / np.sqrt(C * N)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from central_path import simulate
+from central_path.cli import inputs
 
 C = 3
 CENTRES = np.random.default_rng(1).standard_normal((C, 4))
@@ -57,6 +58,22 @@ def test_the_level_moments_is_compared_with_the_law_where_there_is_one(tmp_path,
         assert np.max(np.abs(arrays[f"{name}/omega"] / arrays[f"{name}/omega_law"] - 1)) < 1e-8
 
 
+def test_where_features_have_no_room_their_moments_are_drawn_and_follow_the_law(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(inputs, "MOST_FEATURES", 100)
+    sizes = ("--C", "3", "--N", "6", "--P", "6", "--level", "moments")
+    code, summary, arrays = run(tmp_path, *sizes, "--flow", "all", "--kernel", "0.4")
+    assert code == 0
+    assert "their moments are drawn instead" in capsys.readouterr().err
+    assert (summary["start"], summary["P"], summary["N"], summary["class_sizes"]) == ("moments", 6, 6, [6, 6, 6])
+    assert (arrays["means"].shape, arrays["root_within"].shape) == ((6, 3), (6, 6))
+    for flow in summary["flows"].values():
+        assert flow["compared_with"] == "law"
+        assert flow["max_relative_error"] < 1e-8
+    assert simulate.main([*sizes, "--lam", "0.1", "--output", str(tmp_path / "none")]) == 2
+    assert "Need at most 100 entries of random features for lam > 0" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 def test_directions_in_which_nothing_varies_are_left_out_unasked(tmp_path, capsys):
     path = save(tmp_path / "dead.npz", [9, 9, 9], change=lambda rows: np.hstack([rows, np.zeros((27, 2)), rows[:, :1]]))
     code, summary, _ = run(tmp_path, "--features", path, "--flow", "riemannian")
@@ -84,9 +101,15 @@ def test_an_infinite_omega_is_reported_where_the_flow_exists_and_refused_where_i
     ("options", "said"),
     [
         (["--C", "3", "--N", "5", "--lam", "-1"], "need a weight decay of at least 0, got -1"),
-        (["--C", "3", "--N", "5", "--lam", "0.1", "--level", "means"], "no law holds for --lam 0.1"),
+        (["--C", "3", "--N", "5", "--lam", "0.1", "--level", "means"], "no law holds for lam = 0.1"),
         (["--C", "3", "--N", "5", "--lam", "0.1", "--ensemble", "3"], "one start on one device"),
+        (["--C", "3", "--N", "5", "--lam", "nan"], "need a weight decay of at least 0, got nan"),
+        (["--C", "3", "--N", "5", "--lam", "0.1", "--level", "spectrum"], "no law holds for lam = 0.1"),
+        (["--features", "x.npz", "--lam", "0.1", "--restrict-rank"], "leave out --restrict-rank"),
+        (["--features", "x.npz", "--level", "moments", "--restrict-rank"], "leave out --restrict-rank"),
         (["--C", "3", "--N", "5", "--kernel", "-1"], "need a kernel from 0 to 1000"),
+        (["--C", "3", "--N", "5", "--kernel", "nan"], "need a kernel from 0 to 1000"),
+        (["--C", "3", "--N", "5", "--level", "moments", "--ensemble", "3"], "one start on one device"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, said, tmp_path, capsys):

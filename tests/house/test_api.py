@@ -52,12 +52,49 @@ def test_given_features_are_those_of_random_sizes_and_restriction_says_what_it_l
     flat = np.concatenate([h, np.ones((len(h), 1))], axis=1)
     np.testing.assert_allclose(cp.trajectory(features=flat, labels=labels, saves=5).omega, own.omega, rtol=1e-9)
     signal = np.concatenate([h, np.asarray(labels == labels[0], float)[:, None]], axis=1)
-    with pytest.raises(ValueError, match="rank"):
+    with pytest.raises(ValueError, match="restrict-rank"):
         cp.trajectory(features=signal, labels=labels)
     restricted = cp.trajectory(features=flat, labels=labels, restrict_rank=True, saves=5)
     assert restricted.P == P
     assert restricted.signal_lost < 1e-12
     assert not cp.trajectory(C=C, N=N, P=P, saves=5, tolerance=1e-16).agrees  # planted: nothing is as near as that
+
+
+GENERAL = [  # rows of the features, options of both, what omega is compared with
+    (slice(None), {"level": "moments"}, "law"),
+    (slice(None), {"lam": 0.01}, "features"),
+    (slice(5, None), {"kernel": 0.4}, "features"),
+]
+
+
+@pytest.mark.parametrize(("rows", "options", "beside"), GENERAL)
+def test_without_a_law_or_at_moments_a_trajectory_is_what_the_command_writes(tmp_path, rows, options, beside):
+    h, labels = (array[rows] for array in drawn())
+    np.savez(tmp_path / "features.npz", features=h, labels=labels)
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    command = ["--features", str(tmp_path / "features.npz"), "--flow", "unnormalized", "--saves", "10", "--no-plots"]
+    assert simulate.main([*command, *words, "--output", str(tmp_path / "out")]) == 0
+    run = cp.trajectory(features=h, labels=labels, flow="unnormalized", saves=10, **options)
+    assert (run.agrees, run.compared_with, run.N) == (True, beside, N if len(h) == C * N else None)
+    found = run.to_dict()
+    with np.load(tmp_path / "out" / "trajectory.npz") as arrays:
+        for key in ("t", "omega", "loss", "nc1"):
+            np.testing.assert_array_equal(found[key], arrays[f"unnormalized/{key}"])
+        np.testing.assert_array_equal(run.omega_beside, arrays[f"unnormalized/omega_{beside}"])
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())["flows"]["unnormalized"]
+    for key in ("kernel", "lam", "t_max", "steps", "result"):
+        assert found[key] == summary[key]
+    assert (found["error"], found["agrees"]) == (summary["max_relative_error"], True)
+    assert len(run.plot().axes[0].lines) == 2 * (C - 1)
+    assert ("features" in repr(run).split("lam")[-1]) == (beside == "features")
+
+
+def test_a_trajectory_without_a_law_says_so():
+    h, labels = drawn()
+    run = cp.trajectory(features=h[5:], labels=labels[5:], flow="unnormalized", saves=3)
+    for ask in (lambda: run.law, lambda: run.omega_law):
+        with pytest.raises(ValueError, match="Need balanced classes, lam = 0 and a Sigma_W of full rank for a law"):
+            ask()
 
 
 @pytest.mark.parametrize("what", ["omega", "loss", "collapse"])
@@ -117,7 +154,17 @@ def test_a_measurement_is_that_of_the_modules_and_its_parts_sum_to_the_loss_of_t
         (lambda h, y: unchecked(api.trajectory)(C=C, N=N, flow="steepest"), "Need a flow among riemannian"),
         (lambda h, y: unchecked(api.trajectory)(C=C, N=N, level="classes"), "Need a level among features"),
         (lambda h, y: cp.trajectory(C=C, N=1), "Need N >= 2"),
-        (lambda h, y: cp.trajectory(features=h[:-1], labels=y[:-1]), "Need balanced classes"),
+        (lambda h, y: cp.trajectory(features=h[:-1], labels=y[:-1], level="means"), "Need balanced classes"),
+        (lambda h, y: cp.trajectory(features=h[:-1], labels=y[:-1], restrict_rank=True), "Need balanced classes"),
+        (lambda h, y: cp.trajectory(C=C, N=N, lam=-0.1), "need lam >= 0 and finite, got -0.1"),
+        (lambda h, y: cp.trajectory(C=C, N=N, lam=float("nan")), "need lam >= 0 and finite, got nan"),
+        (lambda h, y: cp.trajectory(C=C, N=N, kernel=-1.0), "b"),
+        (lambda h, y: cp.trajectory(C=C, N=N, kernel=-1.0, lam=0.1), "Need kernel.within >= 0 and finite, got -1"),
+        (lambda h, y: cp.trajectory(C=C, N=N, lam=0.1, level="means"), "no law holds for lam = 0.1"),
+        (lambda h, y: cp.trajectory(C=C, N=N, lam=0.1, level="spectrum"), "no law holds for lam = 0.1"),
+        (lambda h, y: cp.trajectory(features=h, labels=y, lam=0.1, restrict_rank=True), "keep every direction"),
+        (lambda h, y: cp.trajectory(C=100, N=1000, P=1000, lam=0.1), "Need at most 16777216 entries"),
+        (lambda h, y: cp.law("riemannian", C=C, N=N, lam=0.1), "Need lam = 0 for a law, got lam = 0.1"),
         (lambda h, y: cp.measure(h, y, b=np.ones(C)), "Need W with b, got b alone"),
         (lambda h, y: unchecked(api.measure)(h, y, W=np.ones((C, P + 1)), b=np.ones(C)), r"Need W of shape \(4, 9\)"),
         (lambda h, y: unchecked(api.measure)(h, y[:-1]), "Need one label per row"),

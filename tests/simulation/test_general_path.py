@@ -52,6 +52,8 @@ def test_moments_are_the_features(counts, options):
     assert run.successful
     assert whole.successful
     assert max(apart.values()) < GOAL
+    np.testing.assert_allclose(run.ys["M"][0], run.start.M, atol=1e-12)
+    np.testing.assert_allclose(run.ys["M"], whole.ys["M"], atol=1e-6 * np.max(np.abs(whole.ys["M"])))
     for key in ("nc1", "equinorm", "self_duality"):
         np.testing.assert_allclose(run.ys[key], whole.ys[key], rtol=1e-6)
     if "drift" in whole.ys:

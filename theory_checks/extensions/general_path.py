@@ -9,11 +9,17 @@ Source: this project (docs/note/note.md).
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from central_path.simulation.general import GeneralRun, simulate_general
+from central_path.simulation.general import BlockKernel, GeneralRun, simulate_general
+from central_path.simulation.general.dynamics import Dynamics
+from central_path.simulation.general.examples import moments_of, velocity
+from central_path.simulation.general.field import field
+from central_path.simulation.general.levels import labelled, start_at_moments
 from central_path.simulation.general.start import start_of_samples
 from central_path.theory.two_classes import TwoClasses
 from theory_checks.extensions.laws import NOTE
@@ -26,6 +32,25 @@ LEVELS_TOLERANCE = 1e-7  # two solvers of tolerance 1e-11, after some tens of st
 LEVELS_REASON = "solver tolerance 1e-11 at both levels, times some tens of steps and what singular vectors turn"
 SAVES = 20
 LARGEST = 30.0  # omega of two classes at the end
+
+
+CASES = (
+    {"flow": "unnormalized", "kernel": BlockKernel(within=0.3)},
+    {"flow": "unnormalized", "kernel": BlockKernel(0.8, 1.5, 0.4), "lam": 0.05},
+    {"flow": "unnormalized", "kernel": BlockKernel(0.8, 0.2, 3.0), "lam": 0.05, "decay_bias": False, "lam_H": 0.02},
+    {"flow": "renormalized", "kernel": BlockKernel(within=0.6)},
+    {"flow": "renormalized", "kernel": BlockKernel(0.8, 0.6, 0.4), "lam": 0.05},
+    {"flow": "riemannian", "lam": 0.05},
+)
+
+velocity_of_moments = jax.jit(field)
+
+
+@jax.jit
+def of_examples(H, setting):
+    """The derivatives of M and Sigma_W along the velocity of all features."""
+    moved = jax.jvp(lambda H: moments_of(H, setting), (H,), (velocity(H, setting),))[1]
+    return moved.M, moved.Sigma_W
 
 
 def drawn(draw: Draw, sizes: tuple[int, ...]) -> tuple[Float[np.ndarray, "n P"], Int[np.ndarray, " n"]]:
@@ -44,15 +69,20 @@ def time_of(omega: float, law: TwoClasses) -> float:
     return t
 
 
-def log_omega(run: GeneralRun) -> np.ndarray:
-    """Logarithms of omega along a run.
+def finished(run: GeneralRun) -> GeneralRun:
+    """The run, if the solver reached the horizon.
 
     Raises:
-        RuntimeError: if the solver failed.
+        RuntimeError: if it failed.
     """
     if not run.successful:
         raise RuntimeError(f"level {run.level}: {run.result}")
-    return np.log(run.ys["omega"])
+    return run
+
+
+def log_omega(run: GeneralRun) -> np.ndarray:
+    """Logarithms of omega along a run."""
+    return np.log(finished(run).ys["omega"])
 
 
 @claim(
@@ -64,7 +94,36 @@ def log_omega(run: GeneralRun) -> np.ndarray:
     fault="features with a kernel larger by 0.1, or with twice the weight decay.",
 )
 def closed_state_of_moments(draw: Draw) -> Iterator[Finding]:
-    """Both levels from the same features, at the same times; the fault is in the features' level."""
+    """Velocities at random features; and both levels from the same features, at the same times, unless quick."""
+    for _ in range(draw.repeats):
+        features, labels = drawn(draw, SIZES)
+        for case in CASES:
+            yield _velocities(features, labels, Dynamics(**case))
+    if not draw.quick:
+        yield from _paths(draw)
+
+
+def _velocities(features: np.ndarray, labels: np.ndarray, dynamics: Dynamics) -> Finding:
+    """The derivatives of M and Sigma_W: of the closed state, and by autodiff along the velocity of all features."""
+    changed = {"lam": 2 * dynamics.lam} if dynamics.lam else {"kernel": BlockKernel(within=dynamics.beta + 0.1)}
+    begin = start_of_samples(features, labels, centred=dynamics.centred)
+    right, wrong = (
+        np.concatenate([np.ravel(part) for part in of_examples(begin.features, labelled(begin, one))])
+        for one in (dynamics, replace(dynamics, **changed))
+    )
+    start = start_at_moments(begin, dynamics, np.eye(len(begin.pi) - 1))
+    state, moved = (jax.tree.map(np.asarray, part) for part in (start.state, velocity_of_moments(*start[:2])))
+    half = -dynamics.beta * moved.B[:, :-1] @ state.B[:, :-1].T if state.F is None else moved.F @ state.F.T
+    axes, to_means = np.asarray(start.axes), np.asarray(start.setting.classes.to_means)
+    closed = np.concatenate([(axes @ moved.B @ to_means).ravel(), (axes @ (half + half.T) @ axes.T).ravel()])
+    name = f"velocity of M and Sigma_W: {dynamics.flow}, b = {dynamics.kernel.within:g}, lambda = {dynamics.lam:g}"
+    condition = float(begin.w[0] / begin.w[-1])
+    reason = "200 eps, times the condition of Sigma_W"
+    return identity(name, closed, right, fault=wrong, condition=condition, reason=reason)
+
+
+def _paths(draw: Draw) -> Iterator[Finding]:
+    """Both levels integrated; the fault is in the features' level."""
     how = {"tolerance": LEVELS_TOLERANCE, "reason": LEVELS_REASON, "scale": 1.0}
     for _ in range(draw.repeats):
         features, labels = drawn(draw, SIZES)

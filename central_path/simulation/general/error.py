@@ -73,4 +73,4 @@ def of_deviations(
 ) -> Float[Array, ""]:
     """The largest over the rows, in root mean squares."""
     size, wrong = (jnp.sqrt(jnp.mean(A**2, axis=1)) for A in (F, error))
-    return jnp.max(wrong / (rtol * size + noise * jnp.max(size)))
+    return jnp.max(wrong / (rtol * size + noise * jnp.max(size) + jnp.finfo(F.dtype).tiny))  # decay can end in 0

@@ -92,5 +92,9 @@ def velocity(H: Float[Array, "n P"], setting: Labelled) -> Float[Array, "n P"]:
     of_means = motion.a * means + (motion.g * mean)[None, :]
     Z = of_means[setting.labels] + setting.b * deviations
     E = split(H, setting)[2]
-    S = normal_matrix(E, Z)
-    return Z - setting.on_deviations * (E @ S) - setting.on_means * ((H - E) @ S)
+
+    def projected() -> Array:
+        S = normal_matrix(E, Z)
+        return Z - setting.on_deviations * (E @ S) - setting.on_means * ((H - E) @ S)
+
+    return jax.lax.cond(setting.on_deviations > 0, projected, lambda: Z)  # else nothing is projected

@@ -81,14 +81,14 @@ def field(state: State, setting: Setting) -> State:
     response, T = response_of(state, setting), targets(setting.classes, motion.c)
     outputs = response.X.at[:, -1].set(response.Y.T @ state.B[:, -1])  # Y^T B
     inner = columns(weighted(response.unshrunk_K_inverse, motion.c), motion.a, motion.g) + motion.oblique * outputs
-    of_B = response.Y @ response.shrink(T @ response.shrink(inner)) / motion.n
-    decay = motion.oblique * state.B - columns(state.B, motion.a, motion.g)
-    of_B = of_B + motion.lam_H * decay
+    decay = motion.lam_H * (motion.oblique * state.B - columns(state.B, motion.a, motion.g))
     if state.F is None:
-        return State(of_B, None)
-    V = response.V
-    of_F = V @ (T @ (V.T @ state.F)) / motion.n + motion.lam_H * state.F
-    return State(of_B, -motion.moving * of_F)
+        return State(response.Y @ response.shrink(T @ response.shrink(inner)) / motion.n + decay, None)
+    # V T V^T = Y R Y^T with the C x C matrix R: both velocities are Y times R times something
+    R = response.shrink(response.shrink(T).T)
+    beside = jnp.concatenate([inner, -motion.moving * (response.Y.T @ state.F)], axis=1)
+    of_B, of_F = jnp.split(response.Y @ (R @ beside) / motion.n, [beside.shape[0]], axis=1)
+    return State(of_B + decay, of_F - motion.moving * motion.lam_H * state.F)
 
 
 def within_covariance(state: State, setting: Setting) -> Float[Array, "P P"]:

@@ -8,25 +8,19 @@ Source: Han, Papyan & Donoho (2022), Equation 5; for any priors, decay and kerne
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import diffrax
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from central_path.flows.horizon import Horizon
-from central_path.simulation.compiler import COMPILER_OPTIONS
-from central_path.simulation.general import error, examples, observables
 from central_path.simulation.general.dynamics import BlockKernel, Dynamics
-from central_path.simulation.general.examples import Labelled
-from central_path.simulation.general.field import Setting, State, field
 from central_path.simulation.general.horizon import LARGEST_OMEGA, LEAST_GROWTH, horizon
-from central_path.simulation.general.observables import Rank
+from central_path.simulation.general.levels import solve_features, solve_moments
 from central_path.simulation.general.start import GeneralStart, renormalized, start_of_samples
-from central_path.simulation.solve import Clock, Solution, integrate
+from central_path.simulation.solve import Clock, Solution
 from central_path.theory.general_loss import classes_of
 from central_path.theory.problem import require_float64
 
@@ -114,7 +108,7 @@ def run_general(
 
     Raises:
         ValueError: if there are directions without within-class variance that neither lam nor the kernel bounds, for
-            an unknown level, or as `horizon`.
+            an unknown level, `features` from a start without, or as `horizon`.
     """
     if level not in ("moments", "features"):
         raise ValueError(f"Need level moments or features, got {level!r}: give one of them.")
@@ -127,7 +121,7 @@ def run_general(
             "b > 0, or drop those directions (--restrict-rank)."
         )
     chosen, turn = default_horizon(begin, dynamics, t_max)
-    program = _of_moments if level == "moments" else _of_features
+    program = solve_moments if level == "moments" else solve_features
 
     def until(chosen: Horizon) -> GeneralRun:
         clock, ts = Clock(*map(np.float64, chosen)), jnp.asarray(chosen.times(saves))
@@ -161,7 +155,8 @@ def default_horizon(
     A = np.concatenate([begin.w, np.zeros(len(begin.M) - len(begin.w))]) + dynamics.lam
     rows = A > 0
     B = (begin.M @ classes.to_contrasts)[rows, :-1]
-    _, s, Vt = np.linalg.svd(B / np.sqrt(A[rows])[:, None])
+    B_white = B / np.sqrt(A[rows])[:, None]
+    _, s, Vt = np.linalg.svd(B_white, full_matrices=len(B_white) < B.shape[1])
     seen = s > len(A) * np.finfo(float).eps * np.max(s, initial=0.0)
     x, V = s[seen] ** 2, Vt[: len(s)][seen].T
     y = np.sum((B / A[rows][:, None] @ V) ** 2, axis=0)
@@ -172,95 +167,6 @@ def default_horizon(
     scale = np.sqrt(x * len(begin.pi))  # omega of balanced classes
     found = horizon(scale, np.sqrt(x * within), within, tau / begin.n, lam=dynamics.lam, rates=rates, t_max=t_max)
     return found, Vt.T
-
-
-def rank_of(begin: GeneralStart, dynamics: Dynamics) -> Rank:
-    """What the shapes of the observed omega depend on."""
-    return Rank(len(begin.w), begin.infinite, dynamics.lam > 0 and dynamics.conserves)
-
-
-def _of_moments(begin, dynamics, turn, clock, ts, tolerances, keep):
-    classes = classes_of(begin.pi, turn)
-    B, motion, constant, F = begin.M @ classes.to_contrasts, dynamics.motion(begin.n), None, None
-    root = np.diag(np.sqrt(np.concatenate([begin.w, np.zeros(len(begin.M) - len(begin.w))])))
-    if dynamics.conserves:
-        # eigenvalues and eigenvectors of the constant matrix from its factor, which keeps small ones
-        U, s, _ = np.linalg.svd(np.concatenate([root, np.sqrt(dynamics.beta) * B[:, :-1]], axis=1), full_matrices=False)
-        B, constant = U.T @ B, s**2 + dynamics.lam
-    else:
-        F = root[:, : len(begin.w)]
-    B, F, classes, constant = jax.tree.map(jnp.asarray, (B, F, classes, constant))
-    state, setting = State(B, F), Setting(classes, motion, constant)
-    return _integrate_moments(state, setting, clock, ts, *tolerances, rank=rank_of(begin, dynamics), keep=keep)
-
-
-@partial(jax.jit, static_argnames=("rank", "keep"), compiler_options=COMPILER_OPTIONS)
-def _integrate_moments(state, setting, clock, ts, rtol, atol, *, rank, keep):
-    def measure(state, wrong, setting, rtol, atol):
-        motion = setting.motion
-        if state.F is None:
-            e = jnp.sqrt(setting.constant)
-            left = error.of_what_is_left(state.B, wrong.B, e, motion.beta, rtol, rank.infinite)
-            of_B = error.of_means(state.B, wrong.B, e, rtol, atol)
-            return jnp.maximum(of_B, left)
-        e = jnp.sqrt(jnp.sum(state.F**2, axis=1) + motion.lam)
-        of_B = error.of_means(state.B, wrong.B, e, rtol, atol)
-        of_F = error.of_deviations(state.F, wrong.F, rtol, error.FINEST)
-        of_F = jnp.maximum(of_F, error.of_covariance(state.F, wrong.F, rtol, len(state.F) - rank.within))
-        return jnp.maximum(of_B, of_F)
-
-    def observe(state, setting):
-        seen = observables.of_state(state, setting, rank)
-        return seen | {"M": state.B @ setting.classes.to_means} if keep else seen
-
-    return integrate(field, state, setting, clock, observe=observe, ts=ts, rtol=rtol, atol=atol, measure=measure)
-
-
-def _of_features(begin, dynamics, turn, clock, ts, tolerances, keep):
-    setting = Labelled(
-        jnp.asarray(begin.labels),
-        jnp.asarray(begin.pi),
-        dynamics.motion(begin.n),
-        jnp.float64(dynamics.kernel.within),
-        on_deviations=jnp.float64(dynamics.flow != "unnormalized"),
-        on_means=jnp.float64(dynamics.flow == "renormalized"),
-    )
-    H, to_contrasts = jnp.asarray(begin.features), jnp.asarray(classes_of(begin.pi, turn).to_contrasts)
-    rank = Rank(len(begin.w), begin.infinite, False)
-    return _integrate_features(H, setting, to_contrasts, clock, ts, *tolerances, rank=rank, keep=keep)
-
-
-@partial(jax.jit, static_argnames=("rank", "keep"), compiler_options=COMPILER_OPTIONS)
-def _integrate_features(H, setting, to_contrasts, clock, ts, rtol, atol, *, rank, keep):
-    first = examples.moments_of(H, setting)
-    conserved = first.Sigma_W + setting.motion.beta * first.Sigma_B
-    without = jnp.where(jnp.arange(H.shape[1]) < rank.within, 0.0, jnp.sum(first.Mbar**2, axis=1))
-
-    def measure(H, wrong, args, rtol, atol):
-        setting, without = args
-        E, dE = (examples.split(A, setting)[2].T for A in (H, wrong))
-        B, dB = (examples.moments_of(A, setting).M @ to_contrasts for A in (H, wrong))
-        e = jnp.sqrt(jnp.mean(E**2, axis=1) + setting.motion.lam + without)
-        noise = error.FINEST * (1 + setting.on_deviations * jnp.max(jnp.sum((B / e[:, None]) ** 2, axis=0)))
-        of_E = error.of_deviations(E, dE, rtol, noise)
-        of_E = jnp.maximum(of_E, error.of_covariance(E, dE, rtol + noise, len(E) - rank.within))
-        return jnp.maximum(error.of_means(B, dB, e, rtol, atol), of_E)
-
-    def observe(H, args):
-        seen = observables.of_examples(H, args[0], conserved, rank)
-        return seen | {"M": examples.moments_of(H, args[0]).M} if keep else seen
-
-    return integrate(
-        lambda H, args: examples.velocity(H, args[0]),
-        H,
-        (setting, without),
-        clock,
-        observe=observe,
-        ts=ts,
-        rtol=rtol,
-        atol=atol,
-        measure=measure,
-    )
 
 
 def _reported(solution: Solution, dynamics: Dynamics, level: str, begin: GeneralStart, t_max: float) -> GeneralRun:

@@ -1,4 +1,4 @@
-"""From labelled features of any class sizes and any rank to a start of the general central path.
+"""From labelled features of any class sizes and any rank, or from moments, to a start of the general central path.
 
 The features are turned into an orthonormal basis of the range of Sigma_T (of all second moments where the global mean
 counts), in which Sigma_W is diagonal. Directions in which nothing varies cost nothing. Directions in which class means
@@ -15,18 +15,19 @@ from jaxtyping import Float, Int
 
 from central_path.metrics.resolved import DOUBLE, Rounding
 from central_path.metrics.samples import check_samples, moments_of_rows
+from central_path.metrics.snr import singular_values
 
 
 @dataclass(frozen=True)
 class GeneralStart:
     """Features (n, P), class by class, in a basis of their range, and their class means M (P, C).
 
-    Sigma_W = diag(w, 0), w (r,) in descending order. `infinite` is the number of directions with class-mean signal and
-    no within-class variance, which is that of infinite omega, and `infinite_share` what of |Mbar|^2 lies in them.
-    `P_input` are the dimensions as given, `order` the rows of the input.
+    Where only moments are known `features` is None. Sigma_W = diag(w, 0), w (r,) in descending order. `infinite` is the
+    number of directions with class-mean signal and no within-class variance, which is that of infinite omega, and
+    `infinite_share` what of |Mbar|^2 lies in them. `P_input` are the dimensions as given, `order` the input rows.
     """
 
-    features: Float[np.ndarray, "n P"]
+    features: Float[np.ndarray, "n P"] | None
     labels: Int[np.ndarray, " n"]
     order: Int[np.ndarray, " n"]
     M: Float[np.ndarray, "P C"]
@@ -45,6 +46,11 @@ class GeneralStart:
     def Mbar(self) -> Float[np.ndarray, "P C"]:
         """Class means about the global mean."""
         return self.M - (self.M @ self.pi)[:, None]
+
+    @property
+    def omega(self) -> Float[np.ndarray, " K"]:
+        """Omega, descending, where none is infinite."""
+        return singular_values(self.Mbar[: len(self.w)] / np.sqrt(self.w)[:, None], self.pi)
 
 
 def _axes(rows: Float[np.ndarray, "n P"]) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, "P K"]]:
@@ -91,6 +97,22 @@ def start_of_samples(features: Any, labels: Any, *, centred: bool = True) -> Gen
     return GeneralStart(scale * H, codes, order, scale * M, scale**2 * w, m.pi, P_input, infinite, share)
 
 
+def start_of_moments(
+    M: Float[np.ndarray, "P C"], root: Float[np.ndarray, "P P"], counts: Int[np.ndarray, " C"]
+) -> GeneralStart:
+    """From class means M, a factor of Sigma_W = root root^T of full rank, and class sizes: of mean 0, no features.
+
+    Raises:
+        ValueError: if Sigma_W is singular.
+    """
+    U, s, _ = np.linalg.svd(root)
+    if s[-1] <= len(s) * DOUBLE * s[0]:
+        raise ValueError(f"Need a within-class covariance of full rank, got singular values {s[0]:.3g} to {s[-1]:.3g}.")
+    pi, labels = counts / counts.sum(), np.repeat(np.arange(len(counts)), counts)
+    Mbar = U.T @ (M - (M @ pi)[:, None])
+    return GeneralStart(None, labels, np.arange(len(labels)), Mbar, s**2, pi, len(M), 0, 0.0)
+
+
 def _without_variance(
     M: Float[np.ndarray, "P C"], turn: Float[np.ndarray, "P r"], pi: Float[np.ndarray, " C"], least: float
 ) -> tuple[Float[np.ndarray, "P k"], int]:
@@ -126,11 +148,12 @@ def renormalized(start: GeneralStart, beta: float) -> GeneralStart:
             f"{len(Mbar)} directions without: Sigma_W^(-1/2) does not exist; give the unnormalized flow with b > 0, "
             "or drop those directions (--restrict-rank)."
         )
-    features = start.features[:, : len(Mbar)] @ (U / s)
-    m = moments_of_rows(features, start.labels, len(start.pi))
-    w, turn = _axes(features - m.M.T[start.labels])
-    if turn.shape[1] < len(turn) or len(start.w) < len(turn):
-        turn = np.concatenate(
-            [turn[:, : len(start.w)], np.linalg.svd(turn[:, : len(start.w)])[0][:, len(start.w) :]], 1
-        )
-    return replace(start, features=features @ turn, M=turn.T @ m.M, w=w[: len(start.w)])
+    change, r, features = U / s, len(start.w), None
+    M, rows = change.T @ start.M[: len(Mbar)], root.T @ change
+    if start.features is not None:  # their own moments, so that both have the same rounding
+        features = start.features[:, : len(Mbar)] @ change
+        M = moments_of_rows(features, start.labels, len(start.pi)).M
+        rows = np.linalg.qr(features - M.T[start.labels], mode="r") / np.sqrt(start.n)
+    _, roots, turn = np.linalg.svd(rows, full_matrices=r < rows.shape[1])
+    features = None if features is None else features @ turn.T
+    return replace(start, features=features, M=turn @ M, w=roots[:r] ** 2)
