@@ -57,8 +57,8 @@ field test  of runs that deepnet_runs.kernel has measured: cosines of the featur
 exit codes  0: analysed; 2: unusable arguments or records, and nothing is written."""
 OPEN = """\
 Whether these networks follow one of the laws is an open question. Rank-ordered omega cannot decide it: sorting hides
-crossings, and a law near k = 2 looks like a common growth factor. python -m deepnet_runs.kernel measures the features'
-velocity, and compares it with that of the models."""
+crossings, and a law near k = 2 looks like a common growth factor. The features' velocity must be measured for that:
+python -m deepnet_runs.kernel compares it with that of the models."""
 ASSUMPTIONS = {  # key of a group's assumptions: its column, its format, and the key of its value by chance
     "loss_ls_perp_over_loss_ls": ("A1", ".3f", None),
     "mean_output_gap": ("A2", ".3f", None),

@@ -37,7 +37,7 @@ from central_path.torch.class_parts import Classes
 from central_path.torch.feature_map import FeatureMap, Parameters
 from central_path.torch.loading import Batches, Split
 from central_path.torch.sample_kernel import SampleKernel
-from central_path.torch.traces import Estimate, trace
+from central_path.torch.traces import Estimate, random_normal, trace
 from central_path.torch.watching import watch
 
 MEMORY = 2.0**31  # bytes of activations, unless stated
@@ -255,10 +255,7 @@ class FeatureKernel:
         generator = torch.Generator().manual_seed(seed)
         found = []
         for _ in range(draws):
-            v = {
-                name: torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value)
-                for name, value in self.parameters.items()
-            }
+            v = {name: random_normal(value.shape, value, generator) for name, value in self.parameters.items()}
             found.append(self.jvp(v))
         return SampleKernel(torch.stack(found), self.classes)
 

@@ -59,6 +59,11 @@ def random_signs(shape: tuple[int, ...], like: Tensor, generator: torch.Generato
     return (2.0 * torch.randint(0, 2, shape, generator=generator) - 1).to(like)
 
 
+def random_normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
+    """Independent standard normal numbers, drawn on the CPU in float64."""
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(like)
+
+
 def trace(
     apply: Callable[[Float[Tensor, " d"]], Float[Tensor, " d"]],
     square: Callable[[Float[Tensor, " d"]], float],
@@ -89,7 +94,7 @@ def trace(
         return Estimate(0.0, 0.0)
     Q = like.new_zeros(len(like), 0)
     if sketch:
-        columns = [apply(random_signs(like.shape, like, generator)) for _ in range(min(sketch, rank))]
+        columns = [apply(random_normal(like.shape, like, generator)) for _ in range(min(sketch, rank))]
         Q, R = torch.linalg.qr(torch.stack(columns, dim=1))
         kept = R.diagonal().abs() > 1e-12 * R.diagonal().abs().max()  # what is left is rounding
         Q = Q[:, kept]

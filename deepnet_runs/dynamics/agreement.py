@@ -19,6 +19,7 @@ from jaxtyping import Float
 NOTHING = 1e-9  # of a matrix's norm: what is left below it is rounding
 Rates = Float[np.ndarray, "K K"]
 Draws = Float[np.ndarray, "count K K"]
+Values = np.ndarray | np.floating  # one, or one for each draw
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Agreement:
         return kept | {"turning": self.turning}
 
 
-def cosine(A: np.ndarray, B: Rates) -> np.ndarray:
+def cosine(A: np.ndarray, B: Rates) -> Values:
     """The cosine of B with A, or with each of several; NaN for a zero matrix."""
     norms = np.linalg.norm(A, axis=(-2, -1)) * np.linalg.norm(B)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -91,7 +92,7 @@ def match(A: Rates, B: Rates, random: Draws) -> Match:
     return Match(found, np.sqrt(max(1 - found**2, 0.0)) if clock else 1.0, clock, p)
 
 
-def best_mixture(A: np.ndarray, B: Rates, D: Rates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def best_mixture(A: np.ndarray, B: Rates, D: Rates) -> tuple[Values, Values, Values]:
     """The x, y >= 0 for which x B + y D has the largest cosine with A, or with each of several, and that cosine."""
     flat, b, d = A.reshape(*A.shape[:-2], -1), B.ravel(), D.ravel()
     size_b, size_d, size = np.linalg.norm(b), np.linalg.norm(d), np.linalg.norm(flat, axis=-1)

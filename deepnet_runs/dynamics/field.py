@@ -185,7 +185,7 @@ def share(X: Features, labels: Int[np.ndarray, " n"]) -> tuple[float, float]:
     return float(np.sum((M - X.mean(axis=0)) ** 2)) / total, float(np.sum((X - M) ** 2)) / total
 
 
-def law_rates(omega: Float[np.ndarray, " K"], k: float, C: int, N: int | None) -> Float[np.ndarray, "K K"]:
+def law_rates(omega: Float[np.ndarray, " K"], k: int | float, C: int, N: int | None) -> Float[np.ndarray, "K K"]:
     """A of the law with exponent k; NaN unless classes are balanced."""
     if N is None:
         return np.full((len(omega), len(omega)), np.nan)

@@ -1,4 +1,4 @@
-"""Every number of `FeatureKernel` against the explicit Jacobian of small networks, by plain automatic differentiation."""
+"""Every number of `FeatureKernel` against the explicit Jacobian of small networks, one backward pass for each entry."""
 
 import copy
 
@@ -126,9 +126,8 @@ def test_the_error_bars_of_the_traces_cover(measured, sketch):
     found = [kernel.traces(sketch=sketch, probes=10, seed=seed) for seed in range(4)]
     scores = []
     for traces in found:
-        scores += [
-            (e.value - t) / e.error for e, t in zip((traces.overall, traces.means, traces.within), true, strict=True)
-        ]
+        pairs = zip((traces.overall, traces.means, traces.within), true, strict=True)
+        scores += [(e.value - t) / e.error for e, t in pairs if e.error]  # a full sketch makes one exact
         scores.append((traces.kappa_d.value - float(K.diagonal().mean())) / traces.kappa_d.error)
     assert 0.4 < np.sqrt(np.mean(np.square(scores))) < 2  # 16 scores of unit variance, if the errors are right
 
