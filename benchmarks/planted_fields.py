@@ -52,16 +52,14 @@ def truths(C, N, seed):
 def scores(kernel, K, seed, spread):
     """Deviations of the traces from the true ones in standard errors; `spread` is added, relative to the truth."""
     traces = kernel.traces(sketch=4, probes=8, seed=seed)
-    found = []
-    for estimate, part, rank in zip(
-        (traces.overall, traces.means, traces.within), kernel.classes.parts(K), kernel.classes.ranks, strict=True
-    ):
-        true = float(torch.trace(part)) / rank
-        error = np.hypot(estimate.error, spread * abs(true)) + 1e-9 * max(abs(true), 1e-9)
-        if estimate.error > 1e-9 * abs(true):  # an exact estimate has no score, and may not be off
-            found.append((estimate.value - true) / error)
-        else:
-            assert abs(estimate.value - true) < 10 * error + 1e-9
+    parts = zip(kernel.classes.parts(K), kernel.classes.ranks, strict=True)
+    true = [float(torch.trace(part)) / rank for part, rank in parts]
+    rounding, found = 1e-9 * max(true), []
+    for estimate, value in zip((traces.overall, traces.means, traces.within), true, strict=True):
+        if estimate.error > rounding:
+            found.append((estimate.value - value) / np.hypot(estimate.error, spread * value))
+        else:  # exact: it has no score, and may not be off
+            assert abs(estimate.value - value) < 10 * rounding + 4 * spread * value
     return found
 
 

@@ -20,7 +20,7 @@ the block kernel. The test is this project's.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -143,15 +143,15 @@ class Field:
         missing = [f.name for f in fields(cls) if f.name not in line]
         if missing:
             raise ValueError(f"need {', '.join(missing)} in a line of field.jsonl")
-        own = {f.name: np.nan if line[f.name] is None else line[f.name] for f in fields(cls)}
-        models = {
+        own: dict[str, Any] = {f.name: np.nan if line[f.name] is None else line[f.name] for f in fields(cls)}
+        own["models"] = {
             name: Agreement(
                 *(Match(**{k: np.nan if x is None else x for k, x in found[part].items()}) for part in PARTS),
                 turning=np.nan if found["turning"] is None else found["turning"],
             )
             for name, found in line["models"].items()
         }
-        return cls(**own | {"models": models})
+        return cls(**own)
 
     def __str__(self) -> str:
         rows = [f"{'':15}{'cosine':>8}{'error':>8}{'p':>8}   without the common factor: cosine, p"]
@@ -225,11 +225,11 @@ def compare(
         )
         for name, X in rates.items()
     }
-    mixed = [agreement.without(X, common) for X in (B, D)]
+    rest_B, rest_D = agreement.without(B, common), agreement.without(D, common)
     best = agreement.match_mixture(A, B, D, random)
     b = best.b if best.b is not None and np.isfinite(best.b) else 0.0
     models["block_best"] = Agreement(
-        best, agreement.match_mixture(rest, *mixed, rest_random), agreement.turning(B + b * D)
+        best, agreement.match_mixture(rest, rest_B, rest_D, rest_random), agreement.turning(B + b * D)
     )
     if velocity.of_sample_kernel is not None:
         each = np.stack([frame.rates(-KG) for KG in velocity.of_sample_kernel])
@@ -238,12 +238,10 @@ def compare(
             _with_error(rest, each, rest_random, common),
             agreement.turning(each.mean(axis=0)),
         )
-    quantiles = {
-        part: dict(
-            zip(("median", "q95"), map(float, np.quantile(np.abs(agreement.cosine(X, Y)), [0.5, 0.95])), strict=True)
-        )
-        for part, X, Y in (("whole", random, A), ("residual", rest_random, rest))
-    }
+    quantiles: dict[str, dict[str, float]] = {}
+    for part, X, Y in (("whole", random, A), ("residual", rest_random, rest)):
+        median, q95 = np.quantile(np.abs(agreement.cosine(X, Y)), [0.5, 0.95])
+        quantiles[part] = {"median": float(median), "q95": float(q95)}
     k, k_error, grows = agreement.mobility(A, omega, C, N) if N is not None else (np.nan, np.nan, 0)
     G = velocity.means + velocity.within
     return Field(
@@ -284,4 +282,4 @@ def _with_error(
     left = (each.sum(axis=0) - each) / (m - 1)
     cosines = agreement.cosine(part(left), A)
     error = float(np.sqrt((m - 1) / m * np.sum((cosines - cosines.mean()) ** 2)))
-    return Match(**asdict(agreement.match(A, part(each.mean(axis=0)), random)) | {"cosine_error": error})
+    return replace(agreement.match(A, part(each.mean(axis=0)), random), cosine_error=error)

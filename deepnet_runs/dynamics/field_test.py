@@ -30,7 +30,7 @@ def velocity(kernel: FeatureKernel, lam: float = 0.0, sample_kernel: SampleKerne
     G = gradient(H, labels, lam)
     means = class_means(G, labels)[labels]
     overall = np.broadcast_to(G.mean(axis=0), G.shape)
-    parts = means - overall, G - means
+    G_M, G_E = means - overall, G - means
 
     def applied(X: np.ndarray) -> np.ndarray:
         if np.linalg.norm(X) <= NEGLIGIBLE * np.linalg.norm(G):
@@ -42,7 +42,7 @@ def velocity(kernel: FeatureKernel, lam: float = 0.0, sample_kernel: SampleKerne
         g = torch.from_numpy(G).to(kernel.features)
         P = H.shape[1]
         of_draws = torch.stack([u @ (u.T @ g) / P for u in sample_kernel.draws]).double().cpu().numpy()
-    return Velocity(*parts, *(applied(X) for X in (*parts, overall)), of_draws)
+    return Velocity(G_M, G_E, applied(G_M), applied(G_E), applied(overall), of_draws)
 
 
 def field_test(

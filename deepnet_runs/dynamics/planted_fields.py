@@ -21,6 +21,8 @@ from central_path.torch.feature_kernel import FeatureKernel
 class Planted(nn.Module):
     """h = h(0) + r theta S of inputs [r, h(0)], theta = 0, and a last layer on it."""
 
+    S: Tensor
+
     def __init__(self, n: int, S: Float[Tensor, "q P"], C: int):
         super().__init__()
         self.n = n
