@@ -215,7 +215,8 @@ class FeatureKernel:
             options = {"rank": rank * P, "sketch": sketch, "probes": probes, "generator": generator}
             total = trace(apply, square, like, **options)
             found.append(total * (1 / (rank * P)) if rank else total)
-        return KernelTraces(*found, tuple(self.classes.counts.tolist()))
+        overall, means, within = found
+        return KernelTraces(overall, means, within, tuple(self.classes.counts.tolist()))
 
     @property
     def _of_all(self) -> tuple[Any, Any]:

@@ -177,7 +177,7 @@ class FeatureMap:
                 found = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
                 through = [Statistics(torch.zeros_like(s.mean), torch.zeros_like(s.var)) for s in self.statistics]
                 for begin, end in self._chunks():
-                    _, pull = vjp(self._chunk(begin, end), self.parameters, self.statistics)
+                    pull = vjp(self._chunk(begin, end), self.parameters, self.statistics)[1]
                     of_parameters, of_statistics = pull((G[begin:end].to(self.dtype), multiplier))
                     for name, value in of_parameters.items():
                         found[name] += value
@@ -197,7 +197,7 @@ class FeatureMap:
                 through = [Statistics(torch.zeros_like(s.mean), torch.zeros_like(s.var)) for s in self.statistics]
                 for begin, end in self._chunks():
                     primals = (self.parameters, self.statistics)
-                    _, (dh, dS) = jvp(self._chunk(begin, end), primals, (v, ds))
+                    dh, dS = jvp(self._chunk(begin, end), primals, (v, ds))[1]
                     parts.append(dh)
                     for total, own in zip(through, dS, strict=True):
                         total.mean.add_(own.mean)

@@ -128,20 +128,20 @@ def normalised_by(model: nn.Module, source: Source) -> Iterator[None]:
     layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm)]
     before = [layer.__dict__.get("forward") for layer in layers]
 
-    def forward_of(layer: _BatchNorm):
-        def forward(x: Tensor) -> Tensor:
-            mean, var = source(layer, x)
-            y = (x - _column(mean, x)) * _column(torch.rsqrt(var + layer.eps), x)
-            return y if layer.weight is None else y * _column(layer.weight, x) + _column(layer.bias, x)
+    def forward_of(layer: _BatchNorm) -> Callable[[Tensor], Tensor]:
+        def forward(input: Tensor) -> Tensor:
+            mean, var = source(layer, input)
+            y = (input - _column(mean, input)) * _column(torch.rsqrt(var + layer.eps), input)
+            return y if layer.weight is None else y * _column(layer.weight, input) + _column(layer.bias, input)
 
         return forward
 
     try:
         for layer in layers:
-            layer.forward = forward_of(layer)
+            layer.__dict__["forward"] = forward_of(layer)
         yield
     finally:
         for layer, own in zip(layers, before, strict=True):
             layer.__dict__.pop("forward", None)
             if own is not None:
-                layer.forward = own
+                layer.__dict__["forward"] = own
