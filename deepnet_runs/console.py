@@ -18,6 +18,11 @@ def which_law() -> None:
     run("deepnet_runs.which_law")
 
 
+def kernel() -> None:
+    """`central-path-kernel`."""
+    run("deepnet_runs.kernel")
+
+
 def figures() -> None:
     """`central-path-figures`."""
     run("deepnet_runs.figures")

@@ -5,7 +5,7 @@
 
 The loss `mse` is the paper's, L = 1/2 Ave ||W h + b - y||^2 + lambda/2 (||W||^2 + ||b||^2), summed over classes, whose
 weight decay is the optimiser's own; so the lambda of the decomposition is the one that is trained with. Writes
-config.json, measurements.jsonl, checkpoint.pt and, on request, features; `--help` says the rest.
+config.json, measurements.jsonl, checkpoint.pt and, on request, features and weights; `--help` says the rest.
 
 Source: Han, Papyan & Donoho (2022), Eq. 2, Appendix A.3.
 """

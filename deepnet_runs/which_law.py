@@ -2,10 +2,12 @@
 
     python -m deepnet_runs.which_law runs/resnet8 [RUN ...]
 
-Needs the records of the runs alone, no PyTorch. Runs whose configurations differ in the seed alone are repetitions and
-are analysed together; a folder stands for the runs in it. The window goes from the first measured epoch with zero
-training error, or --from, to the last, or --to. With --output writes which_law.json, laws.png (the exponent of every
-group) and for each group a figure of its omega, invariants, clocks, predictions and assumptions.
+D(k) describes rank-ordered omega, beside its null models; where `deepnet_runs.kernel` has measured the velocity of the
+features, that field test is shown, too. Needs the records of the runs alone, no PyTorch. Runs whose configurations
+differ in the seed alone are repetitions and are analysed together; a folder stands for the runs in it. The window goes
+from the first measured epoch with zero training error, or --from, to the last, or --to. With --output writes
+which_law.json, laws.png (the exponent of every group) and for each group a figure of its omega, invariants, clocks,
+predictions and assumptions.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from central_path.cli import records
 from central_path.cli.options import Parser, checked
 from central_path.cli.program import answer, on_terminal, run_program
 from central_path.cli.tables import aligned
-from deepnet_runs.dynamics import common_growth, judgement, law_of_run
+from deepnet_runs.dynamics import common_growth, field_tables, judgement, law_of_run
 from deepnet_runs.dynamics.common_growth import Null
 from deepnet_runs.dynamics.judgement import Group
 from deepnet_runs.storage import runs
@@ -50,10 +52,13 @@ error       root mean square error of log omega predicted from the window's firs
 assumptions at the window's end: L_LS_perp/L_LS (A1), |W mu_G + b - pi|/|pi| (A2), mean overlap of the right singular
             vectors with those at its start, largest angle of the left ones, share of E's row space that is still the
             same (the last two of runs with saved features); by chance: of unrelated epochs.
+field test  of runs that deepnet_runs.kernel has measured: cosines of the features' velocity with that of the models,
+            whole and (*) without the common factor; its --help explains the columns.
 exit codes  0: analysed; 2: unusable arguments or records, and nothing is written."""
 OPEN = """\
 Whether these networks follow one of the laws is an open question. Rank-ordered omega cannot decide it: sorting hides
-crossings, and a law near k = 2 looks like a common growth factor. The features' velocity must be measured for that."""
+crossings, and a law near k = 2 looks like a common growth factor. The features' velocity must be measured for that:
+python -m deepnet_runs.kernel compares it with that of the models."""
 ASSUMPTIONS = {  # key of a group's assumptions: its column, its format, and the key of its value by chance
     "loss_ls_perp_over_loss_ls": ("A1", ".3f", None),
     "mean_output_gap": ("A2", ".3f", None),
@@ -164,6 +169,17 @@ def assumptions(entries: Sequence[Group]) -> list[str]:
     return aligned([["assumptions", *heads], *([entry.label, *at_end(entry)] for entry in entries)])
 
 
+def fields(entries: Sequence[Group]) -> list[str]:
+    """The field test at the last epoch of the window at which it was made, of every run that has one; may be empty."""
+    rows = [
+        field_tables.cells(Path(run).name, row)
+        for entry in entries
+        for run, row in zip(entry.runs, entry.field, strict=True)
+        if row is not None
+    ]
+    return aligned([["field test", *field_tables.head()[1:]], *rows]) if rows else []
+
+
 def parser() -> Parser:
     """The options, as `--help` shows them."""
     p = Parser(
@@ -185,8 +201,8 @@ def parser() -> Parser:
 
 def tables(entries: Sequence[Group]) -> str:
     """What is printed."""
-    parts = [one(entries) for one in (verdicts, contractions, times, predictions, assumptions)]
-    return "\n\n".join(["\n".join(lines) for lines in parts] + [OPEN])
+    parts = [one(entries) for one in (verdicts, contractions, times, predictions, assumptions, fields)]
+    return "\n\n".join(["\n".join(lines) for lines in parts if lines] + [OPEN])
 
 
 def analysed(args: argparse.Namespace) -> list[Group]:

@@ -19,6 +19,7 @@ from central_path.torch.callbacks import lightning_callback as lightning_callbac
 from central_path.torch.callbacks import trainer_callback as trainer_callback
 from central_path.torch.certificate import Certificate as Certificate
 from central_path.torch.evaluation import evaluate as evaluate
+from central_path.torch.feature_kernel import FeatureKernel as FeatureKernel
 from central_path.torch.neural_collapse import NeuralCollapse as NeuralCollapse
 from central_path.torch.quantities import Numbers as Numbers
 from central_path.torch.report import Report as Report

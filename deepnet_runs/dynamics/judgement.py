@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from deepnet_runs.dynamics import assumptions, clock, common_growth, forecast, law_of_run
+from deepnet_runs.dynamics import assumptions, clock, common_growth, field_records, forecast, law_of_run
 from deepnet_runs.dynamics.clock import Power
 from deepnet_runs.dynamics.common_growth import Null
+from deepnet_runs.dynamics.field_records import FieldRow
 from deepnet_runs.dynamics.law_of_run import LAWS, Finding
 from deepnet_runs.storage.row import Row
 from deepnet_runs.storage.runs import RecordedRun, labels, repetitions
@@ -43,6 +44,7 @@ class Group:
         forecast_errors: by prediction, its error; None where the window is too short.
         forecast_from: how many epochs the predictions are made from.
         assumptions: by key of `assumptions.KEYS`, its value at every epoch of the window; None where not recorded.
+        field: the last row of the field test in the window; None where `deepnet_runs.kernel` has not measured one.
     """
 
     label: str
@@ -59,6 +61,7 @@ class Group:
     forecast_errors: dict[str, list[float | None]]
     forecast_from: list[int | None]
     assumptions: list[dict[str, list[float] | None]]
+    field: list[FieldRow | None]
 
     def to_dict(self) -> dict[str, Any]:
         """A group of which_law.json: the fields of the finding are keys of the group."""
@@ -70,17 +73,21 @@ class Group:
             for law, axes in self.clocks.items()
         }
         nulls = [asdict(null) for null in self.nulls]
-        return head | {"description": self.finding.description} | found | {"nulls": nulls, "clocks": powers}
+        rows = [row and row.to_dict() for row in self.field]
+        return (
+            head | {"description": self.finding.description} | found | {"nulls": nulls, "clocks": powers, "field": rows}
+        )
 
     @classmethod
     def from_dict(cls, group: Mapping[str, Any]) -> "Group":
         """A group of which_law.json; numbers that are null there are NaN."""
-        own = {field.name: group[field.name] for field in fields(cls) if field.name != "finding"}
+        own = {one.name: group[one.name] for one in fields(cls) if one.name not in ("finding", "field")}
         own["nulls"] = [Null(**_numbers(null)) for null in group["nulls"]]
         own["clocks"] = {
             law: {axis: [power and Power(**_numbers(power)) for power in known] for axis, known in axes.items()}
             for law, axes in group["clocks"].items()
         }
+        own["field"] = [row and FieldRow.from_dict(row) for row in group.get("field") or [None] * len(group["runs"])]
         return cls(finding=Finding(**_numbers({field.name: group[field.name] for field in fields(Finding)})), **own)
 
 
@@ -167,6 +174,16 @@ def measured_assumptions(run: RecordedRun, rows: Rows) -> dict[str, list[float] 
     return found | assumptions.of_features(run.folder, [row.epoch for row in rows])
 
 
+def measured_field(run: RecordedRun, rows: Rows) -> FieldRow | None:
+    """The last row of the field test in a window, if there is one.
+
+    Raises:
+        ValueError: if its file cannot be read.
+    """
+    within = [row for row in field_records.read(run.folder) if rows[0].epoch <= row.epoch <= rows[-1].epoch]
+    return within[-1] if within else None
+
+
 def judge(
     runs: Sequence[RecordedRun],
     first: int | None = None,
@@ -227,4 +244,5 @@ def entry(label: str, group: Sequence[RecordedRun], windows: Sequence[Rows], *, 
             forecast.few(len(rows)) if made else None for rows, made in zip(windows, predicted, strict=True)
         ],
         assumptions=[measured_assumptions(run, rows) for run, rows in zip(group, windows, strict=True)],
+        field=[measured_field(run, rows) for run, rows in zip(group, windows, strict=True)],
     )

@@ -112,7 +112,7 @@ def _locked(directory: int, kind: int) -> bool:
 def clear_unfinished(folder: Path) -> None:
     """Remove what a killed run was writing, and why an earlier one failed."""
     (folder / "failed.json").unlink(missing_ok=True)
-    for path in (*folder.glob(f"{UNFINISHED}*"), *folder.glob(f"features/{UNFINISHED}*")):
+    for path in (*folder.glob(f"{UNFINISHED}*"), *folder.glob(f"*/{UNFINISHED}*")):
         if path.is_file():
             path.unlink()
 
@@ -203,6 +203,13 @@ def write_features(folder: Path, epoch: int, features: Float[np.ndarray, "n P"],
     """`features/epoch_0001.npz`: the input of `central_path.simulate --features`."""
     path = folder / "features" / f"epoch_{epoch:04d}.npz"
     write_whole(path, lambda file: np.savez(file, features=features, labels=labels))
+
+
+def write_weights(folder: Path, epoch: int, state: dict[str, Any]) -> None:
+    """`weights/epoch_0001.pt`: parameters and buffers of the network, from which `deepnet_runs.kernel` measures."""
+    import torch  # heavy: the records of runs are read without it
+
+    write_whole(folder / "weights" / f"epoch_{epoch:04d}.pt", lambda file: torch.save(state, file))
 
 
 def write_checkpoint(folder: Path, state: dict[str, Any]) -> None:

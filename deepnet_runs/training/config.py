@@ -154,6 +154,7 @@ class Execution:
         output: folder of the records.
         resume: go on from the checkpoint in the output folder.
         save_features: write the features of every measured epoch.
+        save_weights: write the network's weights at every measured epoch.
         tensorboard: write the rows for TensorBoard too.
         dry_run: one step and one small measurement, and nothing written.
         quiet: no table and no progress bar.
@@ -168,6 +169,7 @@ class Execution:
     output: Path
     resume: bool = False
     save_features: bool = False
+    save_weights: bool = False
     tensorboard: bool = False
     dry_run: bool = False
     quiet: bool = False

@@ -173,6 +173,8 @@ def train(trainer: "Trainer", execution: Execution, board: Any) -> None:
                     features, labels = trainer.gathered(seen)
                     if primary:
                         records.write_features(execution.output, trainer.epoch, features, labels)
+                if execution.save_weights and primary:
+                    records.write_weights(execution.output, trainer.epoch, trainer.network.state_dict())
             if primary and (row or time.monotonic() - saved > CHECKPOINT_SECONDS):
                 records.write_checkpoint(execution.output, trainer.state())
                 saved = time.monotonic()

@@ -16,7 +16,10 @@ import central_path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(central_path.__file__).parent
-LIGHT = ("central_path.simulate", "central_path.cli.plots", "deepnet_runs.which_law", "deepnet_runs.figures")
+LIGHT = (
+    *("central_path.simulate", "central_path.cli.plots"),
+    *("deepnet_runs.kernel", "deepnet_runs.which_law", "deepnet_runs.figures"),
+)
 
 
 @pytest.mark.parametrize("module", [*LIGHT, "deepnet_runs.grid"])
@@ -95,6 +98,7 @@ PROGRAMS = {
     "theory_checks": "theory_checks.options",
     "deepnet_runs.train": "deepnet_runs.training.options",
     "deepnet_runs.grid": "deepnet_runs.grid",
+    "deepnet_runs.kernel": "deepnet_runs.kernel",
     "deepnet_runs.which_law": "deepnet_runs.which_law",
     "deepnet_runs.figures": "deepnet_runs.figures",
 }

@@ -43,6 +43,7 @@ COMMANDS = {
     "central-path-check": "theory_checks",
     "central-path-train": "deepnet_runs.train",
     "central-path-grid": "deepnet_runs.grid",
+    "central-path-kernel": "deepnet_runs.kernel",
     "central-path-which-law": "deepnet_runs.which_law",
     "central-path-figures": "deepnet_runs.figures",
 }
