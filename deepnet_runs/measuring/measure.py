@@ -23,7 +23,7 @@ from central_path.torch.nearest import nearest_center
 from central_path.torch.precision import name_of
 from central_path.torch.quantities import NAMES, numbers_of
 from central_path.torch.report import Report
-from deepnet_runs.datasets.data import DataSet, Images
+from deepnet_runs.datasets.data import Batch, DataSet, Images
 from deepnet_runs.measuring.statistics import rescaled_parts
 from deepnet_runs.networks import Network
 from deepnet_runs.storage.row import FURTHER, NetworkMeasurement
@@ -34,13 +34,13 @@ def rank_and_size() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
-def batches(images: Images, size: int) -> Iterator[Images]:
+def batches(images: Images, size: int) -> Iterator[Batch]:
     """Shares of the set for this rank, in order, in batches of at most `size` whose sizes differ by at most one."""
     rank, world = rank_and_size()
     n = len(images.y)
     parts = -(-n // size)
     for begin, end in pairwise(n * i // parts for i in range(parts + 1)):
-        yield Images(images.x[begin:end][rank::world], images.y[begin:end][rank::world])
+        yield images.batch(slice(begin + rank, end, world))
 
 
 @dataclass
@@ -115,7 +115,7 @@ def forward_pass(
     """Evaluate the network on a set, in batches; k and M are of the rescaled loss."""
     features, decisions, labels = [], [], []
     W, b = network.head.weight.double(), network.head.bias.double()
-    error = torch.zeros((), dtype=torch.float64, device=images.y.device)
+    error = torch.zeros((), dtype=torch.float64, device=W.device)
     for batch in batches(images, batch_size):
         if not len(batch.y):
             continue
