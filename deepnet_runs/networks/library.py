@@ -62,11 +62,7 @@ def parts(name: str, *, channels: int, size: int, classes: int) -> tuple[nn.Modu
     try:
         model = models.get_model(name, weights=None, num_classes=classes, **_options(name, size))
         whole = _InColour(model) if channels == 1 else model
-        tap = watch(model, num_classes=classes)
-    except ValueError as error:
-        raise ValueError(f"Need a network with a linear last layer for images of {size} x {size}: {error}") from error
-    try:
-        with torch.no_grad(), tap:
+        with torch.no_grad():
             outputs = whole.eval()(images)
     except Exception as error:  # each model fails in its own way
         said = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
@@ -74,8 +70,14 @@ def parts(name: str, *, channels: int, size: int, classes: int) -> tuple[nn.Modu
             f"Need images that torchvision's {name} takes, got {channels} x {size} x {size} ({said}): give another "
             "--image-size, or another network."
         ) from error
-    if tap.features.ndim != 2 or not torch.equal(outputs, tap.outputs):
-        raise ValueError(f"Need a network that ends with its linear layer, got {name}: give another network.")
+    try:
+        with torch.no_grad(), watch(model, num_classes=classes) as tap:
+            whole(images)
+            linear = tap.features.ndim == 2 and torch.equal(outputs, tap.outputs)
+    except ValueError:
+        linear = False
+    if not linear:
+        raise ValueError(f"Need a model that ends with a linear layer, got torchvision's {name}: give another network.")
     _replace(model, tap.head)
     return whole.train(), tap.head
 

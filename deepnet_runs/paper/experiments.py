@@ -1,4 +1,4 @@
-"""The paper's experiments, and others like them: a data set, a network family and a loss, with the runs of several seeds.
+"""The paper's experiments and others: each is a data set, a network family and a loss, and holds runs of several seeds.
 
 Runs of an experiment have one configuration: they differ in the seed alone, and in versions and device.
 

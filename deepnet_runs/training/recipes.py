@@ -3,8 +3,9 @@
 The paper trains with SGD, momentum 0.9, weight decay 5e-4, batches of 128, 350 epochs, and the learning rate divided by
 10 at a third and two thirds of them. Its learning rates were tuned for `torch.nn.MSELoss`, which averages over the C
 classes too: it is (2/C) L. The same path with L takes the learning rate times 2/C and the weight decay times C/2.
-Other data sets have the same recipes, with the conversion of ten classes: L is a sum over the classes, and the rate up to
-which its least squares are stable does not depend on their number.
+Other data sets have the same recipes, with the conversion of ten classes: L is a sum over the classes, and the rate up
+to which its least squares are stable does not depend on their number.
+
 The last partial batch of an epoch is kept, but for the digits, where it would be one of eleven and noisier than they.
 
 Source: Han, Papyan & Donoho (2022), Appendix A.3; Papyan, Han & Donoho (2020); for the digits, this project.

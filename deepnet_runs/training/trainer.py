@@ -4,8 +4,9 @@ The objective is L of `central_path.loss.mse_loss` (or cross-entropy), its weigh
 last layer [W, b], the recipe's on every other parameter, biases and batch normalization included, so that lambda I is
 lambda I in every formula.
 
-Batches are indices into the images, which are bytes (`deepnet_runs.datasets.images`). With several processes each takes every world-size-th example of each
-batch, and batch normalization and gradients are over the whole batch: the rows are those of one process, to rounding.
+Batches are indices into images that are kept as bytes (`deepnet_runs.datasets.images`). With several processes each
+takes every world-size-th example of each batch, and batch normalization and gradients are over the whole batch: the
+rows are those of one process, to rounding.
 """
 
 import sys
