@@ -180,7 +180,7 @@ def train(trainer: "Trainer", execution: Execution, board: Any) -> None:
             if trainer.epoch in measured:
                 row, seen = trainer.measure()
                 if execution.save_features:
-                    features, labels = trainer.gathered(seen)
+                    features, labels = seen.gathered()
                     if primary:
                         records.write_features(execution.output, trainer.epoch, features, labels)
             if primary and (row or time.monotonic() - saved > CHECKPOINT_SECONDS):

@@ -250,16 +250,6 @@ class Trainer:
         self.rows.append(row)
         return row, seen
 
-    def gathered(self, seen: Pass) -> tuple[Float[np.ndarray, "n P"], Int[np.ndarray, " n"]]:
-        """Features and labels of all ranks."""
-        parts = [(seen.features.cpu().numpy(), seen.labels.cpu().numpy())]
-        if dist.is_initialized():
-            everyone: list[Any] = [None] * dist.get_world_size()
-            dist.all_gather_object(everyone, parts[0])
-            parts = everyone
-        features, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return features, labels
-
     def warn_of_instability(self, features: Float[Tensor, "n P"], labels: Int[Tensor, " n"]) -> None:
         """Warn on stderr if the peak rate exceeds the stability limit of least squares on the first features."""
         extended = torch.cat([features.double(), torch.ones_like(features[:, :1], dtype=torch.float64)], dim=1)
