@@ -49,7 +49,7 @@ HOMOGENEOUS = ("plain7",)  # without any bias
 class Network(nn.Module):
     """A body and its last layer `head`, with the weights W (C, P) and the bias b (C,) of the decomposition."""
 
-    def __init__(self, body: nn.Module, width: int, classes: int, head: nn.Module | None = None):
+    def __init__(self, body: nn.Module, width: int, classes: int, head: nn.Linear | None = None):
         super().__init__()
         self.body, self.head = body, nn.Linear(width, classes) if head is None else head
 

@@ -50,7 +50,7 @@ def _options(name: str, size: int) -> dict[str, Any]:
     return {}
 
 
-def parts(name: str, *, channels: int, size: int, classes: int) -> tuple[nn.Module, nn.Module]:
+def parts(name: str, *, channels: int, size: int, classes: int) -> tuple[nn.Module, nn.Linear]:
     """The body and the last linear layer of a model for images of `channels` x `size` x `size`.
 
     Raises:
@@ -70,16 +70,22 @@ def parts(name: str, *, channels: int, size: int, classes: int) -> tuple[nn.Modu
             f"Need images that torchvision's {name} takes, got {channels} x {size} x {size} ({said}): give another "
             "--image-size, or another network."
         ) from error
+    head = _head(model, whole, images, outputs, classes)
+    if head is None:
+        raise ValueError(f"Need a model that ends with a linear layer, got torchvision's {name}: give another network.")
+    _replace(model, head)
+    return whole.train(), head
+
+
+def _head(model: nn.Module, whole: nn.Module, images: Tensor, outputs: Tensor, classes: int) -> nn.Linear | None:
+    """The linear layer whose outputs are the model's, if there is one."""
     try:
         with torch.no_grad(), watch(model, num_classes=classes) as tap:
             whole(images)
-            linear = tap.features.ndim == 2 and torch.equal(outputs, tap.outputs)
+            last = tap.features.ndim == 2 and torch.equal(outputs, tap.outputs)
     except ValueError:
-        linear = False
-    if not linear:
-        raise ValueError(f"Need a model that ends with a linear layer, got torchvision's {name}: give another network.")
-    _replace(model, tap.head)
-    return whole.train(), tap.head
+        return None
+    return tap.head if last and isinstance(tap.head, nn.Linear) else None
 
 
 def _replace(model: nn.Module, head: nn.Module) -> None:
