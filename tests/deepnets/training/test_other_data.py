@@ -15,6 +15,7 @@ from deepnet_runs.cells import plan
 from deepnet_runs.datasets import idx
 from deepnet_runs.networks import build, library
 from deepnet_runs.training import options
+from deepnet_runs.training import run as training
 
 sys.path.append(str(Path(__file__).parents[1] / "image_sets"))
 from made_up_folders import write
@@ -40,20 +41,17 @@ def test_a_subset_of_fashion_mnist_is_trained_on_recorded_and_resumed(tmp_path, 
     assert (config["data"]["mean"], config["data"]["std"]) == ([0.5], [0.5])
     assert config["data"]["read_from"] == str(idx.SYSTEM / "fashion-mnist")
     # Stopped after its first epoch, and resumed: the same rows.
-    real, calls = train.attempt.__globals__["train"], []
+    real = training.train
 
     def stop(trainer, execution, board):
         trainer.train_epoch()
-        row, _ = trainer.measure()
-        train_records = train.attempt.__globals__["records"]
-        train_records.write_checkpoint(execution.output, trainer.state())
-        train_records.append_row(execution.output, row)
-        calls.append(row.epoch)
+        trainer.measure()
+        training.records.write_checkpoint(execution.output, trainer.state())
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(train.attempt.__globals__, "train", stop)
+    monkeypatch.setattr(training, "train", stop)
     assert short(tmp_path / "parts", *given, "--lr", "0.05")[0] == 130
-    monkeypatch.setitem(train.attempt.__globals__, "train", real)
+    monkeypatch.setattr(training, "train", real)
     other = [word if word != "12" else "11" for word in given]
     assert short(tmp_path / "parts", *other, "--lr", "0.05", "--resume")[0] == 2
     assert "per_class = 11 for 12" in capsys.readouterr().err
@@ -103,7 +101,7 @@ def test_the_body_and_the_head_are_the_model(name, channels):
             "need a classification model of torchvision, got resnet81: for example",
         ),
         (
-            ["--network", "torchvision:squeezenet1_1"],
+            ["--network", "torchvision:squeezenet1_1", "--image-size", "64"],
             "Need a model that ends with a linear layer, got torchvision's sq",
         ),
         (["--network", "torchvision:alexnet"], "Need images that torchvision's alexnet takes, got 1 x 8 x 8 ("),
