@@ -44,7 +44,7 @@ def timed(call: Callable[[], object]) -> float:
 
 def bare_epoch(trainer: Trainer) -> None:
     """An epoch without the trainer's loop: its tensors, network and optimiser alone."""
-    x, y = trainer.data.train
+    x, y = trainer.data.train.batch()
     targets, size = one_hot(y, trainer.data.classes).float(), trainer.recipe.batch_size
     for batch in torch.randperm(len(y))[: trainer.steps_per_epoch * size].split(size):
         _, outputs = trainer.network(x[batch])

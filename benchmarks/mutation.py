@@ -9,8 +9,9 @@ long. All runs share one folder of compiled programs. The command must pass with
 
 Of all mutants a random sample is drawn: places in the source uniformly, then one mutant of each, so that an operator
 with ten replacements counts as much as a number with two. Annotations, messages, the refusal of unusable input and
-whether a class is frozen are not drawn: no result depends on them. Nor are the lines marked `pragma: no mutate`: numbers
-that set the amount of work (terms of a series, nodes of a quadrature, most steps, tiles) and are larger than needed. Exit code 0 if at least 95 % are caught, 1 if not, 2 if nothing could be measured.
+whether a class is frozen are not drawn: no result depends on them. Nor are lines marked `pragma: no mutate`: numbers
+that set the amount of work (terms of a series, nodes of a quadrature, most steps, tiles) and are larger than needed.
+Exit code 0 if at least 95 % are caught, 1 if not, 2 if nothing could be measured.
 """
 
 import argparse

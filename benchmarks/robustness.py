@@ -77,7 +77,7 @@ def enough(outputs: nn.Module, x: Tensor, r: Tensor, halvings: int = 20) -> np.n
 def side_by_side(trainer: Trainer, repeats: int) -> dict[str, Any]:
     """Ratios ||r|| / ||x||, how many flipped, and seconds, of ours and of foolbox's; what of ours would have done."""
     assert trainer.fooled is not None
-    x, outputs = trainer.fooled.x, Outputs(trainer.network).eval()
+    x, outputs = trainer.fooled.batch().x, Outputs(trainer.network).eval()
     frozen = copy.deepcopy(outputs).requires_grad_(False)  # or foolbox computes gradients of the weights too
     model = PyTorchModel(frozen, bounds=(-1e6, 1e6), device="cpu")  # its clipping does not act
     with torch.no_grad():

@@ -18,9 +18,10 @@ from central_path import __version__
 from central_path.cli import records
 from central_path.cli.options import Parser
 from central_path.cli.program import answer, on_terminal, run_program
+from deepnet_runs.datasets.registry import title as title_of
 from deepnet_runs.paper import table1
 from deepnet_runs.paper.definitions import FIGURES, PaperFigure
-from deepnet_runs.paper.experiments import DATASETS, LOSSES, Experiment, departures, finished, grouped
+from deepnet_runs.paper.experiments import LOSSES, Experiment, departures, finished, grouped
 from deepnet_runs.storage import runs
 
 PROGRAM = "python -m deepnet_runs.figures"
@@ -87,7 +88,7 @@ def remarks(experiments: Sequence[Experiment], others: Sequence[runs.RecordedRun
     """What a reader of the figures has to know about the runs, a line each."""
     lines = []
     for experiment in experiments:
-        name = f"{DATASETS[experiment.dataset]} {experiment.network} {LOSSES[experiment.loss]}"
+        name = f"{title_of(experiment.dataset)} {experiment.network} {LOSSES[experiment.loss]}"
         changes = ", ".join(f"{field} {change}" for field, change in departures(experiment.runs[0]).items())
         if changes:
             lines.append(f"{name} is not trained by its recipe: {changes}.")

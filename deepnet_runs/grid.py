@@ -28,7 +28,7 @@ from deepnet_runs.cells.conditions import CONDITIONS, USUAL, VARIED
 from deepnet_runs.cells.plan import Cell, CellState
 from deepnet_runs.storage import records
 from deepnet_runs.training import options
-from deepnet_runs.training.config import DATASETS, LOSSES, NETWORKS
+from deepnet_runs.training.config import DATASETS, LOSSES
 
 if TYPE_CHECKING:
     from deepnet_runs.training.run import TrainOutcome
@@ -64,8 +64,12 @@ def parser() -> Parser:
     """The options, in the groups in which `--help` shows them."""
     p = Parser(PROGRAM, DESCRIPTION, EPILOG)
     what = p.add_argument_group("cells")
-    what.add_argument("--datasets", nargs="+", choices=DATASETS, metavar="NAME", help=", ".join(DATASETS))
-    what.add_argument("--networks", nargs="+", choices=NETWORKS, metavar="NAME", help="default: those of the data set")
+    what.add_argument(
+        "--datasets", nargs="+", type=options.DATASET, metavar="NAME", help=", ".join(DATASETS) + ", folder:PATH"
+    )
+    what.add_argument(
+        "--networks", nargs="+", type=options.NETWORK, metavar="NAME", help="default: those of the data set"
+    )
     what.add_argument("--losses", nargs="+", choices=LOSSES, metavar="NAME", help="default: mse and ce")
     what.add_argument("--seeds", nargs="+", type=SEED, default=[0], metavar="INT", help="default: 0")
     varied = what.add_mutually_exclusive_group()

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 from central_path.cli.tables import aligned
 from deepnet_runs.cells.conditions import CONDITIONS
 from deepnet_runs.storage import records
+from deepnet_runs.storage.runs import run_name
 from deepnet_runs.training import options
-from deepnet_runs.training.config import NAMED, SMALL_NETWORKS, Execution, TrainConfig, takes
+from deepnet_runs.training.config import NAMED, SCALED, SMALL_NETWORKS, Execution, TrainConfig, takes
 from deepnet_runs.training.recipes import CLASSES, PUBLISHED_MSE
 
 DIGITS = (("digits", "vgg7"), ("digits", "resnet8"), ("digits", "densenet10"))
@@ -77,13 +78,14 @@ class CellState(NamedTuple):
 
 
 def pairs(datasets: Sequence[str], networks: Sequence[str] | None) -> list[tuple[str, str]]:
-    """Data sets with the networks that go with them: the given ones, or the paper's and the small ones.
+    """Data sets with the networks that go with them: the given ones, or the paper's, of other sets the small ones.
 
     Raises:
         ValueError: for a network that takes the images of none of the data sets.
     """
     if networks is None:
-        return [pair for dataset in datasets for pair in PAIRS if pair[0] == dataset]
+        own = {dataset: [network for known, network in PAIRS if known == dataset] for dataset in datasets}
+        return [(dataset, network) for dataset in datasets for network in own[dataset] or SCALED]
     found = [(d, n) for d in datasets for n in networks if takes(n, d)]
     for network in networks:
         if network not in {n for _, n in found}:
@@ -145,8 +147,13 @@ def cells(
                         config, execution = options.configured({**base, **more, **(extra or {})})
                     except ValueError as error:
                         raise ValueError(f"{_joined(*base.values(), variant)}: {error}") from error
-                    folder = output / _joined(*(getattr(config, name) for name in NAMED), variant)
-                    found.setdefault(folder, Cell(config, replace(execution, output=folder), variant, rate))
+                    folder = output / _joined(run_name(config.to_dict()), variant)
+                    cell = found.setdefault(folder, Cell(config, replace(execution, output=folder), variant, rate))
+                    if cell.config.dataset != dataset:
+                        raise ValueError(
+                            f"Need data sets with different names, got {cell.config.dataset} and {dataset}: give each "
+                            "a grid with an --output of its own."
+                        )
     return list(found.values())
 
 

@@ -23,7 +23,7 @@ from central_path.torch.nearest import nearest_center
 from central_path.torch.precision import name_of
 from central_path.torch.quantities import NAMES, numbers_of
 from central_path.torch.report import Report
-from deepnet_runs.datasets.data import DataSet, Images
+from deepnet_runs.datasets.data import Batch, DataSet, Images
 from deepnet_runs.measuring.statistics import rescaled_parts
 from deepnet_runs.networks import Network
 from deepnet_runs.storage.row import FURTHER, NetworkMeasurement
@@ -34,13 +34,17 @@ def rank_and_size() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
-def batches(images: Images, size: int) -> Iterator[Images]:
-    """Shares of the set for this rank, in order, in batches of at most `size` whose sizes differ by at most one."""
+def shares(n: int, size: int) -> list[range]:
+    """Places of n images for this rank, in order, in batches of at most `size` whose sizes differ by at most one."""
     rank, world = rank_and_size()
-    n = len(images.y)
     parts = -(-n // size)
-    for begin, end in pairwise(n * i // parts for i in range(parts + 1)):
-        yield Images(images.x[begin:end][rank::world], images.y[begin:end][rank::world])
+    return [range(begin + rank, end, world) for begin, end in pairwise(n * i // parts for i in range(parts + 1))]
+
+
+def batches(images: Images, size: int) -> Iterator[Batch]:
+    """The `shares` of a set for this rank."""
+    for share in shares(len(images), size):
+        yield images.batch(slice(share.start, share.stop, share.step))
 
 
 @dataclass
@@ -57,6 +61,25 @@ class Pass:
     def error(self) -> float:
         """Share of all ranks' examples whose label is not the network's decision."""
         return _share(self.decisions != self.labels)
+
+    def gathered(self) -> tuple[Float[np.ndarray, "n P"], Int[np.ndarray, " n"]]:
+        """Features and labels of all ranks, on the first of them, which the others send theirs; on these their own."""
+        rank, world = rank_and_size()
+        sizes = [torch.zeros(1, dtype=torch.int64, device=self.labels.device) for _ in range(world)]
+        if world > 1:
+            dist.all_gather(sizes, sizes[0].new_tensor([len(self.labels)]))
+        parts = [(self.features, self.labels)]
+        for other in range(1, world):
+            if rank == other:
+                for own in parts[0]:
+                    dist.send(own.contiguous(), dst=0)
+            elif rank == 0:
+                n = int(sizes[other])
+                parts.append((self.features.new_empty(n, self.features.shape[1]), self.labels.new_empty(n)))
+                for sent in parts[-1]:
+                    dist.recv(sent, src=other)
+        features, labels = (torch.cat([own.cpu() for own in kind]).numpy() for kind in zip(*parts, strict=True))
+        return features, labels
 
     def ncc_mismatch(self, statistics: ClassStatistics) -> float:
         """Share of the examples where the network and the nearest mean of the classes with examples disagree."""
@@ -113,20 +136,25 @@ def forward_pass(
     network: Network, images: Images, *, batch_size: int, classes: int, k: float = 1.0, M: float = 1.0
 ) -> Pass:
     """Evaluate the network on a set, in batches; k and M are of the rescaled loss."""
-    features, decisions, labels = [], [], []
+    share = sum(map(len, shares(len(images), batch_size)))
+    features = torch.empty(0, network.head.in_features, device=network.head.weight.device)
+    decisions, labels, seen = [], [], 0
     W, b = network.head.weight.double(), network.head.bias.double()
-    error = torch.zeros((), dtype=torch.float64, device=images.y.device)
+    error = torch.zeros((), dtype=torch.float64, device=W.device)
     for batch in batches(images, batch_size):
         if not len(batch.y):
             continue
         h, outputs = network(batch.x)
         error += squared_error(h.double() @ W.T + b, batch.y, k, M)
-        features.append(h)
+        if not seen:
+            features = h.new_empty(share, h.shape[1])  # at once: joined batches would take twice the room
+        features[seen : seen + len(h)] = h
+        seen += len(h)
         decisions.append(outputs.argmax(dim=1))
         labels.append(batch.y)
     if dist.is_initialized():
         dist.all_reduce(error)
-    whole = torch.cat(features), torch.cat(decisions), torch.cat(labels)
+    whole = features, torch.cat(decisions), torch.cat(labels)
     return Pass(*whole, ClassStatistics.of(whole[0], whole[2], classes).merge_ranks(), float(error))
 
 

@@ -66,7 +66,7 @@ def sample(images: Images, count: int) -> Images:
     if count > len(images.y):
         raise ValueError(f"Need at most the {len(images.y)} test images for --robustness, got {count}: give fewer.")
     chosen = torch.from_numpy(np.random.default_rng(SPLIT_SEED).permutation(len(images.y))[:count]).to(images.y.device)
-    return Images(images.x[chosen], images.y[chosen])
+    return images.take(chosen)
 
 
 def step(
@@ -118,13 +118,14 @@ def deepfool(
 def measure(network: Network, images: Images, *, batch_size: int, steps: int = STEPS) -> Robustness:
     """Of the network as it decides in evaluation, in float32 and without TF32; of several ranks each does its share."""
     rank, world = rank_and_size()
-    sizes = images.x.flatten(1).double().norm(dim=1)
+    everyone = torch.arange(len(images), device=images.y.device).split(batch_size)
+    sizes = torch.cat([images.batch(some).x.flatten(1).double().norm(dim=1) for some in everyone])
     ratios, flipped = torch.zeros_like(sizes), torch.zeros_like(sizes)
     with evaluating(network):
         network.eval()
-        for own in torch.arange(len(sizes), device=sizes.device)[rank::world].split(batch_size):
+        for own in torch.arange(len(images), device=images.y.device)[rank::world].split(batch_size):
             if len(own):
-                found = deepfool(lambda x: network(x)[1], images.x[own], steps=steps)
+                found = deepfool(lambda x: network(x)[1], images.batch(own).x, steps=steps)
                 ratios[own] = found.r.flatten(1).double().norm(dim=1) / sizes[own]
                 flipped[own] = found.flipped.double()
     if dist.is_initialized():

@@ -1,4 +1,4 @@
-"""The networks of the paper, and three small ones for the embedded digits.
+"""The networks of the paper, small ones, and torchvision's classification models by name.
 
 Each is a body that maps images to last-layer features and a head, the linear classifier [W, b] on them; calling the
 network gives both, so that one forward pass serves training and measuring. Constructors are torchvision's where they
@@ -10,6 +10,7 @@ fit; images of 32 x 32 and below have a 3 x 3 stem of stride 1 and no pooling in
     densenet40, densenet100, densenet250         456, 342, 1734
     densenet201                                  1920
     vgg7, resnet8, densenet10, plain7 (small)    64, 64, 18, 64
+    torchvision:NAME                             those of torchvision's model NAME
 
 Source: Papyan, Han & Donoho (2020); Han, Papyan & Donoho (2022), Appendix A.2.
 """
@@ -20,8 +21,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from deepnet_runs.networks import densenet, resnet, vgg
+from deepnet_runs.networks import densenet, library, resnet, vgg
 from deepnet_runs.networks.variant import AS_IT_IS, Variant
+from deepnet_runs.training.config import SMALLEST, SMALLEST_FULL_SIZE, TORCHVISION
 
 BODIES: dict[str, Callable[..., nn.Module]] = {  # of channels and size; the variable ones of a variant too
     "vgg11": vgg.vgg11,
@@ -47,9 +49,9 @@ HOMOGENEOUS = ("plain7",)  # without any bias
 class Network(nn.Module):
     """A body and its last layer `head`, with the weights W (C, P) and the bias b (C,) of the decomposition."""
 
-    def __init__(self, body: nn.Module, width: int, classes: int):
+    def __init__(self, body: nn.Module, width: int, classes: int, head: nn.Linear | None = None):
         super().__init__()
-        self.body, self.head = body, nn.Linear(width, classes)
+        self.body, self.head = body, nn.Linear(width, classes) if head is None else head
 
     def forward(
         self, images: Float[Tensor, "n channels height width"]
@@ -65,9 +67,14 @@ def build(name: str, *, channels: int, size: int, classes: int, variant: Variant
     Raises:
         ValueError: for an unknown name, images too small for the network, or a variant that it does not have.
     """
+    if name.startswith(TORCHVISION):
+        _variants(name, variant)
+        sizes = {"channels": channels, "size": size, "classes": classes}
+        body, head = library.parts(name.removeprefix(TORCHVISION), **sizes)
+        return Network(body, head.in_features, classes, head)
     if name not in BODIES:
-        raise ValueError(f"Need a network among {', '.join(BODIES)}, got {name!r}.")
-    smallest = 8 if name in SMALL else 32
+        raise ValueError(f"Need a network among {', '.join(BODIES)}, or {TORCHVISION}NAME, got {name!r}.")
+    smallest = SMALLEST if name in SMALL else SMALLEST_FULL_SIZE
     if size < smallest:
         raise ValueError(f"Need images of at least {smallest} x {smallest} for {name}, got {size} x {size}.")
     body = BODIES[name](channels, size, *_variants(name, variant))

@@ -1,4 +1,4 @@
-"""The paper's experiments: each is a data set, a network family and a loss, and holds the runs of several seeds.
+"""The paper's experiments and others: each is a data set, a network family and a loss, and holds runs of several seeds.
 
 Runs of an experiment have one configuration: they differ in the seed alone, and in versions and device.
 
@@ -11,17 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from deepnet_runs.datasets.registry import SETS
 from deepnet_runs.storage.runs import APART, RecordedRun, repetitions
-from deepnet_runs.training.recipes import CLASSES, PER_CLASS, recipe
+from deepnet_runs.training.recipes import recipe
 
-DATASETS = {
-    "mnist": "MNIST",
-    "fashionmnist": "FashionMNIST",
-    "svhn": "SVHN",
-    "cifar10": "CIFAR10",
-    "stl10": "STL10",
-    "digits": "digits",
-}
 FAMILIES = {"vgg": "VGG", "resnet": "ResNet", "densenet": "DenseNet", "plain": "plain"}
 LOSSES = {"mse": "MSE", "ce": "CE"}
 OPTIONS = ("no_batchnorm", "weight_norm", "whole", "random_labels", "amp", "stale_batchnorm")  # off in every recipe
@@ -41,7 +34,7 @@ class Experiment(NamedTuple):
     def network(self) -> str:
         """The network as the paper writes it: DenseNet40."""
         name = self.runs[0].config["network"]
-        return FAMILIES[self.family] + name.removeprefix(self.family)
+        return family_title(self.family) + (name.removeprefix(self.family) if self.family in FAMILIES else "")
 
     def series(self, key: str) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, "S T"]]:
         """The measured epochs of all S runs, and a quantity there; NaN where a run does not have it."""
@@ -60,8 +53,28 @@ class Experiment(NamedTuple):
 
 
 def family(network: str) -> str:
-    """The family of a network: `vgg` of `vgg11`."""
-    return network.rstrip("0123456789")
+    """The family of a network: `vgg` of `vgg11`; of a network that is not of this project its own name."""
+    prefix = network.rstrip("0123456789")
+    return prefix if prefix in FAMILIES else network
+
+
+def family_title(name: str) -> str:
+    """The family as the paper writes it; of another network its name, without where it is from."""
+    return FAMILIES.get(name, name.rpartition(":")[2])
+
+
+def datasets(experiments: Sequence[Experiment]) -> list[str]:
+    """The data sets of the experiments: the paper's in its order, then the others of the registry, then any."""
+    return _ordered({experiment.dataset for experiment in experiments}, list(SETS))
+
+
+def families(experiments: Sequence[Experiment]) -> list[str]:
+    """The families of the experiments: the paper's in its order, then any."""
+    return _ordered({experiment.family for experiment in experiments}, list(FAMILIES))
+
+
+def _ordered(names: set[str], known: list[str]) -> list[str]:
+    return [name for name in known if name in names] + sorted(names - set(known))
 
 
 def finished(run: RecordedRun) -> bool:
@@ -73,8 +86,9 @@ def departures(run: RecordedRun) -> dict[str, str]:
     """The fields in which a run of mse or ce departs from its recipe: `60 for 120`, by field."""
     config = run.config
     standard: dict[str, Any] = recipe(config["dataset"], config["network"], config["loss"])._asdict()
-    if not config.get("whole", False):
-        standard["train_images"] = CLASSES * PER_CLASS[config["dataset"]]
+    known = SETS.get(config["dataset"])
+    if known and known.classes and known.per_class and not config.get("whole", False):
+        standard["train_images"] = known.classes * known.per_class
     standard |= {"lam": config.get("weight_decay")} | dict.fromkeys(OPTIONS, False) | {"width": 1.0, "depth": 1}
     return {name: f"{config[name]} for {value}" for name, value in standard.items() if config.get(name, value) != value}
 
@@ -95,12 +109,9 @@ def grouped(found: Sequence[RecordedRun]) -> tuple[list[Experiment], list[Record
             places.setdefault(key, []).append(run)
     for runs in places.values():
         _check_repetitions(runs)
-    order = [list(names) for names in (DATASETS, FAMILIES, LOSSES)]
-    rank = {key: [names.index(name) for names, name in zip(order, key, strict=True)] for key in places}
-    return [
-        Experiment(*key, sorted(places[key], key=lambda run: run.config["seed"]))
-        for key in sorted(places, key=rank.__getitem__)
-    ], others
+    made = [Experiment(*key, sorted(runs, key=lambda run: run.config["seed"])) for key, runs in places.items()]
+    order = datasets(made), families(made), list(LOSSES)
+    return sorted(made, key=lambda one: [names.index(name) for names, name in zip(order, one[:3], strict=True)]), others
 
 
 def _check(run: RecordedRun) -> None:
@@ -108,9 +119,6 @@ def _check(run: RecordedRun) -> None:
     missing += [key for key in KEYS if any(np.isnan(getattr(row, key)) for row in run.rows)]
     if missing:
         raise ValueError(f"Need {missing[0]} in the records of {run.folder}, got none: train it anew.")
-    for name, known in ((run.config["dataset"], DATASETS), (family(run.config["network"]), FAMILIES)):
-        if name not in known:
-            raise ValueError(f"Need one of {', '.join(known)}, got {name} in {run.folder}: leave this run out.")
 
 
 def _check_repetitions(runs: Sequence[RecordedRun]) -> None:
@@ -122,7 +130,7 @@ def _check_repetitions(runs: Sequence[RecordedRun]) -> None:
         different = ", ".join(f"{name} = {old} and {new}" for name, old, new in pairs if old != new)
         raise ValueError(
             f"Need runs that differ in the seed alone in the panel of {one.config['dataset']} "
-            f"{FAMILIES[family(one.config['network'])]} {one.config['loss']}, got {different} in {one.folder} and "
+            f"{family_title(family(one.config['network']))} {one.config['loss']}, got {different} in {one.folder} and "
             f"{other.folder}: give the runs of one configuration."
         )
     seen: dict[Any, RecordedRun] = {}

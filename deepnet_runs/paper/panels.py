@@ -21,8 +21,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from central_path.cli.plots import STYLE, decades_only
+from deepnet_runs.datasets.registry import title as title_of
 from deepnet_runs.paper.definitions import Curve, PaperFigure
-from deepnet_runs.paper.experiments import DATASETS, FAMILIES, LOSSES, Experiment
+from deepnet_runs.paper.experiments import LOSSES, Experiment, datasets, families, family_title
 
 RED = "#CC0000"
 MOMENT = {"mse": (0, (5, 4)), "ce": (0, (1, 2))}  # how the red line is dashed; two on one another show both
@@ -163,8 +164,7 @@ def save(drawn: Figure, path: Path, *, dpi: int) -> None:
 
 def _draw_grid(figure: PaperFigure, experiments: Sequence[Experiment], log_epochs: bool) -> Figure:
     # Sizes in inches: as many panels as there are data sets and families, on a page's width.
-    columns = [name for name in DATASETS if any(experiment.dataset == name for experiment in experiments)]
-    rows = [name for name in FAMILIES if any(experiment.family == name for experiment in experiments)]
+    columns, rows = datasets(experiments), families(experiments)
     wide = min(WIDEST, (PAGE - LEFT - RIGHT - (len(columns) - 1) * ACROSS) / len(columns))
     high = min(1.6, max(1.0, 0.7 * wide))
     W = LEFT + len(columns) * wide + (len(columns) - 1) * ACROSS + RIGHT
@@ -185,7 +185,14 @@ def _draw_grid(figure: PaperFigure, experiments: Sequence[Experiment], log_epoch
     last = max(row.epoch for experiment in experiments for run in experiment.runs for row in run.rows)
     for i, family in enumerate(rows):
         box = axes[i, 0].get_position()
-        drawn.text(0.34 / W, (box.y0 + box.y1) / 2, FAMILIES[family], rotation=90, va="center", weight="bold")
+        drawn.text(
+            0.34 / W,
+            (box.y0 + box.y1) / 2,
+            _fitted(family_title(family), high),
+            rotation=90,
+            va="center",
+            weight="bold",
+        )
         for j, dataset in enumerate(columns):
             axis = axes[i, j]
             if (family, dataset) not in filled:
@@ -206,7 +213,9 @@ def _draw_grid(figure: PaperFigure, experiments: Sequence[Experiment], log_epoch
     # Titles of columns, scales and the texts around the panels.
     for j, dataset in enumerate(columns):
         box = axes[0, j].get_position()
-        drawn.text((box.x0 + box.x1) / 2, box.y1 + 0.17 / H, DATASETS[dataset], ha="center", weight="bold")
+        drawn.text(
+            (box.x0 + box.x1) / 2, box.y1 + 0.17 / H, _fitted(title_of(dataset), wide), ha="center", weight="bold"
+        )
     _scales(axes[0, 0], figure, last, log_epochs)
     decades_only(list(axes.flat))
     centre = (LEFT / W + 1 - RIGHT / W) / 2
@@ -228,6 +237,12 @@ def _draw_grid(figure: PaperFigure, experiments: Sequence[Experiment], log_epoch
         labelspacing=0.3,
     )
     return drawn
+
+
+def _fitted(name: str, inches: float) -> str:
+    """A name in bold that is no longer than its panel; a longer one ends with an ellipsis."""
+    most = max(8, int(14 * inches))
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _scales(axis: Axes, figure: PaperFigure, last: int, log_epochs: bool) -> None:

@@ -14,8 +14,9 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from deepnet_runs.datasets.registry import title as title_of
 from deepnet_runs.paper import robustness_gain
-from deepnet_runs.paper.experiments import DATASETS, LOSSES, Experiment, finished
+from deepnet_runs.paper.experiments import LOSSES, Experiment, finished
 from deepnet_runs.paper.published import ACCURACY_GAIN, ROBUSTNESS_GAIN, TABLE1, Improvements
 from deepnet_runs.storage.row import Row
 from deepnet_runs.storage.runs import RecordedRun
@@ -124,7 +125,7 @@ def markdown(experiments: Sequence[Experiment]) -> str:
     for experiment, before, after, published in entries(experiments):
         n = len(experiment.runs)
         first, last = ("-" if number is None else f"{number:.2f}" for number in published)
-        name = [DATASETS[experiment.dataset], experiment.network, LOSSES[experiment.loss], str(n)]
+        name = [title_of(experiment.dataset), experiment.network, LOSSES[experiment.loss], str(n)]
         reached = _percent(before, n, "no zero-error epoch")
         lines.append([*name, reached, first, _percent(after, n, "not finished"), last])
     widths = [max(len(line[i]) for line in lines) for i in range(len(HEADS))]

@@ -1,15 +1,22 @@
 """The records of finished or unfinished runs, read without PyTorch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from deepnet_runs.storage.row import Row
 
 NAMED = ("dataset", "network", "loss")
+OF_A_FOLDER = (*NAMED, "seed")  # fields that name the folder of a run
 IMAGES = ("train_images", "test_images")  # how many were trained on, and measured on beside them
-APART = ("seed", "versions", "device", "robustness")  # in what the configurations of repetitions may differ
+APART = ("seed", "versions", "device", "robustness", "data")  # in what the configurations of repetitions may differ
+
+
+def run_name(config: Mapping[str, Any]) -> str:
+    """DATASET-NETWORK-LOSS-SEED, the name of a run's folder: of folder:PATH its last part, and no colon."""
+    words = (str(config[name]) for name in OF_A_FOLDER)
+    return "-".join(Path(word).name if word.startswith("folder:") else word.replace(":", "-") for word in words)
 
 
 class RecordedRun(NamedTuple):
@@ -20,8 +27,12 @@ class RecordedRun(NamedTuple):
     rows: list[Row]
 
     def key(self, *apart: str) -> str:
-        """The configuration but for some fields: runs of one key are repetitions of one another."""
-        return json.dumps({name: v for name, v in self.config.items() if name not in apart}, sort_keys=True)
+        """The configuration but for some fields: runs of one key are repetitions of one another.
+
+        A field that is null is as one that an earlier version did not record.
+        """
+        known = {name: v for name, v in self.config.items() if name not in apart and v is not None}
+        return json.dumps(known, sort_keys=True)
 
     @property
     def images(self) -> tuple[int | None, int | None]:
@@ -97,7 +108,7 @@ def labels(groups: Sequence[Sequence[RecordedRun]]) -> list[str]:
 
 def _variant(run: RecordedRun) -> str:
     """The condition or learning rate that `deepnet_runs.grid` adds to the name of a folder, or nothing."""
-    start = "-".join(str(run.config[name]) for name in (*NAMED, "seed")) + "-"
+    start = f"{run_name(run.config)}-"
     return run.folder.name.removeprefix(start) if run.folder.name.startswith(start) else ""
 
 

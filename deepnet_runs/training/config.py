@@ -8,15 +8,18 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from deepnet_runs.datasets.registry import SETS
 from deepnet_runs.training.recipes import Recipe, recipe
 
-DATASETS = ("digits", "mnist", "fashionmnist", "svhn", "cifar10", "stl10")
+DATASETS = tuple(SETS)
 SMALL_NETWORKS = ("vgg7", "resnet8", "densenet10", "plain7")
 NETWORKS = (
     *("vgg11", "vgg13", "resnet18", "resnet34", "resnet50"),
     *("densenet40", "densenet100", "densenet201", "densenet250"),
     *SMALL_NETWORKS,
 )
+TORCHVISION = "torchvision:"  # before the name of one of its classification models
+SMALLEST, SMALLEST_FULL_SIZE = 8, 32  # pixels a side that the small networks take, and the paper's
 LOSSES = ("mse", "ce", "rescaled-mse")
 SCALED = ("vgg7", "resnet8", "densenet10")  # networks whose width and depth can be changed
 WITHOUT_BATCHNORM = ("vgg7", "resnet8")
@@ -25,7 +28,29 @@ NAMED = ("dataset", "network", "loss", "seed")  # fields that name a run, with i
 
 def takes(network: str, dataset: str) -> bool:
     """Whether the network is made for images of that size: the digits are too small for a full-size one."""
-    return dataset != "digits" or network in SMALL_NETWORKS
+    return dataset != "digits" or network not in NETWORKS or network in SMALL_NETWORKS
+
+
+def padded_size(network: str) -> int:
+    """Height and width to which smaller images are padded for the network: 32 for the paper's, 0 (not) for others."""
+    return SMALLEST_FULL_SIZE if network in NETWORKS and network not in SMALL_NETWORKS else 0
+
+
+def checked_network(text: str) -> str:
+    """The name of a network.
+
+    Raises:
+        ValueError: for a name that is none, of torchvision's models too where torchvision is installed.
+    """
+    if text.startswith(TORCHVISION):
+        try:
+            from deepnet_runs.networks.library import check_name  # imports torchvision, only where it is named
+        except ImportError as error:
+            raise ValueError(f"{text} needs torchvision ({error}): pip install 'central-path[deepnets]'") from error
+        check_name(text.removeprefix(TORCHVISION))
+    elif text not in NETWORKS:
+        raise ValueError(f"need one of {', '.join(NETWORKS)}, or {TORCHVISION}NAME, got {text}")
+    return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +60,8 @@ class TrainConfig:
     The recipe of data set, network and loss gives the fields that have no default here: see `from_recipe`.
 
     Attributes:
-        dataset: the data set, one of `DATASETS`.
-        network: the network, one of `NETWORKS`.
+        dataset: the data set, one of `DATASETS` or folder:PATH.
+        network: the network, one of `NETWORKS` or torchvision:NAME.
         width: factor of the widths of a small network.
         depth: factor of the depth of a small network.
         no_batchnorm: shifts in the place of batch normalization.
@@ -46,6 +71,9 @@ class TrainConfig:
         M: target of the true class in rescaled-mse, 1 otherwise.
         seed: of weights, order and labels.
         whole: train on all examples, balanced or not.
+        per_class: number of training images of each class; None: that of the data set.
+        test_per_class: number of test images of each class; None: all.
+        image_size: height and width to which images are resized; None: as they are.
         random_labels: shuffle the training labels.
         amp: forward passes of the training in bfloat16.
         channels_last: memory format of images and weights.
@@ -77,6 +105,9 @@ class TrainConfig:
     M: float = 1.0
     seed: int = 0
     whole: bool = False
+    per_class: int | None = None
+    test_per_class: int | None = None
+    image_size: int | None = None
     random_labels: bool = False
     amp: bool = False
     channels_last: bool = False
@@ -99,6 +130,8 @@ class TrainConfig:
                 f"{self.network} does not take the images of {self.dataset}: "
                 f"digits (8 x 8) go with {', '.join(SMALL_NETWORKS)}, the others with every network"
             )
+        if self.whole and self.per_class is not None:
+            raise ValueError(f"--whole trains on all images, --per-class on {self.per_class} a class: give one of them")
         changed = [f"--{name}" for name in ("width", "depth") if getattr(self, name) != 1]
         if changed and self.network not in SCALED:
             raise ValueError(f"{' '.join(changed)} needs vgg7, resnet8 or densenet10, got {self.network}")

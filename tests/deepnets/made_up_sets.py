@@ -8,7 +8,16 @@ import numpy as np
 from scipy.io import savemat
 from torchvision import datasets
 
-SIZES = {"mnist": (1, 28), "fashionmnist": (1, 28), "cifar10": (3, 32), "svhn": (3, 32), "stl10": (3, 96)}
+from deepnet_runs.datasets import idx
+
+SIZES = {
+    "mnist": (1, 28),
+    "fashionmnist": (1, 28),
+    "svhn": (3, 32),
+    "cifar10": (3, 32),
+    "cifar100": (3, 32),
+    "stl10": (3, 96),
+}
 MORE = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]  # images beyond three of each class of the training set
 
 
@@ -46,6 +55,16 @@ def write_cifar10(folder, pairs, patch):
     patch.setattr(datasets.CIFAR10, "meta", datasets.CIFAR10.meta | {"md5": md5(folder / "batches.meta")})
 
 
+def write_cifar100(folder, pairs, patch):
+    folder.mkdir()
+    for name, (x, y) in zip(("train", "test"), pairs, strict=True):
+        entry = {"fine_labels": y.tolist(), "coarse_labels": (y // 5).tolist(), "data": x.reshape(len(x), -1)}
+        (folder / name).write_bytes(pickle.dumps(entry, protocol=2))
+        patch.setattr(datasets.CIFAR100, f"{name}_list", [[name, md5(folder / name)]])
+    (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": [str(c) for c in range(100)]}, protocol=2))
+    patch.setattr(datasets.CIFAR100, "meta", datasets.CIFAR100.meta | {"md5": md5(folder / "meta")})
+
+
 def write_svhn(folder, pairs, patch):
     splits = {}
     for split, (x, y) in zip(("train", "test"), pairs, strict=True):
@@ -71,6 +90,8 @@ def write(name, root, pairs, patch, archives="too"):
     root.mkdir(exist_ok=True)
     if name == "cifar10":
         write_cifar10(root / "cifar-10-batches-py", pairs, patch)
+    elif name == "cifar100":
+        write_cifar100(root / "cifar-100-python", pairs, patch)
     elif name == "svhn":
         write_svhn(root, pairs, patch)
     elif name == "stl10":
@@ -81,14 +102,15 @@ def write(name, root, pairs, patch, archives="too"):
         lists = [write_idx(root / reader.__name__ / "raw", kind, *pair, archives) for kind, pair in kinds]
         patch.setattr(reader, "resources", [*lists[0], *lists[1]])
         patch.setattr(reader, "mirrors", ["http://localhost/"])
+        patch.setattr(idx, "SYSTEM", root / "system")  # not what this machine has
 
 
 def draw(name):
     """Training and test images (n, channels, size, size) of bytes, and labels in random order."""
-    channels, size = SIZES[name]
+    (channels, size), C = SIZES[name], 100 if name == "cifar100" else 10
     generator = np.random.default_rng(0)
     pairs = []
     for counts in (np.add(3, MORE), np.full(10, 2)):
-        labels = generator.permutation(np.repeat(np.arange(10), counts))
+        labels = generator.permutation(np.repeat(np.arange(C), np.tile(counts, C // 10)))
         pairs.append((generator.integers(0, 256, (len(labels), channels, size, size)).astype(np.uint8), labels))
     return pairs

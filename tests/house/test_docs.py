@@ -10,8 +10,8 @@ from pathlib import Path
 
 from central_path import simulate
 from deepnet_runs.cells.conditions import CONDITIONS
+from deepnet_runs.datasets.registry import SETS
 from deepnet_runs.training.options import given
-from deepnet_runs.training.recipes import PER_CLASS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -40,8 +40,8 @@ def test_the_protocol_says_what_the_code_does():
     rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (?:`(--[^`]*)`|none) \|$", text, re.M))
     assert len(rows) >= 14
     assert {name: given(words.split()) for name, words in rows.items()} == {name: CONDITIONS[name] for name in rows}
-    for name, count in PER_CLASS.items():
-        assert f"| `{name}` | 10 x {count}, " in text
+    for name, known in SETS.items():
+        assert f"| `{name}` | {known.classes} x {known.per_class}, " in text
 
 
 def test_no_page_names_a_place_on_one_machine():

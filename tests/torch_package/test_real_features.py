@@ -1,4 +1,4 @@
-"""Features of networks of torchvision, timm and Hugging Face: one, two and four processes give what the whole set gives."""
+"""Features of networks of torchvision, timm and Hugging Face: one, two and four processes give what the whole gives."""
 
 from importlib import import_module
 from importlib.util import find_spec

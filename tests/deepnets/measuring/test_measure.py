@@ -93,7 +93,7 @@ def test_the_first_step_of_the_optimiser_on_the_whole_set_goes_down_the_gradient
     decay = 0.05 / 2 * sum(parameter.square().sum() for parameter in body)
     gradients = torch.autograd.grad(objective(network, data.train, lam) + decay, [*head, *body])
     wrong = torch.autograd.grad(objective(network, data.train, lam / 3), head)  # the planted fault, lambda over C
-    trainer.step(data.train, n, 0)
+    trainer.step(data.train.batch(), n, 0)
     moved = [(start - parameter.detach()) / 0.1 for start, parameter in zip(before, (*head, *body), strict=True)]
     for found, gradient in zip(moved, gradients, strict=True):
         # float32: the rounding of the parameters over the learning rate

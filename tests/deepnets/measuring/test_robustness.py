@@ -44,7 +44,7 @@ def trained(tmp_path_factory):
     network = build("vgg7", channels=1, size=8, classes=10)
     network.load_state_dict(torch.load(folder / "checkpoint.pt")["network"])
     test = data.load("digits", Path("data")).test
-    return network.eval(), rows[-1], test.x[np.random.default_rng(0).permutation(397)[:100]]
+    return network.eval(), rows[-1], test.batch(torch.from_numpy(np.random.default_rng(0).permutation(397)[:100])).x
 
 
 class Outputs(nn.Module):
@@ -218,7 +218,7 @@ def test_a_smaller_sample_is_part_of_a_larger_one():
     large, small = robustness.sample(images, 50), robustness.sample(images, 20)
     assert sorted(large.y.tolist()) == list(range(50))
     assert large.y.tolist() != list(range(50))
-    assert small.y.tolist() == large.y[:20].tolist() == small.x.flatten().int().tolist()
+    assert small.y.tolist() == large.y[:20].tolist() == small.batch().x.flatten().int().tolist()
     with pytest.raises(ValueError, match="Need at most the 50 test images for --robustness, got 51: give fewer"):
         robustness.sample(images, 51)
 

@@ -137,7 +137,7 @@ def test_every_network_does_a_forward_a_backward_and_a_measuring_step_on_two_ima
     network = build(name, channels=channels, size=size, classes=classes).to(device)
     pair = (two_images_a_class(classes, channels, size, seed) for seed in (0, 1))
     data = DataSet(*(images.to(device, torch.contiguous_format) for images in pair), classes)
-    features, outputs = network(data.train.x)
+    features, outputs = network(data.train.batch().x)
     torch.testing.assert_close(outputs, features @ network.head.weight.T + network.head.bias)
     (data_loss(outputs, data.train.y, "mse") / len(data.train.y)).backward()
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -20,7 +20,7 @@ def test_a_step_of_the_last_layer_descends_the_loss_of_the_decomposition(lam):
     trainer = new_trainer("--lam", str(lam), "--weight-decay", "0.001")
     head = trainer.network.head
     before = {name: value.detach().double().numpy().copy() for name, value in head.named_parameters()}
-    images = trainer.data.train
+    images = trainer.data.train.batch()
     H = trainer.network.train()(images.x)[0].detach().double().numpy()
     trainer.step(images, len(images.y), 29)
     y = images.y.numpy()

@@ -165,7 +165,7 @@ def test_the_stability_warning_names_the_number(capsys):
 
     torch.manual_seed(0)
     trainer = new_trainer()
-    few = trainer._few(trainer.data.train)
+    few = trainer._few(trainer.data.train).batch()
     h = trainer.network.train()(few.x)[0].detach().double().numpy()
     extended = np.concatenate([h, np.ones((len(h), 1))], axis=1)
     bound = 2 * 1.9 / np.linalg.eigvalsh(extended.T @ extended / len(h))[-1]
