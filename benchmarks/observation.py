@@ -10,6 +10,7 @@ the saved times add, of the whole. Exit code 1 if a share is above a third.
 import argparse
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def main() -> int:
     given = random_features(C, N, min(2 * C, C * (N - 1)), seed=0)
     begin = given.start()
     rows = unstack(given.values, given.index)
-    how = {"rtol": 1e-10, "atol": 1e-10}
+    how: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
     missed = False
     print(f"C = {C}, N = {N}, P = {given.sizes[2]}, {args.saves} saved times, best of {args.repeats} runs")
     print("level     flow           steps  2 saves  all saves   share")

@@ -10,7 +10,7 @@ features finds, for any class sizes. Where nothing but W decays there is no end:
 Sigma_W have in common the number v + lambda log v + (b/a) u stays, u and v the variances between and within classes
 (`central_path.theory.decay`), and gives the time by one quadrature.
 
-Source: this project (docs/paper_map.md).
+Source: this project (docs/note/note.md).
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from central_path.simulation.general.field import State
 from central_path.simulation.general.levels import start_at_moments
 from central_path.simulation.general.start import start_of_samples
 from theory_checks.extensions.general_path import SIZES, P, drawn, velocity_of_moments
-from theory_checks.extensions.laws import SOURCE
+from theory_checks.extensions.laws import NOTE
 from theory_checks.framework.registry import Draw, Finding, claim, identity
 
 EQUAL = (6, 6, 6)
@@ -84,7 +84,7 @@ def minimum(
 
 @claim(
     "End of the flow with decay of every part",
-    source=SOURCE,
+    source=f"{NOTE}, Proposition 6.5",
     statement="With decay lambda of W and b, and lambda_H of the features, the unnormalized flow ends at the minimum "
     "of the loss over W, b and all features: for balanced classes M^T M = (lambda/(N lambda_H))^(1/2) (z1 Pi + z0 "
     "J/C).",
