@@ -76,10 +76,10 @@ def main() -> int:
         start = start if lam else renormalized(start, dynamics.beta)
         t_max = run_general(start, dynamics, level="moments", t_max=None, saves=2, **how).t_max
 
-        def solve(saves: int, start=start, dynamics=dynamics, t_max=t_max) -> int:
+        def solve_moments(saves: int, start=start, dynamics=dynamics, t_max=t_max) -> int:
             return run_general(start, dynamics, level="moments", t_max=t_max, saves=saves, **how).steps
 
-        missed |= row("moments", name if not lam else f"lam = {lam:g}", solve)
+        missed |= row("moments", name if not lam else f"lam = {lam:g}", solve_moments)
     print(f"goal: saved times at most a third of a solve: {'not met' if missed else 'met'}")
     return int(missed)
 
