@@ -120,8 +120,11 @@ class TwoClasses(NamedTuple):
         kappa = self.kappa(np.array([theta])).item()
         growth = float(np.sum(2 * self.beta**2 / self.s**2 * np.exp(2 * theta / self.s))) / kappa
         fastest = 2 / self.s[0]
-        left = 1 - self.b / self.a * kappa if self.flow == "unnormalized" else 1.0
-        return min(0.3 / min(growth * 4, fastest), 0.3 * left / (growth * kappa * self.b / self.a + 1e-300))
+        stretch = 0.3 / min(growth * 4, fastest)
+        if self.flow != "unnormalized":
+            return stretch
+        left = 1 - self.b / self.a * kappa
+        return min(stretch, 0.3 * left / (growth * kappa * self.b / self.a + 1e-300))
 
     def _elapsed(self, theta: float, step: float) -> float:
         return float(step / 2 * self.slowness(theta + step * (1 + _NODES) / 2) @ _WEIGHTS)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import central_path as cp
 from central_path.metrics import resolved
 from central_path.metrics.snr import Moments
 
@@ -67,3 +68,15 @@ def test_what_leaves_the_range_is_measured_in_standard_deviations_of_rounding(se
         turned = arithmetic * (w.max() / w.min()) * np.linalg.norm(A, axis=0).max()
         expected = (rest @ rest.T @ A) / np.sqrt(own + P * shared + arithmetic + turned**2)
         np.testing.assert_allclose(within.outside(A, rounding), expected, rtol=ROUNDING)
+
+
+def test_a_direction_far_above_the_rounding_of_float64_counts():
+    """Entries of order 1 with a standard deviation of 1e-9 in one column: seven digits of it are there."""
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    h = 1 + rng.standard_normal((3, 4))[y] + rng.standard_normal((60, 4))
+    h[:, 2] = 1 + 1e-9 * rng.standard_normal(60)
+    found = cp.measure(h, y)
+    assert found.rank_within == 4
+    scaled = h - [0, 0, 1, 0]
+    np.testing.assert_allclose(found.omega, cp.measure(scaled * [1, 1, 1e9, 1], y).omega, rtol=1e-5)

@@ -47,6 +47,30 @@ def test_the_closed_form_is_the_flow(flow, b):
     assert np.max(np.abs(balanced.omega(t) / expected - 1)) > 0.02
 
 
+@pytest.mark.parametrize("flow", ["renormalized", "riemannian"])
+def test_one_long_way_is_many_short_ones_where_a_direction_has_little_variance(flow):
+    """Over 40 decades of time: stretches are as short as the fastest direction needs, and no shorter."""
+    M, _ = draw(2)
+    two = TwoClasses.of(M, np.diag([1e-3, 1.0, 2.0]), PI, n=n, flow=flow, b=0.5)
+    many = two.omega(np.geomspace(1e-3, 1e40, 600))
+    np.testing.assert_allclose(two.omega(np.array([1e40])), many[-1], rtol=1e-12)
+
+
+def test_the_unnormalized_flow_has_an_end_beyond_which_nothing_is_resolved():
+    M, Sigma_W = draw(1)
+    omega = TwoClasses.of(M, Sigma_W, PI, n=n, flow="unnormalized").omega(np.array([1e2, 1e30, 1e40]))
+    assert omega[0] < 1e3 < omega[1] <= omega[2]
+
+
+@pytest.mark.parametrize("flow", POWERS)
+def test_rates_of_means_and_deviations_are_units_of_time_together(flow):
+    """With the mobilities (a, b) time runs a times as fast as with (1, b/a)."""
+    M, Sigma_W = draw(1)
+    t = np.linspace(0, 50, 4)
+    fast = TwoClasses.of(M, Sigma_W, PI, n=n, flow=flow, a=3.0, b=0.6).omega(t)
+    np.testing.assert_allclose(fast, TwoClasses.of(M, Sigma_W, PI, n=n, flow=flow, b=0.2).omega(3 * t), rtol=1e-12)
+
+
 @pytest.mark.parametrize("b", [0.0, 1e-9, 0.3, 1.0, 2.0])
 @pytest.mark.parametrize("flow", POWERS)
 def test_forward_and_inverse_agree_where_the_direction_stays(flow, b):
