@@ -10,6 +10,7 @@ the saved times add, of the whole. Exit code 1 if a share is above a third.
 import argparse
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def main() -> int:
     given = random_features(C, N, min(2 * C, C * (N - 1)), seed=0)
     begin = given.start()
     rows = unstack(given.values, given.index)
-    how = {"rtol": 1e-10, "atol": 1e-10}
+    how: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-10}
     missed = False
     print(f"C = {C}, N = {N}, P = {given.sizes[2]}, {args.saves} saved times, best of {args.repeats} runs")
     print("level     flow           steps  2 saves  all saves   share")
@@ -75,10 +76,10 @@ def main() -> int:
         start = start if lam else renormalized(start, dynamics.beta)
         t_max = run_general(start, dynamics, level="moments", t_max=None, saves=2, **how).t_max
 
-        def solve(saves: int, start=start, dynamics=dynamics, t_max=t_max) -> int:
+        def solve_moments(saves: int, start=start, dynamics=dynamics, t_max=t_max) -> int:
             return run_general(start, dynamics, level="moments", t_max=t_max, saves=saves, **how).steps
 
-        missed |= row("moments", name if not lam else f"lam = {lam:g}", solve)
+        missed |= row("moments", name if not lam else f"lam = {lam:g}", solve_moments)
     print(f"goal: saved times at most a third of a solve: {'not met' if missed else 'met'}")
     return int(missed)
 
