@@ -1,6 +1,7 @@
 """The command on features that have no law, and at the level `moments`: two levels agree, or a law and one level."""
 
 import json
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -39,6 +40,19 @@ def test_unbalanced_features_are_integrated_at_two_levels_that_agree(tmp_path, c
         apart = np.abs(arrays[f"{name}/omega"] / arrays[f"{name}/omega_features"] - 1)
         assert np.max(apart) <= flow["max_relative_error"]
         assert arrays[f"{name}/omega"].shape == (20, C - 1)
+
+
+def test_raw_features_of_a_network_of_any_class_sizes_agree_at_the_defaults(tmp_path):
+    with np.load(str(files("central_path") / "data" / "digits_resnet8_epoch0040.npz")) as archive:
+        labels = archive["labels"]
+        kept = np.concatenate([np.flatnonzero(labels == c)[: 40 + 10 * c] for c in range(10)])
+        np.savez(tmp_path / "raw.npz", features=archive["features"][kept], labels=labels[kept])
+    code = simulate.main(["--features", str(tmp_path / "raw.npz"), "--no-plots", "--output", str(tmp_path / "out")])
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (code, summary["N"]) == (0, None)
+    for flow in summary["flows"].values():
+        assert flow["compared_with"] == "features"
+        assert flow["max_relative_error"] < 1e-8
 
 
 def test_weight_decay_has_two_levels_that_agree_and_an_end(tmp_path, capsys):
