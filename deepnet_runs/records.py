@@ -13,4 +13,5 @@ from deepnet_runs.storage.records import write_config as write_config
 from deepnet_runs.storage.records import write_failure as write_failure
 from deepnet_runs.storage.records import write_features as write_features
 from deepnet_runs.storage.records import write_rows as write_rows
+from deepnet_runs.storage.records import write_weights as write_weights
 from deepnet_runs.storage.records import write_whole as write_whole

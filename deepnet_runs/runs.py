@@ -7,4 +7,5 @@ from deepnet_runs.storage.runs import RecordedRun as RecordedRun
 from deepnet_runs.storage.runs import labels as labels
 from deepnet_runs.storage.runs import read as read
 from deepnet_runs.storage.runs import repetitions as repetitions
+from deepnet_runs.storage.runs import run_name as run_name
 from deepnet_runs.storage.runs import within as within

@@ -85,6 +85,7 @@ def load(
             print(f"training on {equal}, for classes of equal size; --whole trains on all", file=sys.stderr)
     if test_per_class is not None:
         test = balanced(test, _there(test_per_class, test, f"test images of each class of {name}", "--test-per-class"))
+    train = _mixed(train)
     record["chosen_crc32"] = f"{zlib.crc32(torch.cat([train.chosen, test.chosen]).numpy().tobytes()):08x}"
     if random_labels_seed is not None:
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(random_labels_seed))
@@ -113,6 +114,17 @@ def _shuffled_by_class(images: Images) -> list[Int[Tensor, " n"]]:
     order = torch.from_numpy(np.random.default_rng(SPLIT_SEED).permutation(len(images)))
     labels = images.y[order]
     return [order[labels == c] for c in range(int(images.y.max()) + 1)]
+
+
+def _mixed(images: Images) -> Images:
+    """Images sorted by class in a fixed random order.
+
+    The statistics of batch normalization are estimated from consecutive images, and those of one class differ from
+    those of the set.
+    """
+    if bool((images.y.diff() < 0).any()):
+        return images
+    return images.take(torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED)))
 
 
 def split(images: Images) -> tuple[Images, Images]:

@@ -14,7 +14,7 @@ from deepnet_runs.dynamics.field_records import FieldRow
 from deepnet_runs.dynamics.field_test import field_test
 from deepnet_runs.networks import Network, Variant, build, weightnorm
 from deepnet_runs.storage.runs import RecordedRun
-from deepnet_runs.training.config import CONFIGURED, TrainConfig
+from deepnet_runs.training.config import CONFIGURED, TrainConfig, padded_size
 
 
 def config_of(run: RecordedRun) -> TrainConfig:
@@ -36,7 +36,16 @@ def images_of(config: TrainConfig, folder: Path) -> DataSet:
         ValueError: if they are not in the folder.
     """
     seed = config.seed if config.random_labels else None
-    return data.load(config.dataset, folder, whole=config.whole, random_labels_seed=seed)
+    return data.load(
+        config.dataset,
+        folder,
+        whole=config.whole,
+        per_class=config.per_class,
+        test_per_class=config.test_per_class,
+        image_size=config.image_size,
+        padded=padded_size(config.network),
+        random_labels_seed=seed,
+    )
 
 
 def network_of(config: TrainConfig, images: DataSet, weights: Path) -> Network:
@@ -45,7 +54,7 @@ def network_of(config: TrainConfig, images: DataSet, weights: Path) -> Network:
     Raises:
         ValueError: if they cannot be read or are of another network.
     """
-    channels, size = images.train.x.shape[1], images.train.x.shape[-1]
+    channels, size = images.train.shape[:2]
     variant = Variant(config.width, config.depth, not config.no_batchnorm)
     network = build(config.network, channels=channels, size=size, classes=images.classes, variant=variant)
     if config.weight_norm:
@@ -81,7 +90,7 @@ def measure(
         ValueError: as `FeatureKernel` and `field_test`.
     """
     begin = time.perf_counter()
-    loader: list[Any] = [(images.train.x, images.train.y)]
+    loader: list[Any] = [images.train.batch()[:2]]
     kernel = FeatureKernel(
         network.to(device), loader, images.classes, head=network.head, batchnorm=batchnorm, memory=memory, device=device
     )

@@ -73,9 +73,11 @@ def test_every_cell_has_the_configuration_that_it_had_as_options(tmp_path):
         *cells.cells([("mnist", "vgg11")], ["mse"], [1], tmp_path, extra=changed),
         *cells.cells([("digits", "vgg7")], ["ce"], [2], tmp_path, extra=of_last_layer, sweep=True)[:3],
     ]
+    added = ("per_class", "test_per_class", "image_size")  # options since then, none of which a condition sets
     configs = {cell.name: cell.config.to_dict() for cell in found}
+    assert all(config.pop(name) is None for config in configs.values() for name in added)
     assert {name: configs[name] for name in expected} == expected
-    assert list(found[0].config.to_dict()) == list(expected[found[0].name])
+    assert list(configs[found[0].name]) == list(expected[found[0].name])
     for cell in found:
         assert options.parse(cell.command()) == (cell.config, cell.execution)
         planted = replace(cell.config, momentum=0.5)

@@ -53,7 +53,7 @@ def test_the_rates_are_those_of_a_step_of_gradient_descent_on_the_network(measur
     found = []
     for step in (1e-6, -1e-6):  # of a network whose last layer is the least-squares one
         network = measured_field.network_of(config, images, weights).double().train()
-        x, y = images.train.x.double(), images.train.y.numpy()
+        x, y = images.train.batch().x.double(), images.train.y.numpy()
         H = network.body(x)
         frame = SNRFrame.of(H.detach().numpy(), y)
         G = torch.from_numpy(gradient(H.detach().numpy(), y))
