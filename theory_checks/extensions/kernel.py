@@ -112,7 +112,7 @@ def _unbalanced_velocities(features, labels, b: float):
     def conserved(X, weights):
         M, Sigma_W = moments(X)
         Mbar = M - (M @ pi)[:, None]
-        return (Mbar * weights) @ Mbar.T + Sigma_W / b
+        return (Mbar * weights[None, :]) @ Mbar.T + Sigma_W / b
 
     G = jax.grad(lambda X: general_loss(*moments(X), pi, lam=0.0))(jnp.asarray(features))
     within = G - members @ (average.T @ G)
