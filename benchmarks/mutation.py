@@ -8,9 +8,10 @@ command of `cosmic-ray.toml` there; the checkout stays as it is. The mutant is c
 long. All runs share one folder of compiled programs. The command must pass without a mutant first.
 
 Of all mutants a random sample is drawn: places in the source uniformly, then one mutant of each, so that an operator
-with ten replacements counts as much as a number with two. Annotations, messages, the refusal of unusable input and
-whether a class is frozen are not drawn: no result depends on them. Nor are lines marked `pragma: no mutate`: numbers
-that set the amount of work (terms of a series, nodes of a quadrature, most steps, tiles) and are larger than needed.
+with ten replacements counts as much as a number with two. Annotations, messages, the refusal of unusable input, whether
+a class is frozen and whether a field is static are not drawn: no result depends on them. Nor are lines marked
+`pragma: no mutate`: numbers that set the amount of work (terms of a series, nodes of a quadrature, the start of Newton's
+method, most steps, tiles) and are larger than needed.
 Exit code 0 if at least 95 % are caught, 1 if not, 2 if nothing could be measured.
 """
 
@@ -55,6 +56,8 @@ def _without_result(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
             yield test
         case ast.Call(func=function, args=[_, *rest]) if _name(function) in REFUSALS:
             yield from rest
+        case ast.Call(func=function, keywords=settings) if _name(function) == "field":
+            yield from (setting.value for setting in settings if setting.arg == "static")
 
 
 @cache

@@ -47,6 +47,24 @@ def test_what_the_spectrum_observes_is_what_features_observe_by_definition(flow,
     assert float(of_spectrum["nc1"]) == pytest.approx(of_moments, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", ["renormalized", "riemannian"])
+def test_omega_of_means_in_any_coordinates_and_of_any_spread_is_that_of_their_snr_matrix(name, seed):
+    """Means off the diagonal need a singular value decomposition; diagonal ones keep a small omega's own accuracy."""
+    flow = flows.FLOWS[name]
+    B, R = aligned.start(jnp.asarray(inputs.random_start(C, N, P, "means", seed=seed).start().X), flow, "means")
+    K = B.shape[0]
+    turned = B + 0.3 * np.random.default_rng(seed).standard_normal((K, K))
+    found = observables.of_means(turned, flow, R)
+    m = problem.Moments(turned @ R[:, : C - 1].T, jnp.eye(K), problem.equal_priors(C))
+    np.testing.assert_allclose(found["omega"], problem.snr_singular_values(*m), rtol=1e-12)
+    assert float(found["nc1"]) == pytest.approx(float(jnp.sum(found["omega"] ** -2)), rel=1e-10)
+    W, _ = loss.central_path_classifier(m.M, m.Sigma_W)
+    dual = np.sum((np.asarray(W.T) / np.linalg.norm(W) - np.asarray(m.Mbar) / np.linalg.norm(m.Mbar)) ** 2)
+    assert float(found["self_duality"]) == pytest.approx(dual, rel=1e-10)
+    spread = jnp.asarray([1e9, 1.0, 1e-9])
+    np.testing.assert_allclose(observables.of_means(jnp.diag(spread), flow, R)["omega"], spread, rtol=1e-14)
+
+
 def test_means_without_an_omega_have_nan_and_leave_the_others_alone():
     on_manifold, on_sphere = flows.FLOWS["riemannian"], flows.FLOWS["unnormalized"]
     B, R = aligned.start(jnp.asarray(inputs.random_start(C, N, P, "means", seed=0).start().X), on_manifold, "means")
