@@ -8,10 +8,10 @@ command of `cosmic-ray.toml` there; the checkout stays as it is. The mutant is c
 long. All runs share one folder of compiled programs. The command must pass without a mutant first.
 
 Of all mutants a random sample is drawn: places in the source uniformly, then one mutant of each, so that an operator
-with ten replacements counts as much as a number with two. Annotations, messages, the refusal of unusable input, whether
-a class is frozen and whether a field is static are not drawn: no result depends on them. Nor are lines marked
-`pragma: no mutate`: numbers that set the amount of work (terms of a series, nodes of a quadrature, the start of Newton's
-method, most steps, tiles) and are larger than needed.
+with ten replacements counts as much as a number with two. Annotations, messages, the refusal of unusable input,
+decorators and whether a field is static are not drawn: no result depends on them. Nor are lines marked
+`pragma: no mutate`: numbers that set the amount of work (terms of a series, nodes of a quadrature, most steps, tiles)
+and are larger than needed.
 Exit code 0 if at least 95 % are caught, 1 if not, 2 if nothing could be measured.
 """
 
@@ -46,9 +46,11 @@ def _without_result(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
     match node:
         case ast.Raise() | ast.JoinedStr():
             yield node
-        case ast.ClassDef(decorator_list=[_, *_] as decorators):
+        case ast.ClassDef(decorator_list=decorators):
             yield from decorators
-        case ast.FunctionDef(returns=ast.expr() as annotation) | ast.arg(annotation=ast.expr() as annotation):
+        case ast.FunctionDef(decorator_list=decorators, returns=annotation):
+            yield from [*decorators, *([annotation] if annotation else [])]
+        case ast.arg(annotation=ast.expr() as annotation):
             yield annotation
         case ast.AnnAssign(annotation=annotation):
             yield annotation

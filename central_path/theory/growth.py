@@ -124,9 +124,9 @@ def growth_of_excess(log_bound: Array, start: InitialOmega) -> Array:
 
 
 def _first_by_m(start: InitialOmega, target: Array, m: Array) -> Array:
-    """From the bound g >= (R^m - 1)/(2m), which saves steps of Newton's method and decides no result."""
-    log_bound = jnp.log1p(2 * m * target) / jnp.where(m > 0, m, 1.0)  # pragma: no mutate
-    return jnp.where(m > 0, jnp.minimum(target, growth_of_excess(log_bound, start)), target)  # pragma: no mutate
+    """The least growth that g >= (R^m - 1)/(2m) and g >= y allow: the solution or beyond it."""
+    log_bound = jnp.log1p(2 * m * target) / m  # of log R; for m = 0 it is NaN and not used
+    return jnp.where(m > 0, jnp.minimum(target, growth_of_excess(log_bound, start)), target)
 
 
 class Family(NamedTuple):

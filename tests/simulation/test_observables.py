@@ -43,7 +43,7 @@ def test_what_the_spectrum_observes_is_what_features_observe_by_definition(flow,
     assert float(jnp.sum(of_spectrum["omega"] ** 2)) == pytest.approx(C * by_definition, rel=1e-10)
     for name, value in of_spectrum.items():
         np.testing.assert_allclose(value, of_features[name], rtol=1e-10, err_msg=name)
-    of_moments = np.trace(np.linalg.pinv(M @ M.T, rcond=1e-10) @ Sigma_W)  # NC1 of Han et al.: tr Sigma_W pinv(Sigma_B)/C
+    of_moments = np.trace(np.linalg.pinv(M @ M.T, rcond=1e-10) @ Sigma_W)  # tr(Sigma_W Sigma_B^+)/C
     assert float(of_spectrum["nc1"]) == pytest.approx(of_moments, rel=1e-9)
 
 
