@@ -207,7 +207,8 @@ def trajectory(
         ValueError: for sizes or features that the theory does not allow, with the remedy.
     """
     from central_path.cli.config import check_general
-    from central_path.cli.inputs import GivenMoments, GivenSamples, general_start, given_features, random_start
+    from central_path.cli.given import GivenMoments, GivenSamples
+    from central_path.cli.inputs import general_start, given_features, random_start
     from central_path.flows import FLOWS, LEVELS
     from central_path.simulation import experiment
     from central_path.theory.problem import require_float64

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from central_path.cli import records
 from central_path.cli.config import FILES_OF_MANY, FILES_OF_ONE, SimulateConfig
-from central_path.cli.inputs import LONG_LINEAR_ALGEBRA, Given, GivenMeans, read_input
+from central_path.cli.given import Given, GivenMeans
+from central_path.cli.inputs import LONG_LINEAR_ALGEBRA, read_input
 from central_path.cli.options import PROGRAM, parse
 from central_path.cli.program import (
     answer,

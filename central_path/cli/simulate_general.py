@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from central_path.cli.config import SimulateConfig
-from central_path.cli.inputs import LONG_LINEAR_ALGEBRA, GivenMoments, GivenSamples
+from central_path.cli.given import GivenMoments, GivenSamples
+from central_path.cli.inputs import LONG_LINEAR_ALGEBRA
 from central_path.cli.program import on_terminal, set_up_jax, ticking
 from central_path.cli.tables import aligned
 
