@@ -9,7 +9,6 @@ cells are skipped, interrupted ones go on from their checkpoints. `--help` says 
 """
 
 import argparse
-import os
 import secrets
 import shlex
 import sys
@@ -41,12 +40,14 @@ EPILOG = """\
 cells       by default the paper's fifteen pairs of data set and network, with mse and ce; of digits vgg7, resnet8 and
             densenet10. --conditions trains resnet8 on the digits, with mse, under the named changes (if none is named,
             all but the longest); --sweep trains, with mse, at 25 learning rates from 1e-4 to 0.25 on the scale of
-            torch.nn.MSELoss, and reports the one with the least test error at the last epoch. Options after -- apply to
-            every cell.
+            torch.nn.MSELoss, and reports the one with the least test error at the last epoch; --paper trains the
+            paper's networks of one data set, ResNet first, with mse and then with ce. Options after -- apply to every
+            cell.
 again       the same command trains the remaining cells. Finished and diverged cells are skipped, interrupted ones
             continue from their checkpoints to the same rows. Cells with records of other options are refused; the
             others are trained.
-local       processes with one thread each, one per core unless --parallel is given; they end with the command.
+local       processes with one thread each, one per GPU or, without any, per core unless --parallel is given; they end
+            with the command, and with --minutes after this time at the latest.
 slurm       a job array, of which --parallel jobs run at once; preempted jobs, and those out of time, are queued again
             and continue. --slurm takes sbatch's options: partition=NAME time=MINUTES gpus_per_node=1 cpus_per_task=4
             ... (by default a day each). Interrupted, or with --no-wait, the command leaves the jobs running.
@@ -58,6 +59,7 @@ ON_SLURM = 16  # cells at once
 PATIENCE = 20.0  # seconds to wait for the processes of a killed grid, which hold its folder
 RELEASE = 5.0  # seconds to wait for a killed process to release its cell's folder
 COUNT = checked(int, lambda n: n >= 1, "at least 1")
+MINUTES = checked(float, lambda x: 0 < x < float("inf"), "positive and finite")
 
 
 def parser() -> Parser:
@@ -76,13 +78,16 @@ def parser() -> Parser:
     named = f"of {', '.join(CONDITIONS)} (default: all but the last)"
     varied.add_argument("--conditions", nargs="*", choices=CONDITIONS, metavar="NAME", help=named)
     varied.add_argument("--sweep", action="store_true", help="25 learning rates")
+    column = f"the paper's cells of a data set, of {', '.join(grids.PAPER)}: least squares before cross-entropy"
+    varied.add_argument("--paper", choices=grids.PAPER, metavar="NAME", help=column)
     where = p.add_argument_group("machine")
     auto = "auto takes Slurm where sbatch is (default: auto)"
     where.add_argument("--executor", choices=("auto", "local", "slurm"), default="auto", help=auto)
-    at_once = f"cells at once (default: one a core; {ON_SLURM} on Slurm)"
+    at_once = f"cells at once (default: one a GPU, or a core; {ON_SLURM} on Slurm)"
     where.add_argument("--parallel", type=COUNT, metavar="INT", help=at_once)
     together = "that train a cell together, on each of its nodes (default: 1)"
     where.add_argument("--processes", type=COUNT, default=1, metavar="INT", help=together)
+    where.add_argument("--minutes", type=MINUTES, metavar="X", help="then stop; the same command continues")
     where.add_argument("--slurm", nargs="+", default=[], metavar="KEY=VALUE", help="of each job")
     where.add_argument("--wait", action=argparse.BooleanOptionalAction, default=True, help="for the jobs on Slurm")
     out = p.add_argument_group("output")
@@ -102,7 +107,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args = p.parse_args(mine)
     varied = args.conditions is not None or args.sweep
     conditions = list(USUAL) if args.conditions == [] else args.conditions or []
-    datasets = args.datasets or (["digits"] if conditions else list(grids.PAPER))
+    if args.paper and (args.datasets or args.networks):
+        p.error(f"--paper {args.paper} chooses data set and networks: leave out --datasets and --networks")
+    whole = [args.paper] if args.paper else list(grids.PAPER)
+    datasets = args.datasets or (["digits"] if conditions else whole)
     losses = args.losses or (["mse"] if varied else ["mse", "ce"])
     taken = (*OF_THE_GRID, "--lr") if args.sweep else OF_THE_GRID
     for word in train:
@@ -115,11 +123,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         p.error("the learning rates of --sweep are for mse and ce, got rescaled-mse: give another loss")
     args.output = args.output.absolute()  # jobs begin elsewhere
     args.as_recorded = args.status and not train
+    args.stopped = False
     try:
         networks = [VARIED] if conditions and datasets == ["digits"] and args.networks is None else args.networks
         pairs = grids.pairs(datasets, networks)
         chosen = {"conditions": conditions, "sweep": args.sweep, "extra": _given(train)}
         args.cells = grids.cells(pairs, losses, args.seeds, args.output, **chosen)
+        if args.paper:
+            args.cells = grids.in_order_of_interest(args.cells)
     except ValueError as error:
         p.error(str(error))
     return args
@@ -168,6 +179,8 @@ def run(args: argparse.Namespace) -> int:
     slurm = args.executor == "slurm" or (args.executor == "auto" and launch.has_slurm())
     if slurm and not launch.has_slurm():
         raise ValueError("Need sbatch for --executor slurm, got none on the PATH: give --executor local.")
+    if args.minutes and slurm:
+        raise ValueError("Need the local executor for --minutes, got Slurm: give --slurm time=MINUTES instead.")
     if args.slurm and not slurm:
         raise ValueError(f"Need Slurm for --slurm {args.slurm[0]}, got the local executor: leave it out.")
     chosen = launch.slurm_options(args.slurm)
@@ -179,10 +192,10 @@ def run(args: argparse.Namespace) -> int:
             parallel = args.parallel or ON_SLURM
             launch.submit(left, args.output, jobs, parallel=parallel, processes=args.processes, chosen=chosen)
         elif left:
-            parallel = args.parallel or max(1, len(os.sched_getaffinity(0)) // args.processes)
+            parallel = args.parallel or launch.at_once(args.processes)
+            size = {"parallel": parallel, "processes": args.processes, "minutes": args.minutes}
             with Progress(left, jobs, silent=args.quiet) as progress:
-                size = {"parallel": parallel, "processes": args.processes}
-                launch.local(left, args.output, jobs, **size, update=progress.update)
+                args.stopped = not launch.local(left, args.output, jobs, **size, update=progress.update)
     if slurm and not args.wait:
         say(f"{len(left)} cells submitted; --status shows how far they are")
         return 0
@@ -200,11 +213,11 @@ def print_states(args: argparse.Namespace, jobs: Path) -> int:
     if not args.quiet:
         say(grids.table(after))
     for cell, here in unfinished:
-        print(f"{PROGRAM}: {cell.name}: {here.state}: {why(cell, here, jobs)}", file=sys.stderr)
+        print(f"{PROGRAM}: {cell.name}: {here.state}: {why(cell, here, jobs, stopped=args.stopped)}", file=sys.stderr)
     return 1 if unfinished else 0
 
 
-def why(cell: Cell, here: CellState, jobs: Path) -> str:
+def why(cell: Cell, here: CellState, jobs: Path, *, stopped: bool) -> str:
     """Why a cell is not finished, in a sentence."""
     from deepnet_runs.cells.worker import read_outcome  # imports submitit
 
@@ -213,6 +226,8 @@ def why(cell: Cell, here: CellState, jobs: Path) -> str:
         return outcome.message
     if here.why:
         return here.why
+    if stopped:
+        return "the time of --minutes was up; the same command continues"
     if here.state == grids.RUNNING:
         return "another process trains it"
     return f"its process ended without a message: see the logs in {jobs.parent}"

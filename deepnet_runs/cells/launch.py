@@ -9,6 +9,7 @@ asked of squeue: accounting, which submitit asks, is not on every cluster.
 
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -42,13 +43,30 @@ def has_slurm() -> bool:
     return shutil.which("sbatch") is not None
 
 
+def at_once(processes: int) -> int:
+    """How many cells this machine trains at once unless told: one a GPU, or without a GPU one for so many cores."""
+    if shutil.which("nvidia-smi"):
+        import torch
+
+        if torch.cuda.is_available():
+            return max(1, torch.cuda.device_count() // processes)
+    return max(1, len(os.sched_getaffinity(0)) // processes)
+
+
 def local(
-    cells: Sequence[Cell], grid: Path, jobs: Path, *, parallel: int, processes: int, update: Callable[[], None]
-) -> None:
+    cells: Sequence[Cell],
+    grid: Path,
+    jobs: Path,
+    *,
+    parallel: int,
+    processes: int,
+    minutes: float | None,
+    update: Callable[[], None],
+) -> bool:
     """Train the cells in so many processes at once, or in so many groups of processes that train a cell together.
 
     A process that dies (of a lack of memory, say) is followed by another one for the cells that are left. `update` is
-    called now and then.
+    called now and then. False if the processes were stopped after so many minutes.
 
     Raises:
         RuntimeError: if processes end before they have taken a cell, and cells are left; with a log.
@@ -62,6 +80,7 @@ def local(
     waiting = [list(cells)] * min(parallel, len(cells)) if shared else [[cell] for cell in cells]
     running: dict[int, tuple[Any, int]] = {}  # by number: the job, and how many cells were taken when it began
     log = jobs
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
 
     def taken() -> int:
         return sum(is_taken(jobs, cell) for cell in cells)
@@ -69,6 +88,8 @@ def local(
     # Start as many as may run, and replace those that ended while cells were left.
     try:
         while waiting or running:
+            if time.monotonic() > deadline:
+                return False
             while waiting and len(running) < parallel:
                 number = next(n for n in range(parallel) if n not in running)
                 with _deaf_to_interrupts():
@@ -85,6 +106,7 @@ def local(
         _stop([job for job, _ in running.values()])
     if shared and taken() < len(cells):
         raise RuntimeError(f"A process of the grid ended before it began: see {log}.")
+    return True
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from deepnet_runs.cells.conditions import CONDITIONS
 from deepnet_runs.storage import records
 from deepnet_runs.storage.runs import run_name
 from deepnet_runs.training import options
-from deepnet_runs.training.config import NAMED, SCALED, SMALL_NETWORKS, Execution, TrainConfig, takes
+from deepnet_runs.training.config import LOSSES, NAMED, SCALED, SMALL_NETWORKS, Execution, TrainConfig, takes
 from deepnet_runs.training.recipes import CLASSES, PUBLISHED_MSE
 
 DIGITS = (("digits", "vgg7"), ("digits", "resnet8"), ("digits", "densenet10"))
@@ -155,6 +155,16 @@ def cells(
                             "a grid with an --output of its own."
                         )
     return list(found.values())
+
+
+def in_order_of_interest(found: Sequence[Cell]) -> list[Cell]:
+    """Least squares before cross-entropy, and of each loss ResNet, VGG and DenseNet in turn: for a grid in pieces."""
+
+    def rank(cell: Cell) -> tuple[int, int]:
+        families = ("resnet", "vgg", "densenet")
+        return LOSSES.index(cell.config.loss), families.index(cell.config.network.rstrip("0123456789"))
+
+    return sorted(found, key=rank)
 
 
 def _joined(*words: object) -> str:

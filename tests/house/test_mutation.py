@@ -51,7 +51,15 @@ def test_every_place_that_a_result_depends_on_is_drawn_once_and_no_other(items, 
     with pytest.raises(ValueError, match="Need at most 6 mutants, one for each place, got 7"):
         mutation.draw(items, tmp_path, 7, seed=0)
     everything = {fragments([item])[0] for item in items}
-    assert {(2, "0"), (5, ">"), (5, "4"), (6, "1"), (7, "1"), (10, "True"), (12, "True")} <= everything  # planted: what is left out was there
+    assert {
+        (2, "0"),
+        (5, ">"),
+        (5, "4"),
+        (6, "1"),
+        (7, "1"),
+        (10, "True"),
+        (12, "True"),
+    } <= everything  # planted: what is left out was there
 
 
 def test_the_sample_is_set_by_its_seed_whatever_the_order(items, tmp_path):

@@ -180,6 +180,21 @@ def test_ended_in_four_ways_and_run_again_the_records_are_the_same(finished, tmp
     assert planted != rows(finished)
 
 
+@pytest.mark.slow
+def test_a_grid_in_pieces_of_some_minutes_has_the_same_records(finished, tmp_path, capsys, monkeypatch):
+    clock = time.monotonic
+    with monkeypatch.context() as patch:  # an hour passes once there is a row
+        patch.setattr(time, "monotonic", lambda: clock() + (3600 if any(rows(tmp_path).values()) else 0))
+        assert grid.main(of_grid(tmp_path, "--parallel", "1", "--quiet", "--minutes", "30")) == 1
+    said = capsys.readouterr().err.splitlines()
+    up = "the time of --minutes was up; the same command continues"
+    assert [line.partition(": digits-vgg7-mse-")[2][4:].partition(": ")[2] for line in said] == [up, up]
+    until_nobody(tmp_path, 40)
+    assert 0 < sum(map(len, rows(tmp_path).values())) < 2 * EPOCHS
+    assert grid.main(of_grid(tmp_path, "--parallel", "1", "--quiet", "--minutes", "30")) == 0
+    assert rows(tmp_path) == rows(finished)
+
+
 def test_cells_that_fail_are_named_and_the_others_finish(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(CONDITIONS, "hot", {"lr": 1e6})
     base = tmp_path / "digits-vgg7-mse-0-base"

@@ -33,6 +33,15 @@ def test_a_dry_run_prints_commands_that_are_real(tmp_path, capsys):
     assert not output.exists()
 
 
+def test_the_papers_column_of_a_data_set_begins_with_least_squares(tmp_path):
+    found = grid.parse(["--paper", "fashionmnist", "--minutes", "9", "--output", str(tmp_path)])
+    networks = ["resnet18", "vgg11", "densenet250"]
+    assert [cell.name for cell in found.cells] == [
+        f"fashionmnist-{network}-{loss}-0" for loss in ("mse", "ce") for network in networks
+    ]
+    assert {(cell.config.epochs, cell.config.per_class) for cell in found.cells} == {(350, None)}
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
@@ -42,6 +51,10 @@ def test_a_dry_run_prints_commands_that_are_real(tmp_path, capsys):
         (["--seeds", "-1"], "got -1"),
         (["--conditions", "cold"], "cold"),
         (["--conditions", "--sweep"], "not allowed with argument"),
+        (["--paper", "digits"], "digits"),
+        (["--paper", "svhn", "--networks", "vgg13"], "leave out --datasets and --networks"),
+        (["--paper", "svhn", "--sweep"], "not allowed with argument"),
+        (["--minutes", "0"], "need positive and finite, got 0"),
         (["--parallel", "0"], "need at least 1, got 0"),
         (["--processes", "two"], "got two"),
         (["--executor", "local", "--slurm", "time=60"], "got the local executor"),
@@ -80,6 +93,10 @@ def test_options_of_slurm_are_its_own(monkeypatch, capsys):
     }.items():
         with pytest.raises(ValueError, match=match):
             launch.slurm_options([text])
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "has_slurm", lambda: True)
+        assert grid.main(["--minutes", "9"]) == 2
+    assert "got Slurm: give --slurm time=MINUTES instead" in capsys.readouterr().err
     monkeypatch.setenv("PATH", "/nowhere")
     assert grid.main(["--executor", "slurm"]) == 2
     assert "Need sbatch for --executor slurm, got none" in capsys.readouterr().err
