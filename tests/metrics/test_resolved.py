@@ -34,6 +34,31 @@ def test_the_condition_number_of_the_between_class_covariance_is_that_of_its_ran
     assert (degenerate.rank, degenerate.condition) == (2, np.inf)
 
 
+def test_class_means_that_differ_by_less_than_rounding_coincide(seed):
+    """The bound is a standard deviation: the norm of the rounding of all coordinates."""
+    m = moments(seed)
+    rounding = resolved.Rounding(np.linspace(1, 2, 6) * 1e-8, np.linspace(2, 3, 6) * 1e-8)
+    found = resolved.between(m, rounding)
+    bound = np.sqrt(np.sum(np.linspace(3, 5, 6)) * 1e-8)
+    assert found.tolerance == pytest.approx(bound, rel=1e-9)
+    for factor, rank in ((0.9, 0), (1.1, 1)):
+        apart = np.outer(np.eye(6)[0], [1.0, 0, 0, 0])
+        square = m.pi[0] * (1 - m.pi[0])  # of the one singular value
+        close = Moments(1.0 + factor * bound / np.sqrt(square) * apart, m.Sigma_W, m.pi)
+        assert resolved.between(close, rounding).rank == rank
+
+
+def test_the_rounding_of_scaled_features_is_the_scaled_rounding(seed):
+    m, scale = moments(seed), np.geomspace(1e-3, 1e4, 6)
+    live = np.array([True, True, False, True, True, True])
+    scaled = Moments(m.M / scale[:, None], m.Sigma_W / np.outer(scale, scale), m.pi)
+    for eps in (np.finfo(np.float16).eps, np.finfo(float).eps):
+        of_scaled = resolved.Rounding.of(scaled, float(eps))
+        found = resolved.Rounding.of(m, float(eps)).scaled(scale[live], live)
+        np.testing.assert_allclose(found.own, of_scaled.own[live], rtol=1e-12)
+        np.testing.assert_allclose(found.shared, of_scaled.shared[live], rtol=1e-12)
+
+
 @pytest.mark.parametrize(("null", "infinite"), [(0, 0), (2, 2)])
 def test_the_singular_vectors_are_those_of_the_whitened_means(null, infinite, seed):
     m = moments(seed, null=null)
