@@ -11,7 +11,7 @@ Of all mutants a random sample is drawn: places in the source uniformly, then on
 with ten replacements counts as much as a number with two. Annotations, messages, the refusal of unusable input,
 decorators and whether a field is static are not drawn: no result depends on them. Nor are lines marked
 `pragma: no mutate`: numbers that set the amount of work (terms of a series, nodes of a quadrature, most steps, tiles)
-and are larger than needed.
+and are larger than needed, or at which two forms that both hold change over.
 Exit code 0 if at least 95 % are caught, 1 if not, 2 if nothing could be measured.
 """
 

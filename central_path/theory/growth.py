@@ -83,7 +83,7 @@ def expm1_double(scale: Array, y: Array) -> Array:
 
 def log_ratio(scale: Array, rest: Array, y: Array) -> Array:
     """log(1 + scale (e^(2y) - 1)), for 0 <= scale <= 1 and rest = 1 - scale."""
-    huge = y > 300
+    huge = y > 300  # where either form holds  # pragma: no mutate
     near = jnp.log1p(expm1_double(scale, jnp.where(huge, 1.0, y)))
     far = jnp.logaddexp(jnp.log(rest), jnp.log(jnp.where(huge, scale, 1.0)) + 2 * y)
     return jnp.where(huge, far, near)
