@@ -3,6 +3,7 @@ import pytest
 
 from central_path.flows import FLOWS
 from central_path.flows.horizon import Horizon, time_of_collapse, time_of_tenfold_growth, time_to_ratio
+from central_path.theory.kernel_laws import KernelLaw
 from central_path.theory.laws import Law
 
 OMEGA0 = np.array([7.0, 3.0, 0.4])
@@ -14,6 +15,22 @@ def test_default_horizon_brings_all_omega_within_one_percent_and_not_much_closer
     law = FLOWS[name].law(4, 10)
     omega = np.asarray(law.omega(time_of_collapse(law, scale * OMEGA0), scale * OMEGA0))
     assert 1.0095 < omega.max() / omega.min() <= 1.01
+
+
+@pytest.mark.parametrize("b", [1e-3, 0.5, 2.0])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0])
+def test_the_horizon_of_a_law_without_a_polynomial_is_found_by_bisection(b, scale):
+    law = KernelLaw(b, 1, 4, 10)
+    omega = np.asarray(law.omega(time_of_collapse(law, scale * OMEGA0), scale * OMEGA0))
+    assert omega[0] / omega[-1] == pytest.approx(1.0099, rel=1e-9)
+
+
+def test_a_ratio_that_is_nearly_there_is_reached_soon():
+    law, omega0 = Law(0, 3, 1), np.array([1.0101, 1.0])
+    t_max = time_of_collapse(law, omega0)
+    assert 0 < t_max < 1
+    omega = np.asarray(law.omega(t_max, omega0))
+    assert omega[0] / omega[1] == pytest.approx(1.0099, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["riemannian", "renormalized"])
