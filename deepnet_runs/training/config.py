@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from deepnet_runs.datasets.registry import SETS
-from deepnet_runs.training.recipes import Recipe, recipe
+from deepnet_runs.training.recipes import SMALL_NETWORKS, Recipe, recipe
 
 DATASETS = tuple(SETS)
-SMALL_NETWORKS = ("vgg7", "resnet8", "densenet10", "plain7")
 NETWORKS = (
     *("vgg11", "vgg13", "resnet18", "resnet34", "resnet50"),
     *("densenet40", "densenet100", "densenet201", "densenet250"),
