@@ -163,7 +163,7 @@ def time_of_omega(
     first, second = pi
     weight = (first**2 + second**2) / (first * second)
     end, start = np.log(np.asarray(omega) ** 2 / weight), np.log(omega0**2 / weight)
-    panels = 1 + int(np.max(np.abs(end - start)) / 0.5)
+    panels = 1 + int(np.max(np.abs(end - start)) / 0.5)  # pragma: no mutate
     places = (np.arange(panels)[:, None] + (1 + _NODES) / 2).ravel() / panels
     x = np.exp(start + (end - start)[..., None] * places)
     slowness = (1 + x) ** 2 / (1 + b / a * x) ** POWERS[flow]

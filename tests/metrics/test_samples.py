@@ -62,6 +62,10 @@ def test_rank_and_lost_signal_of_a_direction_without_variance():
     assert within.rank == 3
     means = np.stack([features[labels == c].mean(axis=0) for c in range(3)]) - features.mean(axis=0)
     np.testing.assert_allclose(within.signal_lost, np.sum(means[:, 3] ** 2) / np.sum(means**2), rtol=1e-12)
+    assert not within.loses_nothing
+    assert 4 * np.finfo(float).eps <= within.rounding < 1e-12
+    stored = samples.range_of_within_covariance(samples.check_samples(features.astype(np.float16), labels))
+    assert 1e-8 < stored.rounding < 1e-3 < stored.signal_lost
     with pytest.raises(ValueError, match="rank 3"):
         samples.check_rank(given_rows, within)
     assert samples.restrict(given_rows, within).features.shape == (60, 3)

@@ -60,6 +60,11 @@ def test_the_unnormalized_flow_has_an_end_beyond_which_nothing_is_resolved():
     M, Sigma_W = draw(1)
     omega = TwoClasses.of(M, Sigma_W, PI, n=n, flow="unnormalized").omega(np.array([1e2, 1e30, 1e40]))
     assert omega[0] < 1e3 < omega[1] <= omega[2]
+    two = TwoClasses.of(M, Sigma_W, PI, n=n, flow="unnormalized", b=0.5)
+    theta = np.linspace(0, 100 * two.s[0], 10_000)
+    left = 1 - 0.5 * two.kappa(theta)  # of the between-class share: the classes are separated where nothing is
+    assert left[0] > 0 > left[-1]
+    np.testing.assert_array_equal(np.isinf(two.rho(theta)), left <= 0)
 
 
 @pytest.mark.parametrize("flow", POWERS)
