@@ -97,7 +97,8 @@ def of_paper(found: Sequence[Configuration]) -> list[Chart]:
         lines=[nc1.lines[0]._replace(label="training set"), test._replace(label="test set", color=ORANGE, style="--")],
     )
     errors = _Quantities("errors", "Share of wrong decisions", "share of images", "linear", ERRORS)
-    return [_chart(collapse if one is nc1 else one, found) for one in (*quantities, errors)]
+    rest = [one for one in quantities if one not in (by_name["decomposition"], nc1)]
+    return [_chart(one, found) for one in (by_name["decomposition"], collapse, *rest, errors)]
 
 
 def _chart(of: _Quantities, found: Sequence[Configuration]) -> Chart:

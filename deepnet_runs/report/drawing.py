@@ -16,8 +16,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from deepnet_runs.report.charts import Chart, Curve, Panel
 from deepnet_runs.report.elements import element
 
-W, H = 360, 232
-LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 34
+W, H = 360.0, 232.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, 10.0, 8.0, 34.0
 RED = "#CC0000"  # of the first epoch without a training error, as in the figures
 MARKS = {  # about (0, 0)
     "o": "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z",
@@ -26,7 +26,8 @@ MARKS = {  # about (0, 0)
     "D": "M0 -3.6l3 3.6l-3 3.6l-3 -3.6z",
     "x": "M-2.6 -2.6l5.2 5.2M2.6 -2.6l-5.2 5.2",
 }
-LARGEST = 1e300  # ends of an axis, beyond which float64 overflows
+MINUS = "\N{MINUS SIGN}"
+LARGEST = 1e300  # end of an axis: its products overflow beyond
 DOT = "M-1.8 0a1.8 1.8 0 1 0 3.6 0a1.8 1.8 0 1 0 -3.6 0z"  # of a value without neighbours
 
 
@@ -54,7 +55,8 @@ class Scale(NamedTuple):
         if self.log:
             decades = np.log10(self.high / self.low)
             for subs in ((1.0,), (1.0, 2.0, 5.0)) if decades < 3 else ((1.0,),):
-                found = self._within(LogLocator(subs=subs, numticks=6).tick_values(self.low, self.high))
+                with np.errstate(over="ignore"):  # of ticks beyond the axis
+                    found = self._within(LogLocator(subs=subs, numticks=6).tick_values(self.low, self.high))
                 if len(found) > 2 or decades >= 3:
                     return found
         return self._within(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(self.low, self.high))
@@ -64,7 +66,7 @@ class Scale(NamedTuple):
         return [float(v) for v in values if self.low - small <= v <= self.high + small and (v > 0 or not self.log)]
 
 
-def scales_of(values: Iterable[Float[np.ndarray, " n"]], *, log: bool) -> tuple[float, float] | None:
+def scales_of(values: Iterable[np.ndarray], *, log: bool) -> tuple[float, float] | None:
     """Ends of an axis that shows all values; None if it can show none. A linear axis of positive values begins at 0."""
     there = np.concatenate([np.ravel(v) for v in values] or [np.empty(0)])
     there = there[np.isfinite(there) & ((there > 0) | (not log))]
@@ -84,23 +86,23 @@ def drawings(chart: Chart, panel: Panel) -> Iterator[Element]:
     """The panel with each pair of axes on which the chart has values: classes x-linear, x-log, y-linear, y-log."""
     curves = [curve for one in chart.panels for curve in one.curves]
     shown = [curve.values for curve in curves]
-    signed = any(np.nanmin(np.where(np.isfinite(v), v, 0.0)) < 0 for v in shown)
-    for y_log in (False, True):
+    signed = any(np.any(values < 0) for values in shown) or any(level <= 0 for level in chart.levels)
+    for y_log in (False,) if signed else (False, True):
         ends = scales_of([*shown, np.array(chart.levels)], log=y_log)
+        if ends is None:
+            continue
         if chart.limits and not y_log:
             ends = chart.limits
-        if ends is None or (y_log and signed):
-            continue
         y = Scale(*ends, y_log, H - BOTTOM, TOP)
         last = max(float(curve.epochs.max()) for curve in curves)
         for x_log in (False, True):
-            x = Scale(0.9, last * 1.1, True, LEFT, W - RIGHT) if x_log else Scale(0, last * 1.03, False, LEFT, W - RIGHT)
+            x = Scale(0.9, last * 1.1, True, LEFT, W - RIGHT) if x_log else Scale(0.0, last * 1.03, False, LEFT, W - RIGHT)
             yield _drawing(chart, panel, x, y)
 
 
 def _drawing(chart: Chart, panel: Panel, x: Scale, y: Scale) -> Element:
     names = f"x-{'log' if x.log else 'linear'} y-{'log' if y.log else 'linear'}"
-    svg = element("svg", *_axes(x, y), viewBox=f"0 0 {W} {H}", class_=names, aria_hidden="true", focusable="false")
+    svg = element("svg", *_axes(x, y), viewBox=f"0 0 {W:g} {H:g}", class_=names, aria_hidden="true", focusable="false")
     for level in chart.levels:
         svg.append(_line(x.start, y.at(level), x.end, y.at(level), class_="level"))
     if np.isfinite(panel.zero_error) and x.shows(np.array([panel.zero_error]))[0]:
@@ -110,7 +112,7 @@ def _drawing(chart: Chart, panel: Panel, x: Scale, y: Scale) -> Element:
         svg.extend(_curve(curve, x, y))
     epochs = epochs_of(panel)
     svg.set("data-x", " ".join(f"{v:.1f}" for v in x.at(np.maximum(epochs, x.low))))
-    svg.append(_line(0, TOP, 0, H - BOTTOM, class_="cursor"))
+    svg.append(_line(LEFT, TOP, LEFT, H - BOTTOM, class_="cursor"))
     return svg
 
 
@@ -129,22 +131,23 @@ def _axes(x: Scale, y: Scale) -> Iterator[Element]:
     for tick in x.ticks():
         yield _line(x.at(tick), TOP, x.at(tick), H - BOTTOM, class_="grid")
         yield element("text", f"{tick:g}", x=f"{x.at(tick):.1f}", y=H - BOTTOM + 13, text_anchor="middle")
-    for tick in y.ticks():
+    ticks = y.ticks()
+    powers = any(tick and (abs(tick) < 1e-3 or abs(tick) >= 1e5) for tick in ticks)
+    for tick in ticks:
         yield _line(LEFT, y.at(tick), W - RIGHT, y.at(tick), class_="grid")
-        yield element("text", *_number(tick), x=LEFT - 5, y=f"{y.at(tick) + 4:.1f}", text_anchor="end")
+        yield element("text", *_number(tick, powers), x=LEFT - 5, y=f"{y.at(tick) + 4:.1f}", text_anchor="end")
     yield _line(LEFT, H - BOTTOM, W - RIGHT, H - BOTTOM, class_="axis")
     yield _line(LEFT, TOP, LEFT, H - BOTTOM, class_="axis")
     yield element("text", "epoch", x=(LEFT + W - RIGHT) / 2, y=H - 6, text_anchor="middle")
 
 
-def _number(value: float) -> list[Element | str]:
-    """A tick's number, a power of ten with its exponent raised."""
-    if value and (abs(value) < 1e-3 or abs(value) >= 1e5):
-        mantissa, exponent = f"{value:.3g}".split("e") if "e" in f"{value:.3g}" else f"{value:.2e}".split("e")
-        factor = "" if float(mantissa) == 1 else f"{float(mantissa):g}·"
-        raised = element("tspan", str(int(exponent)).replace("-", "\N{MINUS SIGN}"), dy="-5", class_="raised")
-        return [f"{factor}10", raised]
-    return [f"{value:g}".replace("-", "\N{MINUS SIGN}")]
+def _number(value: float, power: bool) -> list[Element | str]:
+    """A tick's number, or a power of ten with its exponent raised."""
+    if not power or not value:
+        return [f"{value:g}".replace("-", MINUS)]
+    mantissa, exponent = f"{value:.2e}".split("e")
+    factor = "" if float(mantissa) == 1 else f"{float(mantissa):g}·".replace("-", MINUS)
+    return [f"{factor}10", element("tspan", str(int(exponent)).replace("-", MINUS), dy="-5", class_="raised")]
 
 
 def dashes(style: Any) -> str:

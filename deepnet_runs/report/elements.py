@@ -8,7 +8,7 @@ Child = Element | str
 NOT_ALLOWED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # in a text of HTML
 
 
-def element(tag: str, *children: Child, **attributes: str | float) -> Element:
+def element(tag: str, *children: Child, **attributes: str | float | int) -> Element:
     """An element; `class_` is the attribute class, `aria_label` is aria-label, and `viewBox` stays as it is."""
     made = Element(tag, {name.rstrip("_").replace("_", "-"): _plain(value) for name, value in attributes.items()})
     return add(made, children)
@@ -26,7 +26,7 @@ def add(parent: Element, children: Iterable[Child]) -> Element:
     return parent
 
 
-def _plain(value: str | float) -> str:
+def _plain(value: str | float | int) -> str:
     """A text without what HTML does not allow: control characters and halves of surrogate pairs become U+FFFD."""
     return NOT_ALLOWED.sub("\ufffd", value if isinstance(value, str) else f"{value:g}")
 

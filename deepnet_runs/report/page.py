@@ -109,7 +109,7 @@ def _chart(chart: Chart) -> Element:
             plots = list(drawing.drawings(chart, panel))
             scales |= {plot.get("class", "").split()[1] for plot in plots}
             if plots:
-                group.append(_panel(chart, panel, plots))
+                group.append(_panel(chart, panel, plots, named=len(chart.panels) > 1))
         groups.append(group)
     if len(scales) > 1:
         names = {"linear": "linear", "log": "logarithmic"}
@@ -120,12 +120,13 @@ def _chart(chart: Chart) -> Element:
     return made
 
 
-def _panel(chart: Chart, panel: Panel, plots: Sequence[Element]) -> Element:
+def _panel(chart: Chart, panel: Panel, plots: Sequence[Element], *, named: bool) -> Element:
+    """Plots, one of which is shown, the legend with the values of an epoch, and the table of all values."""
     epochs = drawing.epochs_of(panel).tolist()
     last = epochs[-1]
-    for plot in plots:
-        usual = plot.get("class") == f"x-linear y-{chart.scale}" or len(plots) == 2 and "x-linear" in plot.get("class", "")
-        plot.set("class", f"plot {plot.get('class')}{' usual' if usual else ''}")
+    usual = [plot for plot in plots if plot.get("class") == f"x-linear y-{chart.scale}"] or plots
+    for plot in plots:  # the usual one is all that a browser without the selector :has shows
+        plot.set("class", f"plot {plot.get('class')}{' usual' if plot is usual[0] else ''}")
     entries = []
     for j, curve in enumerate(panel.curves):
         if curve.listed:
@@ -134,7 +135,7 @@ def _panel(chart: Chart, panel: Panel, plots: Sequence[Element]) -> Element:
     name = text_of(formula(f"{chart.title}, {panel.title}"))
     return element(
         "figure",
-        element("figcaption", formula(panel.title)),
+        *([element("figcaption", formula(panel.title))] if named else []),
         element("div", *plots, class_="plots", role="img", aria_label=f"{name}: {_in_words(panel, epochs)}"),
         element("p", "values at epoch ", element("span", f"{last:g}", class_="shown"), class_="at"),
         element("ul", *entries, class_="legend"),

@@ -1,6 +1,7 @@
 """The runs of a page: what was read of each, in which state it is, and which could not be read."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,15 +18,11 @@ WITHOUT_FIELD = "no field test: python -m deepnet_runs.kernel measures it from t
 class ReportedRun(NamedTuple):
     """A run as the page shows it: its records, in words how far it came, and its field test or why there is none."""
 
+    name: str  # its folder, from the one that holds all runs of the page
     record: RecordedRun
     state: str
     field: list[FieldRow]
     without_field: str  # empty where there is a field test
-
-    @property
-    def name(self) -> str:
-        """The folder of the run as it was given."""
-        return str(self.record.folder)
 
 
 class Configuration(NamedTuple):
@@ -38,9 +35,8 @@ class Configuration(NamedTuple):
     def experiment(self) -> Experiment:
         """The same runs, with the values of a quantity over all their epochs and seeds."""
         config = self.runs[0].record.config
-        return Experiment(
-            config["dataset"], family(config["network"]), config["loss"], [run.record for run in self.runs]
-        )
+        records_of = [run.record for run in self.runs]
+        return Experiment(config["dataset"], family(config["network"]), config["loss"], records_of)
 
 
 class Found(NamedTuple):
@@ -62,9 +58,11 @@ def read(folders: Sequence[Path]) -> Found:
         ValueError: if there is none, or none can be read.
     """
     found, missing = [], []
-    for folder in runs.within(folders):
+    inside = runs.within(folders)
+    above = os.path.commonpath([folder.absolute().parent for folder in inside])
+    for folder in inside:
         try:
-            found.append(_read(folder))
+            found.append(_read(folder, os.path.relpath(folder.absolute(), above)))
         except ValueError as error:
             missing.append(" ".join(str(error).split()))
     missing += [f"{folder} has no measured epoch yet." for folder in _begun(folders)]
@@ -75,7 +73,7 @@ def read(folders: Sequence[Path]) -> Found:
     names = runs.labels(groups)
     configurations = [
         Configuration(
-            name if names.count(name) == 1 else f"{name} ({group[0].folder})",
+            name if names.count(name) == 1 else f"{name} ({by_folder[group[0].folder].name})",
             [by_folder[record.folder] for record in sorted(group, key=lambda record: record.config["seed"])],
         )
         for name, group in zip(names, groups, strict=True)
@@ -89,20 +87,20 @@ def _begun(folders: Sequence[Path]) -> list[Path]:
     return [path.parent for path in configs if not (path.parent / "measurements.jsonl").exists()]
 
 
-def _read(folder: Path) -> ReportedRun:
+def _read(folder: Path, name: str) -> ReportedRun:
     record = runs.read(folder)
     kinds = {**dict.fromkeys(runs.NAMED, str), "seed": int, "epochs": int}
     config = record.config if isinstance(record.config, dict) else {}
     wrong = [name for name, kind in kinds.items() if not isinstance(config.get(name), kind)]
     if wrong:
-        raise ValueError(f"Need {', '.join(wrong)} in config.json of {folder}, got no value that can be used: train it anew.")
-    rows = sorted({row.epoch: row for row in record.rows}.values(), key=lambda row: row.epoch)
+        raise ValueError(f"Need {', '.join(wrong)} in config.json of {folder}, got none of use: train it anew.")
+    record = record._replace(rows=sorted(record.rows, key=lambda row: row.epoch))
     try:
         field = field_records.read(folder)
         without = "" if field else WITHOUT_FIELD
     except ValueError as error:
         field, without = [], " ".join(str(error).split())
-    return ReportedRun(record._replace(rows=rows), _state(record._replace(rows=rows)), field, without)
+    return ReportedRun(name, record, _state(record), field, without)
 
 
 def _state(run: RecordedRun) -> str:

@@ -68,7 +68,8 @@ LAST: dict[str, Callable[[Row], float]] = {
 def runs_table(found: Found) -> Element:
     """A line for each run: how far it came, and its numbers at its last epoch."""
     accuracy = ("test accuracy in % at zero error", "and at the end")
-    heads = ["run", "configuration", "seed", "state", "zero error from epoch", *accuracy, *LAST, "cos(V, \N{MINUS SIGN}G)"]
+    heads = ["run", "configuration", "seed", "state", "zero error from epoch", *accuracy, *LAST]
+    heads += ["cos(V, \N{MINUS SIGN}G)", "folder"]
     rows = [_run(one, run) for one in found.configurations for run in one.runs]
     return table("Runs: measures at the last measured epoch", heads, rows)
 
@@ -79,7 +80,7 @@ def _run(one: Configuration, run: ReportedRun) -> list[Child]:
     accuracy = [number(of(record), ".2f") for of in (at_zero_error, at_end)]
     measures = [number(of(record.rows[-1])) for of in LAST.values()]
     cosine = number(run.field[-1].field.velocity_cosine if run.field else None)
-    return [run.name, one.name, str(record.config["seed"]), run.state, clean, *accuracy, *measures, cosine]
+    return [run.name, one.name, str(record.config["seed"]), run.state, clean, *accuracy, *measures, cosine, str(record.folder)]
 
 
 def flat(config: Mapping[str, Any], *, before: str = "") -> dict[str, str]:
