@@ -11,7 +11,7 @@ from typing import NamedTuple
 from deepnet_runs.dynamics.field_records import FieldRow
 
 BLACK, BLUE, VERMILLION, GREEN, PURPLE = "#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7"  # Okabe and Ito's
-PARTS = {"whole": "cosine of A with each model's", "residual": "the same without the common factor"}
+PARTS = {"whole": "cosine of A with each model's", "residual": "the same cosine without the common factor"}
 CHANCE = "95 % of random velocities"
 LAWS = (0, 1, 2)  # exponents at which the plot of k has a line
 

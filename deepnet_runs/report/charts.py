@@ -198,15 +198,19 @@ def of_field(found: Sequence[ReportedRun]) -> list[Chart]:
     charts = []
     for part, title in field_series.PARTS.items():
         series = [*field_series.cosines(part), *([field_series.LEFT] if part == "residual" else [])]
-        chart = _field_chart(f"field_{part}", title.capitalize(), "cosine", series, measured, limits=(-1.05, 1.05))
+        chart = _field_chart(f"field_{part}", _sentence(title), "cosine", series, measured, limits=(-1.05, 1.05))
         for panel, run in zip(chart.panels, measured, strict=True):
             panel.curves.insert(0, _chance(run, field_series.chance(part)))
         charts.append(chart)
     label = field_series.MOBILITY.label
-    charts.append(_field_chart("field_kernel", "The kernel of the features", "no unit", field_series.KERNEL, measured))
+    charts.append(_field_chart("field_kernel", "The kernel of the features", "no units", field_series.KERNEL, measured))
     levels = tuple(map(float, field_series.LAWS))
-    charts.append(_field_chart("field_k", label.capitalize(), "k", [field_series.MOBILITY], measured, levels=levels))
+    charts.append(_field_chart("field_k", _sentence(label), "k", [field_series.MOBILITY], measured, levels=levels))
     return charts
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _field_chart(
@@ -238,7 +242,8 @@ def _field_curve(run: ReportedRun, one: FieldSeries) -> Curve:
 
 def _chance(run: ReportedRun, of: Callable[..., float]) -> Curve:
     q = np.array([of(row) for row in run.field], dtype=float)
-    return Curve(field_series.CHANCE, "#888888", "-", "", _field_epochs(run), np.stack([np.full_like(q, np.nan), -q, q]))
+    band = np.stack([np.full_like(q, np.nan), -q, q])
+    return Curve(field_series.CHANCE, "#888888", "-", "", _field_epochs(run), band)
 
 
 def _field_epochs(run: ReportedRun) -> Float[np.ndarray, " T"]:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 
-import matplotlib
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.ticker import LogLocator, MaxNLocator
@@ -18,7 +17,6 @@ from deepnet_runs.report.elements import element
 
 W, H = 360.0, 232.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 10.0, 8.0, 34.0
-RED = "#CC0000"  # of the first epoch without a training error, as in the figures
 MARKS = {  # about (0, 0)
     "o": "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z",
     "s": "M-2.6 -2.6h5.2v5.2h-5.2z",
@@ -28,6 +26,7 @@ MARKS = {  # about (0, 0)
 }
 MINUS = "\N{MINUS SIGN}"
 LARGEST = 1e300  # end of an axis: its products overflow beyond
+DASHES = {"-": (), "--": (3.7, 1.6), "-.": (6.4, 1.6, 1, 1.6), ":": (1, 1.65)}  # matplotlib's, in widths of the line
 DOT = "M-1.8 0a1.8 1.8 0 1 0 3.6 0a1.8 1.8 0 1 0 -3.6 0z"  # of a value without neighbours
 
 
@@ -96,7 +95,8 @@ def drawings(chart: Chart, panel: Panel) -> Iterator[Element]:
         y = Scale(*ends, y_log, H - BOTTOM, TOP)
         last = max(float(curve.epochs.max()) for curve in curves)
         for x_log in (False, True):
-            x = Scale(0.9, last * 1.1, True, LEFT, W - RIGHT) if x_log else Scale(0.0, last * 1.03, False, LEFT, W - RIGHT)
+            low, high = (0.9, 1.1 * last) if x_log else (0.0, 1.03 * last)
+            x = Scale(low, high, x_log, LEFT, W - RIGHT)
             yield _drawing(chart, panel, x, y)
 
 
@@ -152,9 +152,8 @@ def _number(value: float, power: bool) -> list[Element | str]:
 
 def dashes(style: Any) -> str:
     """A line style of matplotlib as the attribute stroke-dasharray, in widths of the line; empty for a solid line."""
-    names = {"--": "dashed", "-.": "dashdot", ":": "dotted"}
-    pattern = () if style == "-" else matplotlib.rcParams[f"lines.{names[style]}_pattern"] if style in names else style[1]
-    return " ".join(f"{1.6 * length:g}" for length in pattern)
+    lengths = DASHES[style] if style in DASHES else style[1]
+    return " ".join(f"{1.6 * length:g}" for length in lengths)
 
 
 def _stroke(curve: Curve) -> dict[str, str]:
@@ -203,4 +202,13 @@ def sample(curve: Curve) -> Element:
     if curve.mark:
         drawn = {"d": MARKS[curve.mark], "transform": "translate(15 6)", "class_": "mark"}
         pieces.append(element("path", **drawn, stroke=curve.color, fill=curve.color))
+    return _sample(*pieces)
+
+
+def zero_error_sample() -> Element:
+    """The same of the red line."""
+    return _sample(_line(1.0, 6.0, 29.0, 6.0, class_="zero-error"))
+
+
+def _sample(*pieces: Element) -> Element:
     return element("svg", *pieces, viewBox="0 0 30 12", class_="sample", aria_hidden="true", focusable="false")

@@ -5,10 +5,9 @@ from xml.etree.ElementTree import Element
 
 from deepnet_runs.report.elements import add, element
 
-SYMBOLS = {
-    **{"Sigma": "Σ", "Theta": "Θ", "omega": "ω", "lambda": "λ", "mu": "μ", "perp": "⊥", "Vert": "‖", "vert": "|"},
-    **{"mathcal{L}": "ℒ", ",": "\u2009", "!": "", "geq": "≥", "ldots": "…"},
-}
+GREEK = {"Sigma": "Σ", "Theta": "Θ", "omega": "ω", "lambda": "λ", "mu": "μ"}
+SIGNS = {"perp": "⊥", "Vert": "‖", "vert": "|", "geq": "≥", "ldots": "…", ",": "\N{THIN SPACE}", "!": ""}
+SYMBOLS: dict[str, str] = GREEK | SIGNS | {"mathcal{L}": "\N{SCRIPT CAPITAL L}"}
 OVER = {"bar": "\u0304", "tilde": "\u0303"}  # combining marks, which follow their letter
 SCRIPTS = {"_": "sub", "^": "sup"}
 TOKEN = re.compile(

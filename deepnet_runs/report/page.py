@@ -9,6 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+import numpy as np
+
 from deepnet_runs.report import charts, drawing, reading, tables
 from deepnet_runs.report.charts import CONFIGURATIONS, QUANTITIES, Chart, Panel
 from deepnet_runs.report.elements import add, document, element, text_of
@@ -16,11 +18,16 @@ from deepnet_runs.report.formulas import formula
 from deepnet_runs.report.reading import Found
 
 PAPER = "https://openreview.net/forum?id=w1UbdvWH_R3"
+SCALES = {"linear": "linear", "log": "logarithmic"}
 INTRODUCTION = (
     "Measurements at the last layer of trained networks, from config.json, measurements.jsonl and field.jsonl of each "
     "run. Curves of several seeds are medians, and shades go from the smallest to the largest value; in the field test "
     "a shade or a bar is the standard error. The red line is at the first measured epoch without a training error. A "
     "gap in a curve, and a dash in a table, is a number that does not exist or was not recorded."
+)
+COLLAPSE = (
+    "NC1: the variability within classes vanishes. NC2: class means become equinorm and equiangular, with the maximal "
+    "angle. NC3: the classifier and the class means are dual. NC4: the network decides for the nearest class mean."
 )
 FIELD = (
     "The velocity V of the features under gradient flow on the network's parameters, beside that of models at the same "
@@ -40,7 +47,8 @@ def page(folders: Sequence[Path], *, versions: Mapping[str, str], log_epochs: bo
     title = f"Neural collapse in {found.runs[0].name}" if count == 1 else f"Neural collapse in {count} runs"
     main = element("main", *_sections(found))
     body = element("body", _header(title), _controls(found, log_epochs), main, _footer(versions))
-    style, script = (files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    beside = files("deepnet_runs.report")
+    style, script = (beside.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return document(title, style, body, script), found.missing
 
 
@@ -53,7 +61,7 @@ def _header(title: str) -> Element:
 
 def _controls(found: Found, log_epochs: bool) -> Element:
     """What holds for all charts: the axis of epochs, the arrangement of panels, and the epoch of the legends."""
-    choices = [_choice("Epochs", "epochs", {"linear": "linear", "log": "logarithmic"}, "log" if log_epochs else "linear")]
+    choices = [_choice("Epochs", "epochs", SCALES, "log" if log_epochs else "linear")]
     if len(found.configurations) > 1:
         names = {CONFIGURATIONS: "configuration", QUANTITIES: "quantity"}
         choices.append(_choice("A panel for each", "panels", names, CONFIGURATIONS))
@@ -75,16 +83,17 @@ def _choice(legend: str, name: str, values: Mapping[str, str], checked: str) -> 
 
 
 def _sections(found: Found) -> Iterator[Element]:
+    named = len(found.runs) > 1
     missing = element("ul", *(element("li", text) for text in found.missing), class_="remarks")
     yield _section("runs", "Runs", tables.runs_table(found), *([missing] if found.missing else []))
     loss, *collapse = charts.of_paper(found.configurations)
-    yield _section("loss", "The loss and its parts", _grid([loss]))
-    yield _section("collapse", "Neural collapse", _grid(collapse))
-    yield _section("omega", "Singular values omega", _grid([charts.of_omega(found.runs)]))
+    yield _section("loss", "The loss and its parts", _grid([loss], named))
+    yield _section("collapse", "NC1 to NC4", element("p", COLLAPSE), _grid(collapse, named))
+    yield _section("omega", "Singular values omega", _grid([charts.of_omega(found.runs)], named))
     without = [element("li", f"{run.name}: {run.without_field}.") for run in found.runs if run.without_field]
     of_field = charts.of_field(found.runs) if any(run.field for run in found.runs) else []
     notes = [element("ul", *without, class_="remarks")] if without else []
-    yield _section("field", "Field test", element("p", FIELD), *notes, _grid(of_field))
+    yield _section("field", "Field test", element("p", FIELD), *notes, _grid(of_field, named))
     yield _section("recipe", "Recipe and versions", *tables.fields_tables(found))
 
 
@@ -92,11 +101,11 @@ def _section(name: str, title: str, *pieces: Element) -> Element:
     return element("section", element("h2", title), *pieces, id=name)
 
 
-def _grid(found: Sequence[Chart]) -> Element:
-    return element("div", *map(_chart, found), class_="charts")
+def _grid(found: Sequence[Chart], named: bool) -> Element:
+    return element("div", *(_chart(chart, named) for chart in found), class_="charts")
 
 
-def _chart(chart: Chart) -> Element:
+def _chart(chart: Chart, named: bool) -> Element:
     """A heading, the choice of the axis, panels in each arrangement, and what is missing in them."""
     wide = " wide" if any(len(panels) > 1 for panels in chart.arrangements.values()) else ""
     label = formula(chart.label, "p", class_="axis-label")
@@ -109,11 +118,10 @@ def _chart(chart: Chart) -> Element:
             plots = list(drawing.drawings(chart, panel))
             scales |= {plot.get("class", "").split()[1] for plot in plots}
             if plots:
-                group.append(_panel(chart, panel, plots, named=len(chart.panels) > 1))
+                group.append(_panel(chart, panel, plots, named=named))
         groups.append(group)
     if len(scales) > 1:
-        names = {"linear": "linear", "log": "logarithmic"}
-        made.append(_choice("Values", f"y-{chart.name}", names, chart.scale))
+        made.append(_choice("Values", f"y-{chart.name}", SCALES, chart.scale))
     add(made, groups)
     if chart.remarks:
         made.append(element("ul", *(element("li", text) for text in chart.remarks), class_="remarks"))
@@ -132,6 +140,9 @@ def _panel(chart: Chart, panel: Panel, plots: Sequence[Element], *, named: bool)
         if curve.listed:
             value = element("span", tables.cell(curve, last), class_="value", data_column=j)
             entries.append(element("li", drawing.sample(curve), formula(curve.label, class_="label"), " ", value))
+    if np.isfinite(panel.zero_error):
+        words = f"no training error from epoch {panel.zero_error:g}"
+        entries.append(element("li", drawing.zero_error_sample(), element("span", words, class_="label")))
     name = text_of(formula(f"{chart.title}, {panel.title}"))
     return element(
         "figure",

@@ -23,7 +23,9 @@ def number(value: float | None, form: str = ".4g") -> str:
     return NONE if value is None or not np.isfinite(value) else format(value, form).replace("-", "\N{MINUS SIGN}")
 
 
-def table(name: str, heads: Sequence[Child], rows: Sequence[Sequence[Child]], *, classes: Sequence[str] = ()) -> Element:
+def table(
+    name: str, heads: Sequence[Child], rows: Sequence[Sequence[Child]], *, classes: Sequence[str] = ()
+) -> Element:
     """A table in a frame that scrolls; the first column names the rows, and each row may have a class."""
     head = element("tr", *(element("th", one, scope="col") for one in heads))
     body = element("tbody")
@@ -66,21 +68,22 @@ LAST: dict[str, Callable[[Row], float]] = {
 
 
 def runs_table(found: Found) -> Element:
-    """A line for each run: how far it came, and its numbers at its last epoch."""
-    accuracy = ("test accuracy in % at zero error", "and at the end")
-    heads = ["run", "configuration", "seed", "state", "zero error from epoch", *accuracy, *LAST]
-    heads += ["cos(V, \N{MINUS SIGN}G)", "folder"]
-    rows = [_run(one, run) for one in found.configurations for run in one.runs]
-    return table("Runs: measures at the last measured epoch", heads, rows)
+    """A column for each run: how far it came, and its numbers at its last epoch."""
+    accuracy = ("test accuracy in % at zero error", "test accuracy in % at the end")
+    names = ["configuration", "seed", "state", "zero training error from epoch", *accuracy]
+    names += [*(f"{name} at the last epoch" for name in LAST), "cos(V, \N{MINUS SIGN}G) of the field test", "folder"]
+    columns = [_run(one, run) for one in found.configurations for run in one.runs]
+    rows = [list(row) for row in zip(names, *columns, strict=True)]
+    return table("Runs", ["quantity", *(run.name for run in found.runs)], rows)
 
 
 def _run(one: Configuration, run: ReportedRun) -> list[Child]:
     record = run.record
-    clean = NONE if record.first_clean is None else str(record.first_clean)
+    clean = "none" if record.first_clean is None else str(record.first_clean)
     accuracy = [number(of(record), ".2f") for of in (at_zero_error, at_end)]
     measures = [number(of(record.rows[-1])) for of in LAST.values()]
     cosine = number(run.field[-1].field.velocity_cosine if run.field else None)
-    return [run.name, one.name, str(record.config["seed"]), run.state, clean, *accuracy, *measures, cosine, str(record.folder)]
+    return [one.name, str(record.config["seed"]), run.state, clean, *accuracy, *measures, cosine, str(record.folder)]
 
 
 def flat(config: Mapping[str, Any], *, before: str = "") -> dict[str, str]:

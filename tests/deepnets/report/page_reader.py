@@ -73,9 +73,8 @@ def remarks(node):
 
 def table(figure):
     """Heads and cells of the values of a figure."""
-    return [[cell.text for row in part.all("tr") for cell in row.children] for part in figure.all("thead")][0], [
-        [cell.text for cell in row.children] for row in figure.one("tbody").all("tr")
-    ]
+    heads, *cells = [[cell.text for cell in row.children] for row in figure.all("tr")]
+    return heads, cells
 
 
 def tick_value(text):

@@ -53,6 +53,14 @@ def several(tmp_path_factory):
     return folder, text, page_reader.read(text)
 
 
+def states(root):
+    """What is said of each run."""
+    runs = root.one("section", id="runs")
+    (row,) = [row for row in runs.all("tr") if row.children[0].text == "state"]
+    names = [cell.text for cell in runs.all("th", scope="col")]
+    return dict(zip(names[1:], [cell.text for cell in row.all("td")], strict=True))
+
+
 def lines(run):
     return [json.loads(text) for text in (run / "measurements.jsonl").read_text().splitlines()]
 
@@ -88,7 +96,11 @@ def test_every_value_of_the_records_is_in_its_table(single):
 def test_curves_are_where_the_ticks_say(single, x, y):
     run, _, root = single
     for figure in FIGURES[:6]:
-        (svg,) = [svg for svg in chart(root, figure.subject).all("svg", class_=f"x-{x}") if f"y-{y}" in svg.attributes["class"]]
+        (svg,) = [
+            svg
+            for svg in chart(root, figure.subject).all("svg", class_=f"x-{x}")
+            if f"y-{y}" in svg.attributes["class"]
+        ]
         for curve in figure.curves:
             found = page_reader.points(svg, curve.line.color)
             expected = np.array([[row["epoch"], row[curve.line.key]] for row in lines(run)])
@@ -137,15 +149,16 @@ def test_configurations_are_compared_by_panel_and_by_quantity(several):
         "digits resnet8 ce",
         "digits resnet8 mse lr=0.1, n = 2",
     ]
-    assert [figure.one("figcaption").text for figure in by["quantity"]] == ["ℒ, the sum", "ℒNC1", "ℒNC2/3", "ℒLS⊥"]
+    assert [figure.one("figcaption").text for figure in by["quantity"]] == [
+        f"\N{SCRIPT CAPITAL L}{rest}" for rest in (", the sum", "NC1", "NC2/3", "LS⊥")
+    ]
     one, other = (table(by["configuration"][1])[1], table(by["quantity"][1])[1])
     assert [row[2] for row in one] == [row[2] for row in other]  # MSE's L_NC1, in both arrangements
     assert re.fullmatch(r"[\d.]+ \([\d.]+ to [\d.]+\)", one[0][2])
-    (svg,) = [s for s in by["quantity"][0].all("svg", class_="usual")]
+    svg = by["quantity"][0].one("svg", class_="usual")
     dashes = {path.attributes.get("stroke-dasharray", "") for path in svg.all("path", class_="curve")}
     assert len(dashes) == 2  # legible in grey
-    rows = root.one("section", id="runs").one("tbody").all("tr")
-    assert [row.children[0].text for row in rows] == ["ce", "mse-0", "mse-1"]
+    assert list(states(root)) == ["ce", "mse-0", "mse-1"]
     differs = root.one("section", id="recipe").all("tr", class_="differs")
     assert {"loss", "lr"} <= {row.children[0].text for row in differs}
 
@@ -177,8 +190,7 @@ def test_gaps_zeros_one_epoch_and_runs_under_way_are_said(tmp_path):
     assert "nc1_train has no value at epochs 3, 4 of gaps." in remarks(chart(root, "variability_collapse"))
     assert "loss_nc23 is 0 or less at epoch 5 of gaps: not on a log axis." in remarks(chart(root, "decomposition"))
     assert "omega has no value at epoch 6 of gaps." in remarks(chart(root, "omega"))
-    states = {row.children[0].text: row.children[3].text for row in root.one("section", id="runs").all("tr")[1:]}
-    assert states == {
+    assert states(root) == {
         "gaps": "finished, 30 epochs",
         "one": "in progress, epoch 1 of 30",
         "diverged": "failed after epoch 4 of 30: the loss is <nan>",
@@ -218,7 +230,7 @@ def test_names_are_text_whatever_they_consist_of(tmp_path):
         root = page_reader.read(text)
         assert not re.search(r"<(b|i|u|s|em)>", text)
         assert len(root.all("script")) == 1
-        assert root.one("section", id="runs").one("tbody").all("th")[0].text == name
+        assert root.one("section", id="runs").all("th", scope="col")[1].text == name
         assert name in chart(root, "field_k").all("table")[0].one("caption").text
     assert "folder:/x/<em>$" in root.one("section", id="recipe").text
     assert any("<em>$" in caption.text for caption in root.all("figcaption"))
