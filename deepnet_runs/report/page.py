@@ -65,7 +65,7 @@ def _controls(found: Found, log_epochs: bool) -> Element:
     if len(found.configurations) > 1:
         names = {CONFIGURATIONS: "configuration", QUANTITIES: "quantity"}
         choices.append(_choice("A panel for each", "panels", names, CONFIGURATIONS))
-    slider = element("input", type="range", id="epoch", min=0, max=0, step=1, aria_describedby="epoch-shown")
+    slider = element("input", type="range", id="epoch", min=0, max=0, step=1, aria_label="epoch of the values")
     label = element("label", "Values at epoch ", element("output", id="epoch-shown"), " ", slider, class_="slider")
     label.set("hidden", "hidden")  # until the script is there to use it
     return element("div", *choices, label, class_="controls")
@@ -156,12 +156,13 @@ def _panel(chart: Chart, panel: Panel, plots: Sequence[Element], *, named: bool)
 
 def _in_words(panel: Panel, epochs: Sequence[float]) -> str:
     """First and last values of the curves of a legend."""
+    first, last = epochs[0], epochs[-1]
     said = [
-        f"{text_of(formula(curve.label))} from {tables.cell(curve, epochs[0])} to {tables.cell(curve, epochs[-1])}"
+        f"{text_of(formula(curve.label))}: {tables.cell(curve, first)}, at last {tables.cell(curve, last)}"
         for curve in panel.curves
         if curve.listed
     ]
-    return f"epoch {epochs[0]:g} to {epochs[-1]:g}. {'; '.join(said)}."
+    return f"epoch {first:g} to {last:g}. {'; '.join(said)}."
 
 
 def _footer(versions: Mapping[str, str]) -> Element:
