@@ -24,7 +24,8 @@ from deepnet_runs.report.reading import Configuration, ReportedRun
 
 Style = str | tuple[int, tuple[int, ...]]
 COLORS = (BLUE, VERMILLION, BLACK, GREEN, ORANGE, "#CC79A7", "#56B4E9")  # of configurations, with the styles
-STYLES: tuple[Style, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1)))  # 7 x 5 pairs before one comes again
+STYLES: tuple[Style, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1)))  # as many pairs as a product of them
+PAIRS = len(COLORS) * len(STYLES)
 LISTED = 9  # curves that a legend has; of more, these many of them, evenly by rank
 ERRORS = (Line("train_error", "training set", BLUE, "-"), Line("test_error", "test set", ORANGE, "--"))
 

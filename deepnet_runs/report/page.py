@@ -84,8 +84,11 @@ def _choice(legend: str, name: str, values: Mapping[str, str], checked: str) -> 
 
 def _sections(found: Found) -> Iterator[Element]:
     named = len(found.runs) > 1
-    missing = element("ul", *(element("li", text) for text in found.missing), class_="remarks")
-    yield _section("runs", "Runs", tables.runs_table(found), *([missing] if found.missing else []))
+    said = list(found.missing)
+    if len(found.configurations) > charts.PAIRS:
+        said.append(f"Panels of a quantity repeat their line styles after {charts.PAIRS} configurations.")
+    notes = [element("ul", *(element("li", text) for text in said), class_="remarks")] if said else []
+    yield _section("runs", "Runs", tables.runs_table(found), *notes)
     loss, *collapse = charts.of_paper(found.configurations)
     yield _section("loss", "The loss and its parts", _grid([loss], named))
     yield _section("collapse", "NC1 to NC4", element("p", COLLAPSE), _grid(collapse, named))

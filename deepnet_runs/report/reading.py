@@ -82,9 +82,18 @@ def read(folders: Sequence[Path]) -> Found:
 
 
 def _begun(folders: Sequence[Path]) -> list[Path]:
-    """Folders of runs that have a configuration and no file of measurements."""
+    """Folders with the configuration of a run and without a file of measurements."""
     configs = sorted({path for folder in folders for path in folder.rglob("config.json")})
-    return [path.parent for path in configs if not (path.parent / "measurements.jsonl").exists()]
+    return [path.parent for path in configs if not (path.parent / "measurements.jsonl").exists() and _is_of_run(path)]
+
+
+def _is_of_run(path: Path) -> bool:
+    """Whether a config.json is of this project: data sets and models of others have files of that name."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and all(name in config for name in runs.NAMED)
 
 
 def _read(folder: Path, name: str) -> ReportedRun:

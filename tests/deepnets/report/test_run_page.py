@@ -185,6 +185,8 @@ def test_gaps_zeros_one_epoch_and_runs_under_way_are_said(tmp_path):
     (tmp_path / "diverged" / "failed.json").write_text('{"failed": "the loss is <nan>"}')
     made_up_runs.write(tmp_path / "waits", seed=3)
     (tmp_path / "waits" / "measurements.jsonl").unlink()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"model": "of another project"}')
     with records.held(tmp_path / "one"):
         root = page_reader.read(page(tmp_path, tmp_path))
     assert "nc1_train has no value at epochs 3, 4 of gaps." in remarks(chart(root, "variability_collapse"))
