@@ -1,4 +1,4 @@
-r"""The labels of plots, which are matplotlib's mathtext, as HTML: `$\mathcal{L}_{NC1}$` is an L with a subscript."""
+"""The labels of plots, which are matplotlib's mathtext, as HTML with their signs, sub- and superscripts."""
 
 import re
 from xml.etree.ElementTree import Element

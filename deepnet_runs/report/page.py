@@ -1,4 +1,4 @@
-"""The page of `python -m deepnet_runs.figures RUN... --html FILE`: one file, without requests to a network.
+"""The page that `deepnet_runs.figures --html` writes: one file, without requests to a network.
 
 Axes and arrangements are chosen by the style sheet, so that the page works without a script. The script of the page
 reads the tables of values, to show those of a chosen epoch in the legends.
