@@ -1,8 +1,10 @@
 """Figures 2 to 12 of the paper and its Table 1, from the records of runs alone, without PyTorch.
 
     python -m deepnet_runs.figures runs/digits --output runs/figures
+    python -m deepnet_runs.figures runs/resnet8 --html report.html
 
-Writes a file for each figure, table1.md, table1.csv and figures.json, which says what they are made of.
+Writes a file for each figure, table1.md, table1.csv and figures.json, which says what they are made of; with --html one
+page about the runs instead.
 """
 
 import argparse
@@ -35,6 +37,9 @@ panels      a data set a column, a network family a row, as far as there are run
             with a shade from the smallest to the largest; the red line is at the first epoch of zero training error.
 runs        of mse and ce; those of a panel and a loss may differ in the seed alone, else they are refused. A figure
             whose quantity no run has measured is left out, and a line says so.
+--html      one page that needs no network: the parts of the loss, NC1 to NC4, omega, the field test where it was
+            measured, and the recipe and versions of any runs, side by side; axes linear or logarithmic, values of a
+            chosen epoch, and all values as tables. What a run lacks is said there.
 exit codes  0: written; 2: unusable arguments or records, and nothing is written.
 
 example     python -m deepnet_runs.figures runs/digits-resnet8-mse-0 runs/digits-resnet8-ce-0 --format pdf"""
@@ -44,15 +49,22 @@ def parser() -> Parser:
     """The options, as `--help` shows them."""
     p = Parser(PROGRAM, "Figures 2 to 12 and Table 1 of the paper, from the records of trained networks.", EPILOG)
     p.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="runs of deepnet_runs.train, or folders of them")
-    p.add_argument("--output", type=Path, default=Path("runs/figures"), metavar="DIR", help="default: %(default)s")
-    p.add_argument("--format", choices=FORMATS, default="png", help="of the figures (default: %(default)s)")
+    where = p.add_mutually_exclusive_group()
+    where.add_argument("--output", type=Path, default=Path("runs/figures"), metavar="DIR", help="default: %(default)s")
+    where.add_argument("--html", type=Path, metavar="FILE", help="write one page about the runs, and no figures")
+    p.add_argument("--format", choices=FORMATS, help=f"of the figures (default: {FORMATS[0]})")
     p.add_argument("--log-epochs", action="store_true", help="epochs on a log axis (the paper's is linear)")
     return p
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Parsed options; exits with code 2 and one line for what cannot be."""
-    return parser().parse_args(argv)
+    p = parser()
+    args = p.parse_args(argv)
+    if args.html and args.format:
+        p.error(f"--format {args.format} is of the figures, and --html writes none: leave out one of them")
+    args.format = args.format or FORMATS[0]
+    return args
 
 
 def left_out(figure: PaperFigure, experiments: Sequence[Experiment]) -> str | None:
@@ -148,6 +160,25 @@ def write_all(
     return text
 
 
+def write_page(args: argparse.Namespace) -> str:
+    """Write the page of the runs; the text printed at the end.
+
+    Raises:
+        ValueError: for records none of which can be used, or a file that cannot be.
+        OSError: if the page cannot be written; then what was there stays.
+    """
+    from deepnet_runs.report import page  # imports matplotlib
+
+    file: Path = args.html
+    if not file.name:
+        raise ValueError(f"Need the name of a file for --html, got {file}: give one, as report.html.")
+    records.check_destination(file.parent, (file.name,), option="--html")
+    text, missing = page.page(args.runs, versions=versions(), log_epochs=args.log_epochs)
+    with records.staging(file.parent, last=file.name) as stage:
+        (stage / file.name).write_text(text, encoding="utf-8")
+    return "\n".join([*missing, f"{file}: {len(text.encode()) / 1e6:.2f} MB"])
+
+
 def versions() -> dict[str, str]:
     """Of what the figures are drawn with."""
     return {"central_path": __version__, "matplotlib": version("matplotlib"), "numpy": version("numpy")}
@@ -156,7 +187,7 @@ def versions() -> dict[str, str]:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parse(argv)
-    return answer(PROGRAM, lambda: (0, write(args)))
+    return answer(PROGRAM, lambda: (0, write_page(args) if args.html else write(args)))
 
 
 if __name__ == "__main__":

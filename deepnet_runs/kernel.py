@@ -101,10 +101,11 @@ def measured(args: argparse.Namespace, run: RecordedRun, weights: dict[int, Path
         ValueError: for weights or data that cannot be used.
     """
     from deepnet_runs.dynamics import measured_field  # imports torch
+    from deepnet_runs.training.images import images_of
     from deepnet_runs.training.run import choose_device
 
     config = measured_field.config_of(run)
-    images = measured_field.images_of(config, args.data_dir)
+    images = images_of(config, args.data_dir)
     options: dict[str, Any] = {
         "lam": config.lam if args.lam is None else args.lam,
         "device": choose_device(args.device),

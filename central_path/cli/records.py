@@ -60,7 +60,7 @@ def read_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def check_destination(folder: Path, names: tuple[str, ...]) -> None:
+def check_destination(folder: Path, names: tuple[str, ...], *, option: str = "--output") -> None:
     """Refuse an output folder that cannot be made or written, or in which one of the files to come is a folder.
 
     Raises:
@@ -72,16 +72,16 @@ def check_destination(folder: Path, names: tuple[str, ...]) -> None:
             existing = existing.parent
         taken = [name for name in names if (folder / name).is_dir()]
     except (OSError, ValueError) as error:
-        raise ValueError(f"Need a folder for the results, got {folder}: {error}; give another --output.") from error
+        raise ValueError(f"Need a folder for the results, got {folder}: {error}; give another {option}.") from error
     if not existing.is_dir():
         raise ValueError(
-            f"Need a folder for the results, got {folder}: {existing} is not a folder; give another --output."
+            f"Need a folder for the results, got {folder}: {existing} is not a folder; give another {option}."
         )
     if taken:
-        raise ValueError(f"Need {taken[0]} in {folder} to be a file, got a folder: move it, or give another --output.")
+        raise ValueError(f"Need {taken[0]} in {folder} to be a file, got a folder: move it, or give another {option}.")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(
-            f"Need a writable folder for the results, got {folder}: {existing} is not writable; give another --output."
+            f"Need a writable folder for the results, got {folder}: {existing} is not writable; give another {option}."
         )
 
 

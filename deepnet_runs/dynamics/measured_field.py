@@ -8,13 +8,12 @@ from typing import Any
 import torch
 
 from central_path.torch.feature_kernel import FeatureKernel
-from deepnet_runs.datasets import data
 from deepnet_runs.datasets.data import DataSet
 from deepnet_runs.dynamics.field_records import FieldRow
 from deepnet_runs.dynamics.field_test import field_test
 from deepnet_runs.networks import Network, Variant, build, weightnorm
 from deepnet_runs.storage.runs import RecordedRun
-from deepnet_runs.training.config import CONFIGURED, TrainConfig, padded_size
+from deepnet_runs.training.config import CONFIGURED, TrainConfig
 
 
 def config_of(run: RecordedRun) -> TrainConfig:
@@ -27,25 +26,6 @@ def config_of(run: RecordedRun) -> TrainConfig:
         return TrainConfig(**{name: run.config[name] for name in CONFIGURED if name in run.config})
     except TypeError as error:
         raise ValueError(f"Need the configuration of deepnet_runs.train in {run.folder}, got: {error}.") from error
-
-
-def images_of(config: TrainConfig, folder: Path) -> DataSet:
-    """The images that a run was trained on.
-
-    Raises:
-        ValueError: if they are not in the folder.
-    """
-    seed = config.seed if config.random_labels else None
-    return data.load(
-        config.dataset,
-        folder,
-        whole=config.whole,
-        per_class=config.per_class,
-        test_per_class=config.test_per_class,
-        image_size=config.image_size,
-        padded=padded_size(config.network),
-        random_labels_seed=seed,
-    )
 
 
 def network_of(config: TrainConfig, images: DataSet, weights: Path) -> Network:

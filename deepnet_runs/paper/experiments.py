@@ -51,6 +51,11 @@ class Experiment(NamedTuple):
         """The first measured epoch without a training error of every run; infinite where there is none."""
         return np.array([np.inf if run.first_clean is None else float(run.first_clean) for run in self.runs])
 
+    def median_zero_error(self) -> float:
+        """Its median over the runs; NaN where half of them or more have none."""
+        moments = np.sort(self.zero_error())
+        return float(np.median(moments)) if np.isfinite(moments[len(moments) // 2]) else float("nan")
+
 
 def family(network: str) -> str:
     """The family of a network: `vgg` of `vgg11`; of a network that is not of this project its own name."""

@@ -89,11 +89,10 @@ def _draw_curve(axis: Axes, experiment: Experiment, curve: Curve, scale: str) ->
 
 def _draw_zero_error(axis: Axes, experiment: Experiment) -> bool:
     """Draw the red line at zero training error and its range; whether there is one."""
-    moments = experiment.zero_error()
-    low, middle, high = float(moments.min()), float(np.sort(moments)[len(moments) // 2]), float(moments.max())
-    if np.isinf(middle):
+    moments, middle = experiment.zero_error(), experiment.median_zero_error()
+    if np.isnan(middle):
         return False
-    middle = float(np.median(moments))
+    low, high = float(moments.min()), float(moments.max())
     if high > low:
         high = min(high, float(max(row.epoch for run in experiment.runs for row in run.rows)))
         axis.axvspan(low, high, color=RED, alpha=0.1, linewidth=0)

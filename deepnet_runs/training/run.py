@@ -19,7 +19,7 @@ from central_path.cli.program import INTERRUPTED, on_terminal, set_up_jax, shown
 from deepnet_runs.storage import records
 from deepnet_runs.storage.records import StoppedError, check_destination, check_output, held
 from deepnet_runs.storage.row import Row
-from deepnet_runs.training.config import Execution, TrainConfig, padded_size
+from deepnet_runs.training.config import Execution, TrainConfig
 from deepnet_runs.training.recipes import DivergenceError, measured_epochs
 
 if TYPE_CHECKING:
@@ -145,23 +145,12 @@ def load_data(config: TrainConfig, execution: Execution) -> "DataSet":
     """The data set of the configuration; the first of several processes downloads it before the others read it."""
     from torch import distributed as dist
 
-    from deepnet_runs.datasets import data  # imports torch
+    from deepnet_runs.training.images import images_of  # imports torch
 
     if execution.download and not is_primary():
         dist.barrier()
-    seed = config.seed if config.random_labels else None
-    images = data.load(
-        config.dataset,
-        execution.data_dir,
-        download=execution.download,
-        whole=config.whole,
-        per_class=config.per_class,
-        test_per_class=config.test_per_class,
-        image_size=config.image_size,
-        padded=padded_size(config.network),
-        random_labels_seed=seed,
-        quiet=execution.quiet or not is_primary(),
-    )
+    quiet = execution.quiet or not is_primary()
+    images = images_of(config, execution.data_dir, download=execution.download, quiet=quiet)
     if execution.download and is_primary() and dist.is_initialized():
         dist.barrier()
     return images

@@ -90,7 +90,9 @@ def python(wheel, tmp_path_factory):
 
 def lacking(names):
     """What a wheel with such files lacks, and what it has too many."""
-    modules = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    kinds = (".py", ".css", ".js")
+    files = (path for package in PACKAGES for path in (ROOT / package).rglob("*"))
+    modules = {path.relative_to(ROOT).as_posix() for path in files if path.suffix in kinds}
     wanted = modules | {DATA, "central_path/py.typed"}
     extra = {name for name in names if name.split("/")[0] not in PACKAGES and ".dist-info/" not in name}
     return (wanted - set(names)) | extra
@@ -103,7 +105,7 @@ def test_the_wheel_holds_the_three_packages_their_data_and_nothing_else(wheel):
         assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert lacking(names) == set()
     assert not any("test_" in name or "__pycache__" in name for name in names)
-    for planted in (DATA, "central_path/py.typed", "theory_checks/claims.py"):
+    for planted in (DATA, "central_path/py.typed", "theory_checks/claims.py", "deepnet_runs/report/page.js"):
         assert lacking([name for name in names if name != planted]) == {planted}
     assert lacking([*names, "tests/test_api.py"]) == {"tests/test_api.py"}
     assert f"\nVersion: {central_path.__version__}\n" in metadata

@@ -14,6 +14,7 @@ from deepnet_runs.dynamics import field_figure, field_records, field_tables, mea
 from deepnet_runs.dynamics.field import MODELS, gradient
 from deepnet_runs.dynamics.snr_frame import SNRFrame
 from deepnet_runs.storage import runs
+from deepnet_runs.training.images import images_of
 
 FEW = ["--draws", "3", "--probes", "2"]
 
@@ -48,7 +49,7 @@ def test_the_rates_are_those_of_a_step_of_gradient_descent_on_the_network(measur
     folder, rows = measured
     run = runs.read(folder)
     config = measured_field.config_of(run)
-    images = measured_field.images_of(config, folder)
+    images = images_of(config, folder)
     weights = folder / "weights" / "epoch_0003.pt"
     found = []
     for step in (1e-6, -1e-6):  # of a network whose last layer is the least-squares one
