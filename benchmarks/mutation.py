@@ -12,7 +12,10 @@ with ten replacements counts as much as a number with two. Annotations, messages
 decorators and whether a field is static are not drawn: no result depends on them. Nor are lines marked
 `pragma: no mutate`: numbers that set the amount of work (terms of a series, nodes of a quadrature, most steps, tiles)
 and are larger than needed, or at which two forms that both hold change over.
-Exit code 0 if at least 95 % are caught, 1 if not, 2 if nothing could be measured.
+
+A survivor that changes no result, so that no test can catch it, is named with its reason in
+`mutants_without_effect.toml` and does not count; its reason is printed. Any other survivor shows what is not tested.
+Exit code 0 if at least 95 % of those that count are caught, 1 if not, 2 if nothing could be measured.
 """
 
 import argparse
@@ -22,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -33,6 +37,7 @@ from cosmic_ray.work_item import MutationSpec, WorkItem, WorkResult
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "benchmarks/cosmic-ray.toml"
 SESSION = "mutation.sqlite"
+WITHOUT_EFFECT = ROOT / "benchmarks" / "mutants_without_effect.toml"
 GOAL = 0.95
 REFUSALS = {"error_if", "_refuse"}  # calls that return their first argument, or raise
 
@@ -157,12 +162,26 @@ def measure(folders: list[Path], count: int) -> Iterator[tuple[WorkItem, WorkRes
             worker.terminate()
 
 
-def _report(number: int, count: int, item: WorkItem, result: WorkResult) -> str:
+def without_effect() -> dict[tuple[str, str], str]:
+    """Why a mutant changes no result, by its module and its line."""
+    listed = tomllib.loads(WITHOUT_EFFECT.read_text(encoding="utf-8"))["mutant"]
+    return {(entry["module"], entry["line"]): entry["why"] for entry in listed}
+
+
+def line_of(diff: str) -> str:
+    """The line that a mutant puts in the place of another, with single spaces."""
+    (line,) = [line for line in diff.splitlines() if line.startswith("+") and not line.startswith("+++")]
+    return " ".join(line[1:].split())
+
+
+def _report(number: int, count: int, item: WorkItem, result: WorkResult, why: str | None) -> str:
     (mutation,) = item.mutations
     word = "timed out" if result.output == "timeout" else "caught" if result.is_killed else "SURVIVED"
     where = f"{mutation.module_path}:{mutation.start_pos[0]}"
-    lines = [f"{number:3} of {count}  {word:9}  {where}  {mutation.operator_name.removeprefix('core/')}"]
-    return "\n".join([*lines, *([] if result.is_killed else [result.diff or ""])])
+    head = f"{number:3} of {count}  {word:9}  {where}  {mutation.operator_name.removeprefix('core/')}"
+    if result.is_killed:
+        return head
+    return f"{head}\n{result.diff or ''}{f'changes no result: {why}' if why else ''}"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -172,20 +191,24 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, metavar="INT", help="of the sample (default 0)")
     parser.add_argument("--jobs", type=int, default=2, metavar="INT", help="mutants at once, a core each (default 2)")
     args = parser.parse_args(argv)
-    begin, caught = time.perf_counter(), 0
+    begin, caught, listed, of_no_effect = time.perf_counter(), 0, without_effect(), 0
     with tempfile.TemporaryDirectory() as temporary:
         folders = [Path(temporary, str(i)) for i in range(min(args.jobs, args.mutants))]
         try:
             prepare(folders, args.mutants, seed=args.seed)
             for number, (item, result) in enumerate(measure(folders, args.mutants), start=1):
                 caught += result.is_killed
-                print(_report(number, args.mutants, item, result), flush=True)
+                module = str(item.mutations[0].module_path)
+                why = None if result.is_killed else listed.get((module, line_of(result.diff or "")))
+                of_no_effect += why is not None
+                print(_report(number, args.mutants, item, result, why), flush=True)
         except ValueError as error:
             print(error, file=sys.stderr)
             return 2
-    minutes = (time.perf_counter() - begin) / 60
-    print(f"caught {caught} of {args.mutants}, goal {GOAL:.0%}; seed {args.seed}, {minutes:.0f} minutes")
-    return 0 if caught >= GOAL * args.mutants else 1
+    minutes, counted = (time.perf_counter() - begin) / 60, args.mutants - of_no_effect
+    score = f"caught {caught} of {counted} that change a result, goal {GOAL:.0%}"
+    print(f"{score}; {of_no_effect} change none; seed {args.seed}, {minutes:.0f} minutes")
+    return 0 if caught >= GOAL * counted else 1
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The sample of mutants: by its seed, one a place, and none where no result depends on the source."""
 
+import difflib
 import re
 from pathlib import Path
 
@@ -81,3 +82,15 @@ def test_the_configuration_names_modules_and_tests_that_are_there():
         for file in re.findall(r"tests/\S+", command):
             for name in names.split("|"):
                 assert len(list(mutation.ROOT.glob(file.replace("$module", name)))) == 1, (name, file)
+
+
+def test_mutants_without_effect_are_lines_of_their_modules_with_one_change():
+    """A line whose original is gone would excuse nothing, or something else."""
+    for (module, line), why in mutation.without_effect().items():
+        source = Path(mutation.ROOT, module).read_text(encoding="utf-8").splitlines()
+        close = difflib.get_close_matches(line, [" ".join(row.split()) for row in source], n=1, cutoff=0.9)
+        assert close, line
+        assert line not in close
+        assert why
+    diff = "--- a/f.py\n+++ b/f.py\n@@\n-    y = 1\n+    y =  2\n"
+    assert mutation.line_of(diff) == "y = 2"

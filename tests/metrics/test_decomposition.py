@@ -4,7 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from central_path.metrics.decomposition import decompose, least_squares
+from central_path.metrics.decomposition import decompose, least_squares, loss
 from central_path.metrics.snr import Moments
 
 PI = np.array([0.1, 0.2, 0.3, 0.4])
@@ -76,3 +76,4 @@ def test_the_parts_are_sums_over_examples(lam, bias, seed):
     assert float(parts.loss_nc23) == pytest.approx(loss_of(W_LS, b_LS, M.T[y]) - decay, rel=1e-9)
     assert float(parts.loss_ls_perp) == pytest.approx(loss_of(W, b, h) - loss_of(W_LS, b_LS, h), rel=1e-9)
     assert float(parts.total) == pytest.approx(loss_of(W, b, h), rel=1e-12)
+    assert float(loss(W, b, m, lam=lam)) == pytest.approx(loss_of(W, b, h), rel=1e-12)
