@@ -53,6 +53,16 @@ class Trajectory:
 
     Where no law holds, or level is `moments`, `omega` and `observables` are those of the closed state of moments, for
     the finite omega. Without a law `omega_beside` are those of all features, integrated over the same times.
+
+    Example:
+        >>> import central_path as cp
+        >>> cp.enable_x64()
+        >>> run = cp.trajectory(C=3, N=20, level="spectrum", saves=50)
+        >>> run.t.shape, run.omega.shape, run.omega_law.shape, run.error < 1e-6
+        ((50,), (50, 2), (50, 2), True)
+        >>> sorted(run.observables)
+        ['loss', 'loss_nc1', 'loss_nc23', 'nc1']
+        >>> figure = run.plot("loss")
     """
 
     flow: str

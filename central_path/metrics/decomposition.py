@@ -119,6 +119,16 @@ def least_squares(
     For lam = 0 and singular Sigma_T this is the W of least norm (pseudo-inverse) with its bias; others fit as well.
     `targets` are what R outputs should be on each class, one-hot (R = C) unless given. Without `bias` b_LS is 0.
 
+    Example:
+        >>> import numpy as np
+        >>> from central_path.metrics.decomposition import decompose, least_squares
+        >>> from central_path.metrics.samples import moments_of_rows
+        >>> y = np.repeat([0, 1, 2], 20)
+        >>> m = moments_of_rows(np.eye(3)[y] + 0.1 * np.random.default_rng(0).standard_normal((60, 3)), y, 3)
+        >>> W, b = least_squares(m, lam=1e-3)
+        >>> W.shape, b.shape, bool(abs(decompose(W, b, m, lam=1e-3).loss_ls_perp) < 1e-15)
+        ((3, 3), (3,), True)
+
     Raises:
         ValueError: if lam < 0.
     """

@@ -15,6 +15,14 @@ def effective_rank_roy2007(A: Float[Any, "a b"]) -> Float[Any, ""]:
     scaling; rows and columns of zeros (dead units) change nothing. NaN for A = 0.
 
     Source: Roy & Vetterli (2007), The effective rank: a measure of effective dimensionality.
+
+    Example:
+        >>> import numpy as np
+        >>> from central_path.metrics import effective_rank_roy2007
+        >>> round(float(effective_rank_roy2007(np.eye(5, 3))), 6)
+        3.0
+        >>> round(float(effective_rank_roy2007(np.diag([1.0, 0.1, 0.0]))), 4)
+        1.3561
     """
     xp = namespace(A)
     s = xp.linalg.svdvals(A)

@@ -14,6 +14,15 @@ def nc5_benammar2024(M: Float[Any, "P C"], mu_out: Float[Any, " P"]) -> Float[An
     permutations of the classes, but not by shifts. NaN where a class mean or mu_out is 0.
 
     Source: Ben Ammar, Belkhir, Popescu, Manzanera & Franchi (2024), NECO, Eq. 5.
+
+    Example:
+        >>> import numpy as np
+        >>> from central_path.metrics import nc5_benammar2024
+        >>> M = np.eye(4)[:, :3]  # class means (P, C)
+        >>> float(nc5_benammar2024(M, np.array([0.0, 0.0, 0.0, 2.0])))  # orthogonal to all of them
+        0.0
+        >>> round(float(nc5_benammar2024(M, np.ones(4))), 6)
+        0.5
     """
     xp = namespace(M)
     norms = xp.linalg.vector_norm(M, axis=0) * xp.linalg.vector_norm(mu_out)

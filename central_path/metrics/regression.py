@@ -35,6 +35,14 @@ def nrc1_andriopoulos2024(H: Float[Any, "n P"], K: int, *, centered: bool = Fals
 
     Unchanged by rotations of the features, scaling and the order of the examples. For K >= P it is 0. NaN where a
     feature vector is 0, or the covariance of the features has a rank below K (the components are then not determined).
+
+    Example:
+        >>> import numpy as np
+        >>> from central_path.metrics import nrc1_andriopoulos2024
+        >>> t = np.linspace(-1, 1, 20)
+        >>> H = np.stack([t, np.zeros(20), 0.1 * t**2], axis=1)  # near one direction
+        >>> round(float(nrc1_andriopoulos2024(H, 1)), 4)
+        0.0037
     """
     xp, (n, P) = namespace(H), H.shape
     if K >= P:
@@ -51,6 +59,13 @@ def nrc2_andriopoulos2024(H: Float[Any, "n P"], W: Float[Any, "K P"], *, centere
 
     Rows may be dependent: their span is taken to the rounding of W. Unchanged by joint rotations, by scaling, and by
     every invertible map of the outputs. NaN where a feature vector is 0, or W = 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from central_path.metrics import nrc2_andriopoulos2024
+        >>> H = np.array([[3.0, 4.0], [3.0, 0.0]])
+        >>> round(float(nrc2_andriopoulos2024(H, np.array([[1.0, 0.0]]))), 6)  # (16/25 + 0)/2
+        0.32
     """
     xp = namespace(H)
     _, s, Vt = xp.linalg.svd(W, full_matrices=False)
@@ -66,6 +81,14 @@ def nrc3_andriopoulos2024(W: Float[Any, "K P"], Y: Float[Any, "n K"], *, gamma: 
     matrices has one stationary point in x = gamma^(1/2). For one target it is 0. Unchanged by rotations of the
     features, by shifts of the targets, and by a positive factor of W or, without `gamma`, of Y. NaN where W = 0, where
     all targets are equal, or, for a given gamma, where Sigma = gamma I.
+
+    Example:
+        >>> import numpy as np
+        >>> from central_path.metrics import nrc3_andriopoulos2024
+        >>> Y = np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+        >>> W = np.diag([2.0, 1.0]) ** 0.5  # W W^T is a multiple of Sigma^(1/2)
+        >>> bool(nrc3_andriopoulos2024(W, Y) < 1e-12), bool(nrc3_andriopoulos2024(W[::-1, ::-1], Y) > 0.1)
+        (True, True)
     """
     xp, K = namespace(W), W.shape[0]
     G = W @ W.T

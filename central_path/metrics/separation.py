@@ -20,6 +20,15 @@ def separation_fuzziness_he2023(m: Moments, tolerance: float | None = None) -> F
 
     It is C times `collapse.nc1`, with the same `tolerance`. Unchanged by shifts, rotations and scaling of the features
     and by permutations of the classes. NaN where all class means coincide.
+
+    Example:
+        >>> import numpy as np
+        >>> from central_path.metrics import separation_fuzziness_he2023
+        >>> from central_path.metrics.samples import moments_of_rows
+        >>> h = np.array([[1.0, 0.0], [1.0, 2.0], [-1.0, 0.0], [-1.0, 2.0]])
+        >>> m = moments_of_rows(h + 0.5 * np.array([[1, 0], [-1, 0], [1, 0], [-1, 0]]), np.array([0, 0, 1, 1]), 2)
+        >>> round(float(separation_fuzziness_he2023(m)), 6)  # 0.25 within over 1 between, along the means
+        0.25
     """
     return m.M.shape[1] * nc1(m, tolerance=tolerance)
 
@@ -38,6 +47,13 @@ def separation_law_he2023(D: Float[Any, " L"]) -> SeparationLaw:
     The law is exact where the correlation is -1 (for rho < 1). The rate and the correlation are unchanged by a common
     factor of all D. NaN for fewer than two layers, or where a D is 0, infinite or NaN; the correlation also where all D
     are equal.
+
+    Example:
+        >>> import numpy as np
+        >>> from central_path.metrics import separation_law_he2023
+        >>> law = separation_law_he2023(8.0 * 0.5 ** np.arange(1, 5))
+        >>> [round(float(number), 6) for number in law]
+        [0.5, 8.0, -1.0]
     """
     xp, L = namespace(D), D.shape[0]
     exists = xp.all((D > 0) & xp.isfinite(D)) & (L > 1)

@@ -40,7 +40,17 @@ HALVINGS = 50
 
 
 class DecayedDirection(NamedTuple):
-    """A direction that starts with between-class variance u and within-class variance v, lambda_H = 0."""
+    """A direction that starts with between-class variance u and within-class variance v, lambda_H = 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from central_path.theory.decay import DecayedDirection
+        >>> direction = DecayedDirection(u=0.1, v=1.0, tau=0.1, n=500, lam=1e-3)
+        >>> round(direction.plateau, 6)  # where growth would end without decay
+        1.1
+        >>> bool(direction.within(np.array([2.0]))[0] < 1e-200)  # beyond it the within-class variance is gone
+        True
+    """
 
     u: float
     v: float

@@ -54,6 +54,14 @@ class Law(AbstractLaw):
     k is a Python number (0, 1, 2 use their polynomials) or a traced scalar (any real k from -50 to 2, differentiable in
     k). All methods broadcast, and work under jit, vmap and grad.
 
+    Example:
+        >>> import central_path as cp
+        >>> from central_path.theory.laws import Law
+        >>> cp.enable_x64()
+        >>> law = Law(k=0, C=10, N=50)  # Proposition 2
+        >>> round(float(law.omega(1e6, 1.0)), 6)  # at t = 1e6, from omega(0) = 1
+        16.175647
+
     Raises:
         ValueError: if k > 2 (omega is infinite after a finite time) or k < -50, C < 2 or N < 1.
     """

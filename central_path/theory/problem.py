@@ -88,6 +88,14 @@ def moments(H: Float[Array, "P C N"]) -> Moments:
 def moments_of_samples(features: Float[ArrayLike, "n P"], labels: Int[ArrayLike, " n"], *, C: int) -> Moments:
     """Moments of n examples with labels 0..C-1, in any order and any class sizes, which are the priors.
 
+    Example:
+        >>> import numpy as np, central_path as cp
+        >>> from central_path.theory.problem import moments_of_samples
+        >>> cp.enable_x64()
+        >>> m = moments_of_samples(np.array([[0.0], [2.0], [4.0]]), np.array([0, 0, 1]), C=2)
+        >>> m.M.tolist(), float(3 * m.pi[0]), float(3 * m.Sigma_W[0, 0])
+        ([[1.0, 4.0]], 2.0, 2.0)
+
     Raises:
         ValueError: if a label is not among 0..C-1, or a class has no example (outside jit).
     """

@@ -37,7 +37,17 @@ POWERS = {"unnormalized": 2, "renormalized": 1, "riemannian": 0}  # r of the pag
 
 
 class TwoClasses(NamedTuple):
-    """A start of two classes: components of beta(0) along the eigenvectors of S, its eigenvalues, and constants."""
+    """A start of two classes: components of beta(0) along the eigenvectors of S, its eigenvalues, and constants.
+
+    Example:
+        >>> import numpy as np
+        >>> from central_path.theory.two_classes import TwoClasses
+        >>> M, pi = np.array([[1.0, -0.2], [0.0, 0.5]]), np.array([0.2, 0.8])
+        >>> start = TwoClasses.of(M, np.diag([1.0, 0.5]), pi, n=100, flow="renormalized")
+        >>> omega = start.omega(np.array([0.0, 1e3, 1e5]))
+        >>> bool(np.all(np.diff(omega) > 0)), round(float(omega[0]), 4)
+        (True, 1.1486)
+    """
 
     beta: Float[np.ndarray, " P"]
     s: Float[np.ndarray, " P"]

@@ -56,6 +56,16 @@ def lightning_callback(
 
     The reports are kept in its attribute `reports`, by epoch.
 
+    Example:
+        >>> import torch
+        >>> from central_path.torch import lightning_callback
+        >>> targets = torch.arange(30) % 3
+        >>> loader = [(torch.eye(3)[targets], targets)]
+        >>> reports = {}
+        >>> callback = lightning_callback(loader, num_classes=3, every=5, then=reports.__setitem__)
+        >>> callback.every  # and then: lightning.Trainer(callbacks=[callback]).fit(module, ...)
+        5
+
     Raises:
         ValueError: if Lightning is not installed.
     """
@@ -79,6 +89,15 @@ def trainer_callback(
     """A callback for the Trainer of Hugging Face: after every so many epochs the numbers enter its logs.
 
     Arguments and `reports` as for `lightning_callback`.
+
+    Example:
+        >>> import torch
+        >>> from central_path.torch import trainer_callback
+        >>> targets = torch.arange(30) % 3
+        >>> loader = [(torch.eye(3)[targets], targets)]
+        >>> callback = trainer_callback(loader, num_classes=3, lam=5e-4)
+        >>> callback.every  # and then: transformers.Trainer(model, arguments, callbacks=[callback])
+        1
 
     Raises:
         ValueError: if transformers is not installed.

@@ -46,6 +46,18 @@ class Certificate:
     `condition_between` is the condition number of Sigma_B, infinite where class means are affinely dependent.
     `batchnorm` says where the statistics of batch normalization come from: "none" where there is none, "running" for
     those of the training steps, which lag behind the weights, "re-estimated", or "unknown".
+
+    Example:
+        >>> import torch
+        >>> from central_path.torch import NeuralCollapse
+        >>> metric = NeuralCollapse(num_classes=2)
+        >>> targets = torch.arange(40) % 2
+        >>> metric.update(torch.eye(2, 3)[targets] + 0.1 * torch.randn(40, 3), targets)
+        >>> certificate = metric.compute().certificate
+        >>> certificate.precision, certificate.n, certificate.rank_between
+        ('float32', 40, 1)
+        >>> 0 < certificate.floors["nc1/papyan2020"] < 1e-10  # what rounding alone gives
+        True
     """
 
     precision: str

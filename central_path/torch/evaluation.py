@@ -147,6 +147,18 @@ def evaluate(
         device: where the batches go; where the network's parameters are, unless given.
         progress: a bar on stderr; on a terminal unless given.
 
+    Example:
+        >>> import torch
+        >>> from central_path.torch import evaluate
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
+        >>> targets = torch.arange(60) % 3
+        >>> inputs = torch.eye(3, 4)[targets] + 0.1 * torch.randn(60, 4)
+        >>> loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(inputs, targets), batch_size=20)
+        >>> report = evaluate(model, loader, num_classes=3, lam=5e-4)
+        >>> 0 < report["nc1"] < 1, report.numbers.omega.shape, report.certificate.n
+        (True, (2,), 60)
+
     Raises:
         ValueError: as `watch` and `NeuralCollapse`, and for batches of an unknown form.
     """

@@ -121,6 +121,20 @@ class FeatureKernel:
         labels: (n,) from 0; classes without examples are left out.
         classes: which example is of which class.
 
+    Example:
+        >>> import torch
+        >>> from central_path.torch import FeatureKernel
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3))
+        >>> targets = torch.arange(12) % 3
+        >>> kernel = FeatureKernel(model, [(torch.randn(12, 4), targets)], num_classes=3)
+        >>> G = torch.randn(12, 6, dtype=torch.float64)  # a gradient at the features
+        >>> velocity = -kernel.apply(G)  # of the features under gradient flow on the parameters
+        >>> velocity.shape, bool((velocity * G).sum() < 0)  # Theta is positive semi-definite
+        (torch.Size([12, 6]), True)
+        >>> kernel.traces(probes=8).means.value > 0
+        True
+
     Raises:
         ValueError: as `watch`; for labels out of range, fewer than 2 classes with examples, or a network that does not
             compute in `dtype`.

@@ -35,6 +35,18 @@ class NeuralCollapse(nn.Module):
             the features says.
         group: the processes whose features are measured together; all unless given.
 
+    Example:
+        >>> import torch
+        >>> from central_path.torch import NeuralCollapse
+        >>> _ = torch.manual_seed(0)
+        >>> metric = NeuralCollapse(num_classes=3)
+        >>> for _ in range(4):  # batches of features (n, P) and targets (n,)
+        ...     targets = torch.randint(3, (32,))
+        ...     metric.update(torch.eye(3, 5)[targets] + 0.1 * torch.randn(32, 5), targets)
+        >>> found = metric.compute(weight=torch.eye(3, 5), bias=torch.zeros(3), lam=1e-3, omega=True)
+        >>> found["nc1/papyan2020"] < 0.1, found.omega.shape, found.certificate.n
+        (True, (2,), 128)
+
     Raises:
         ValueError: for fewer than two classes, or classes that are none of 0 to C - 1.
     """

@@ -69,6 +69,15 @@ class Numbers(dict[str, float]):
         certificate: floors, precision, ranks.
         omega: (K,) the singular values of the SNR matrix, descending, or None unless asked for.
         snr_right: (C, K) their right singular vectors, likewise, for up to FEW_CLASSES classes.
+
+    Example:
+        >>> import torch
+        >>> from central_path.torch import NeuralCollapse
+        >>> metric = NeuralCollapse(num_classes=3)
+        >>> metric.update(torch.ones(30, 4), torch.arange(30) % 3)  # every example has the same features
+        >>> found = metric.compute(omega=True)  # Numbers
+        >>> found["nc1/papyan2020"], found.reasons["nc1/papyan2020"]
+        (nan, 'All class means coincide to the precision of the features.')
     """
 
     def __init__(

@@ -36,6 +36,17 @@ class Report:
         weight, bias: the last layer, W (C, P) and b (C,) or None.
         seconds: of the evaluation.
         features, targets: (n, P) and (n,) of this process, if they were kept.
+
+    Example:
+        >>> import torch
+        >>> from central_path.torch import evaluate
+        >>> targets = torch.arange(30) % 3
+        >>> batch = torch.eye(3)[targets] + 0.1 * torch.randn(30, 3), targets
+        >>> report = evaluate(torch.nn.Linear(3, 3), [batch], num_classes=3)  # a Report
+        >>> report["nc1"] == report["nc1/papyan2020"] == report.to_dict()["nc1/papyan2020"]
+        True
+        >>> report.means.shape, report.counts.tolist()
+        (torch.Size([3, 3]), [10.0, 10.0, 10.0])
     """
 
     numbers: Numbers

@@ -132,6 +132,15 @@ class watch:  # noqa: N801  used like a function
         layers: names of other parts, whose outputs are kept.
         num_classes: number of outputs of the classifier, which may tell it from others.
 
+    Example:
+        >>> import torch
+        >>> from central_path.torch import watch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
+        >>> with watch(model, layers=["0"], num_classes=3) as tap:
+        ...     outputs = model(torch.randn(8, 4))
+        ...     tap.features.shape, tap.layers["0"].shape, tap.weight.shape
+        (torch.Size([8, 6]), torch.Size([8, 6]), torch.Size([3, 6]))
+
     Raises:
         ValueError: on entering, if the classifier is not clear or a name is none of a part; on reading, if no forward
             pass has reached it, or one reached it twice.

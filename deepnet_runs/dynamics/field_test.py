@@ -62,6 +62,18 @@ def field_test(
         draws: number of random velocities.
         seed: of these and of the sample kernel.
 
+    Example:
+        >>> import torch
+        >>> from central_path.torch import FeatureKernel
+        >>> from deepnet_runs.dynamics.field_test import field_test
+        >>> _ = torch.manual_seed(0)
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3))
+        >>> targets = torch.arange(30) % 3
+        >>> batch = torch.eye(3, 4)[targets] + 0.2 * torch.randn(30, 4), targets
+        >>> found = field_test(FeatureKernel(model, [batch], num_classes=3), draws=100)
+        >>> 0 < found.velocity_cosine < 1, sorted(found.models)[:3]
+        (True, ['block', 'block_best', 'class_means'])
+
     Raises:
         ValueError: if lam < 0, or the features have no omega.
     """

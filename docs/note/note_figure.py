@@ -25,6 +25,7 @@ M = np.sqrt(2.0)  # omega = 2
 ETA = 1e-3
 AGREE = 1e-12
 LENGTH = 0.62  # of the gradient's arrow
+ABOVE = 0.25  # of an arrow over its point, in rows
 CLASSES, EXAMPLES = 2, 2
 
 
@@ -81,12 +82,12 @@ def _plane(axis: Axes, gradient: np.ndarray, orthogonal: np.ndarray, oblique: np
     _arrow(axis, here, tip, BLACK)
     axis.plot(*here, "o", color=BLACK, ms=5, zorder=5)
     axis.text(tip[0] - 0.04, tip[1] + 0.02, r"$-\nabla L$", ha="right", va="bottom")
-    axis.text(1.06, M + orthogonal[1] - 0.36, r"$\Pi_\perp(-\nabla L)$", color=BLUE, va="bottom")
+    axis.text(1.13, M - 0.05, r"$\Pi_\perp(-\nabla L)$", color=BLUE, va="bottom")
     axis.text(1.06, M + oblique[1] - 0.05, r"$\Pi_4(-\nabla L)$", color=VERMILION, va="top")
-    axis.text(0.97, 0.1, r"$\mathcal{X}$: $e = 1$", ha="right")
+    axis.text(0.93, 0.1, r"$\mathcal{X}$: $e = 1$", ha="right")
     axis.text(1.5, 2.0, "fibre", color=GREY, ha="left")
-    axis.text(1.64, 0.62, r"$e^2 + m^2$" "\nconstant", color=GREY, ha="left", va="center", fontsize=8)
-    axis.set(xlim=(0, 2.25), ylim=(0, 2.75), aspect="equal", xlabel="half spread $e$", ylabel="half distance $m$")
+    axis.text(1.75, 0.62, r"$e^2 + m^2$" "\nconstant", color=GREY, ha="left", va="center", fontsize=8)
+    axis.set(xlim=(0, 2.5), ylim=(0, 2.75), aspect="equal", xlabel="half spread $e$", ylabel="half distance $m$")
 
 
 def _points(axis: Axes, velocities: dict[str, tuple[np.ndarray, str, str]]) -> None:
@@ -98,8 +99,8 @@ def _points(axis: Axes, velocities: dict[str, tuple[np.ndarray, str, str]]) -> N
         for c, marker, face in ((0, "o", BLACK), (1, "s", "white")):
             axis.plot(X[c], [-row, -row], marker, ls="", color=BLACK, mfc=face, ms=6, zorder=5)
             for start, end in zip(X[c], moved[c], strict=True):
-                if abs(end - start) > 1e-9:
-                    _arrow(axis, np.array([start, -row]), np.array([end, -row]), color, style)
+                if abs(end - start) > 1e-9:  # above the points, which would hide a short arrow
+                    _arrow(axis, np.array([start, ABOVE - row]), np.array([end, ABOVE - row]), color, style)
         axis.text(-4.9, -row, name, color=color, ha="right", va="center")
     axis.plot([], [], "o", color=BLACK, label="class 1")
     axis.plot([], [], "s", color=BLACK, mfc="white", label="class 2")

@@ -32,6 +32,7 @@ STATEMENT = re.compile(
 )
 SOURCE = re.compile(r"docs/note/note\.md, ([A-Z][a-z-]+ \d+\.\d+)$")  # of a claim: its statement
 INSERTION = re.compile(r"\[\[([^\]]+)\]\]")
+OPERATOR = r'"(Ave|cond|diag|range|sym|tr)" ?'  # in formulas, as pandoc writes \operatorname
 ACCURACY = r"^\S+ +\d+ +\d+ +\d+ +{flow} +\S+ +1e-10 +(\S+) .*? (\S+)  1e-06: holds$"
 GENERAL = r"^\d+ +\d+ +\d+ +\d+ +\d+ +[\d.]+ +[\d-]+ +(\S+) +\S+ +\S+$"
 NETWORKS = {  # name: an expression whose group is the number, in docs/real_networks.md
@@ -164,6 +165,7 @@ def typst(preamble: Path) -> str:
     """The note as Typst, to be compiled in the folder of the figure."""
     body = convert("typst-citations").replace('image("figures/', 'image("')
     body = body.replace("times.circle", "times.o")  # pandoc 3.9 writes the symbol's name before Typst 0.14
+    body = re.sub(OPERATOR, r'op("\1")', body)  # pandoc writes text, which Typst sets with a space before a parenthesis
     return f"{preamble.read_text(encoding='utf-8')}\n{body}"
 
 

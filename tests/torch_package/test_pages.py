@@ -1,12 +1,38 @@
 """What the pages say of networks of one's own runs."""
 
 import doctest
+import importlib
 import re
 from pathlib import Path
 
+import pytest
 import torch
 
+import central_path.torch
+
 ROOT = Path(__file__).parents[2]
+EXPORTED = re.findall(r" as (\w+)$", Path(central_path.torch.__file__).read_text(), re.M)
+MODULES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for folder in ("central_path/torch", "deepnet_runs")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if ">>> " in path.read_text()
+]
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_what_is_public_has_an_example(name):
+    assert ">>> " in (getattr(central_path.torch, name).__doc__ or "")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_examples_of_a_module_run(module):
+    if module.endswith("callbacks"):
+        pytest.importorskip("lightning")
+        pytest.importorskip("transformers")
+    found = doctest.testmod(importlib.import_module(module))
+    assert found.attempted
+    assert found.failed == 0
 
 
 def test_the_examples_of_the_page_run():

@@ -76,6 +76,16 @@ def simulate_general(
     an unstable set, which rounding would leave in a direction of its own. Without t_max the horizon is that of
     `horizon`.
 
+    Example:
+        >>> import numpy as np, central_path as cp
+        >>> from central_path.simulation.general import simulate_general
+        >>> cp.enable_x64()
+        >>> y = np.repeat([0, 1], [5, 15])
+        >>> h = np.eye(2, 3)[y] + np.random.default_rng(0).standard_normal((20, 3))
+        >>> run = simulate_general(h, y, lam=1e-3, decay_bias=False, saves=20)
+        >>> run.ys["omega"].shape
+        (20, 1)
+
     Raises:
         ValueError: for input or options that have no such flow, with the remedy.
     """
