@@ -46,17 +46,17 @@ def test_a_trajectory_is_what_the_command_writes(tmp_path, level):
 
 def test_given_features_are_those_of_random_sizes_and_restriction_says_what_it_lost():
     h, labels = drawn()
-    own, given = cp.trajectory(C=C, N=N, P=P, saves=5), cp.trajectory(features=h, labels=labels, saves=5)
+    own, given = cp.trajectory(C=C, N=N, P=P, saves=20), cp.trajectory(features=h, labels=labels, saves=20)
     np.testing.assert_allclose(given.omega, own.omega, rtol=1e-9)
     flat = np.concatenate([h, np.ones((len(h), 1))], axis=1)
-    np.testing.assert_allclose(cp.trajectory(features=flat, labels=labels, saves=5).omega, own.omega, rtol=1e-9)
+    np.testing.assert_allclose(cp.trajectory(features=flat, labels=labels, saves=20).omega, own.omega, rtol=1e-9)
     signal = np.concatenate([h, np.asarray(labels == labels[0], float)[:, None]], axis=1)
     with pytest.raises(ValueError, match="restrict-rank"):
         cp.trajectory(features=signal, labels=labels)
-    restricted = cp.trajectory(features=flat, labels=labels, restrict_rank=True, saves=5)
+    restricted = cp.trajectory(features=flat, labels=labels, restrict_rank=True, saves=20)
     assert restricted.P == P
     assert restricted.signal_lost < 1e-12
-    assert not cp.trajectory(C=C, N=N, P=P, saves=5, tolerance=1e-16).agrees  # planted: nothing is as near as that
+    assert not cp.trajectory(C=C, N=N, P=P, saves=20, tolerance=1e-16).agrees  # planted: nothing is as near as that
 
 
 GENERAL = [  # rows of the features, options of both, what omega is compared with
@@ -90,7 +90,7 @@ def test_without_a_law_or_at_moments_a_trajectory_is_what_the_command_writes(tmp
 
 def test_a_trajectory_without_a_law_says_so():
     h, labels = drawn()
-    run = cp.trajectory(features=h[5:], labels=labels[5:], flow="unnormalized", saves=3)
+    run = cp.trajectory(features=h[5:], labels=labels[5:], flow="unnormalized", saves=10)
     for ask in (lambda: run.law, lambda: run.omega_law):
         with pytest.raises(ValueError, match="Need balanced classes, lam = 0 and a Sigma_W of full rank for a law"):
             ask()

@@ -12,6 +12,11 @@ COUNTS = (9, 21, 12, 30, 8)
 SETTINGS = [(1.0, 1.0, 0.0), (15.0, 30.0, 0.03), (3.0, 2.0, 0.0), (0.5, 1.0, 1e-3)]
 ROUNDING = 1e-12  # a thousand rounding errors, as for the plain loss
 
+CONSTANTS = ("k", "M", "lam")
+rescaled_loss = jax.jit(rescaled.rescaled_loss, static_argnames=CONSTANTS)
+slope = jax.jit(jax.grad(rescaled.rescaled_loss, argnums=(0, 1)), static_argnames=CONSTANTS)
+moments_of_samples = jax.jit(problem.moments_of_samples, static_argnames="C")
+
 
 def draw(seed):
     rng = np.random.default_rng(seed)
@@ -25,7 +30,7 @@ def draw(seed):
 
 def statistics(features, labels):
     return (
-        problem.moments_of_samples(features, labels, C=C),
+        moments_of_samples(features, labels, C=C),
         list(rescaled.class_covariances(features, labels, C=C)),
     )
 
@@ -44,9 +49,7 @@ def test_the_parts_add_up_to_the_loss_of_any_classifier(k, M, lam, seed):
     m, covariances = statistics(features, labels)
     parts = rescaled.decompose(W, b, m, covariances, k=k, M=M, lam=lam)
     expected = plain_loss(W, b, features, labels, k, M, lam)
-    assert float(rescaled.rescaled_loss(W, b, features, labels, k=k, M=M, lam=lam)) == pytest.approx(
-        expected, rel=1e-13
-    )
+    assert float(rescaled_loss(W, b, features, labels, k=k, M=M, lam=lam)) == pytest.approx(expected, rel=1e-13)
     assert float(parts.total) == pytest.approx(expected, rel=ROUNDING)
     assert min(parts.loss_nc1, parts.loss_nc23, parts.loss_ls_perp) > 0
     if k != 1:  # planted: the pooled covariance in place of each class's own
@@ -59,14 +62,13 @@ def test_the_gradient_vanishes_at_the_least_squares_classifier_and_its_loss_is_i
     features, labels, _, _ = draw(seed)
     m, covariances = statistics(features, labels)
     W, b = rescaled.least_squares(m, covariances, k=k, M=M, lam=lam)
-    slope = jax.grad(rescaled.rescaled_loss, argnums=(0, 1))
     scale = k * M
     assert max(float(jnp.abs(g).max()) for g in slope(W, b, features, labels, k=k, M=M, lam=lam)) < ROUNDING * scale
     wrong = rescaled.least_squares(m, covariances, k=k, M=M, lam=lam / C + 1e-3)
     assert max(float(jnp.abs(g).max()) for g in slope(*wrong, features, labels, k=k, M=M, lam=lam)) > 1e-5 * scale
     outputs = jnp.sum(W * m.M.T, axis=1) + b
     closed = k * M / 2 * float(jnp.sum(m.pi * (M - outputs)))
-    assert float(rescaled.rescaled_loss(W, b, features, labels, k=k, M=M, lam=lam)) == pytest.approx(closed, rel=1e-11)
+    assert float(rescaled_loss(W, b, features, labels, k=k, M=M, lam=lam)) == pytest.approx(closed, rel=1e-11)
 
 
 def test_at_one_and_one_it_is_the_mse_loss(seed):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from short_runs import ROUNDING, distance, rows_on_disk, short
 
-from deepnet_runs import grid
+from deepnet_runs import grid, train
 from deepnet_runs.cells import plan as cells
 from deepnet_runs.cells.conditions import CONDITIONS
 from deepnet_runs.storage import records
@@ -65,9 +65,8 @@ def test_the_status_without_the_options_of_the_training_is_that_of_the_records(f
     assert "2 cells: 2 of other options" in capsys.readouterr().out
 
 
-def test_a_cell_after_another_has_the_rows_of_a_process_of_its_own(finished, tmp_path):
-    command = [sys.executable, "-m", "deepnet_runs.train", *TRAINED, "--seed", "1", "--output", str(tmp_path)]
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+def test_a_cell_after_another_has_the_rows_of_a_run_of_its_own(finished, tmp_path):
+    assert train.main([*TRAINED, "--seed", "1", "--quiet", "--output", str(tmp_path)]) == 0
     reference = rows_on_disk(tmp_path)
     assert [row["epoch"] for row in reference] == list(range(1, EPOCHS + 1))
     found = rows(finished)

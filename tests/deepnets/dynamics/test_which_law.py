@@ -13,8 +13,13 @@ from planted_records import write
 from refusal import refused
 
 from deepnet_runs import which_law
-from deepnet_runs.dynamics import clock, forecast, judgement, law_figures, law_of_run
+from deepnet_runs.dynamics import clock, common_growth, forecast, judgement, law_figures, law_of_run
 from deepnet_runs.storage import runs
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr(common_growth, "DRAWS", 25)
 
 
 def with_a_start_of_its_own(omega):

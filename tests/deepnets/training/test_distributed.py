@@ -115,6 +115,7 @@ def test_one_process_writes_and_all_leave_cleanly(two):
         assert trace not in done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_refused_ends_every_process(tmp_path):
     done = torchrun(*options(tmp_path / "out", "--resume"))
     assert done.returncode != 0

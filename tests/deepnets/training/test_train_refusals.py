@@ -118,6 +118,7 @@ def test_a_run_that_another_one_begins_while_it_reads_its_data_is_refused(tmp_pa
     assert records.read_checkpoint(tmp_path, {})["config"]["seed"] == 0
 
 
+@pytest.mark.slow  # two processes; one process meets both refusals above
 def test_of_two_runs_started_at_once_in_a_folder_one_is_refused(tmp_path):
     folder = tmp_path / "new" / "out"
     command = [sys.executable, "-m", "deepnet_runs.train", "--network", "vgg7", "--epochs", "1", "--device", "cpu"]
