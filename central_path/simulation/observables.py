@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 from central_path.flows import AbstractMotion, Features
 from central_path.metrics.collapse import nc1, ncc_mismatch, of_angles, of_moments, self_duality
 from central_path.metrics.snr import singular_values_of_contrasts
+from central_path.simulation.between import inverse_factor
 from central_path.theory.loss import central_path_classifier, spectral_losses
 from central_path.theory.problem import Moments, covariance, deviations
 
@@ -25,12 +26,6 @@ def of_spectrum(omega: Float[Array, " K"], flow: AbstractMotion | None = None, R
     del flow, R
     loss, loss_nc1, loss_nc23 = spectral_losses(omega, C=len(omega) + 1)
     return {"omega": omega, "loss": loss, "loss_nc1": loss_nc1, "loss_nc23": loss_nc23, "nc1": jnp.sum(omega**-2.0)}
-
-
-def _of_moments(m: Moments, omega: Float[Array, " K"]) -> tuple[dict[str, Array], tuple[Array, Array]]:
-    W, b = central_path_classifier(m.M, m.Sigma_W)
-    observed = {**of_spectrum(omega), **of_moments(W, m), "global_mean": jnp.max(jnp.abs(m.mu_G))}
-    return observed, (W, b)
 
 
 def omega_of_contrasts(B: Float[Array, "r K"], Sigma_W: Float[Array, "r r"]) -> Float[Array, " K"]:
@@ -82,9 +77,13 @@ def of_features(state: Features, flow: AbstractMotion, R: Float[Array, "C C"]) -
     B, E = state
     C = len(R)
     m = Moments(B @ R.T, covariance(deviations(E)), jnp.full(C, 1 / C, B.dtype))
-    observed, (W, b) = _of_moments(m, omega_of_contrasts(B[:, : C - 1], m.Sigma_W))
+    contrasts = B[:, : C - 1]
+    W, b = central_path_classifier(m.M, m.Sigma_W)
     mismatch_of_class = jax.vmap(lambda mu, e: ncc_mismatch(W, b, m.M, (mu[:, None] + e).T), in_axes=1)
-    return observed | {
+    return {
+        **of_spectrum(omega_of_contrasts(contrasts, m.Sigma_W)),
+        **of_moments(W, m, inverse_factor(contrasts / C**0.5)),
+        "global_mean": jnp.max(jnp.abs(m.mu_G)),
         "ncc_mismatch": jnp.mean(mismatch_of_class(m.M, E)),  # classes are of one size
         "drift": jnp.max(jnp.abs(flow.conserved(m) - jnp.eye(len(B), dtype=B.dtype))),
     }
