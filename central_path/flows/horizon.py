@@ -30,8 +30,8 @@ class Horizon(NamedTuple):
     power: float
 
     def times(self, saves: int) -> Float[np.ndarray, " T"]:
-        """`saves` times from 0 to t_max: logarithmic from 1 % of growth, or evenly spaced for a linear clock."""
-        if self.power == 1:
+        """`saves` times from 0 to t_max: logarithmic from 1 % of growth, or evenly for a linear clock."""
+        if self.power == 1 and self.scale >= self.t_max:
             return np.linspace(0.0, self.t_max, saves)
         first = min(FIRST_LOOK * self.power * self.scale, self.t_max / 100)
         return np.concatenate([[0.0], np.geomspace(first, self.t_max, saves - 1) if saves > 2 else [self.t_max]])

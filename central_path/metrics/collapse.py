@@ -36,15 +36,20 @@ def nc1(
     *,
     tolerance: float | Float[Any, ""] | None = None,
     factor: tuple[Float[Any, "P K"], Float[Any, " K"]] | None = None,
+    inverse: Float[Any, "P L"] | None = None,
 ) -> Float[Any, ""]:
     """tr(Sigma_W Sigma_B^+)/C through a factor of Sigma_B: no P x P pseudo-inverse, never negative.
 
     With Mbar diag(pi)^(1/2) = U diag(s) V^T (`snr.between_factor`, unless given) it is 1/C sum_j u_j^T Sigma_W u_j /
     s_j^2 over the s_j above the tolerance (default: max(P, C) eps s_1), of which there are min(P, C - 1) unless class
     means are affinely dependent. NaN where all class means coincide.
+
+    With a matrix `inverse` V, V V^T = Sigma_B^+, it is tr(V^T Sigma_W V)/C.
     """
     C = m.M.shape[1]
     xp = namespace(m.M)
+    if inverse is not None:
+        return xp.sum(inverse * (m.Sigma_W @ inverse)) / C
     U, s = between_factor(m) if factor is None else factor
     least = s[0] * max(m.M.shape) * float(xp.finfo(s.dtype).eps) if tolerance is None else tolerance
     kept = s > least
@@ -133,6 +138,6 @@ def of_angles(A: Float[Any, "P C"]) -> dict[str, Float[Any, ""]]:
     return {"equinorm": equinorm(A), "equiangularity": equiangularity(A), "max_angle": max_angle(A)}
 
 
-def of_moments(W: Float[Any, "C P"], m: Moments) -> dict[str, Float[Any, ""]]:
-    """NC1 to NC3 by their names, of a classifier and the moments of the features."""
-    return {"nc1": nc1(m), **of_angles(m.Mbar), "self_duality": self_duality(W, m.Mbar)}
+def of_moments(W: Float[Any, "C P"], m: Moments, inverse: Float[Any, "P L"] | None = None) -> dict[str, Float[Any, ""]]:
+    """NC1 to NC3 by their names, of a classifier and the moments of the features; `inverse` as in `nc1`."""
+    return {"nc1": nc1(m, inverse=inverse), **of_angles(m.Mbar), "self_duality": self_duality(W, m.Mbar)}

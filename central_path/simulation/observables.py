@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from central_path.flows import AbstractMotion, Features
-from central_path.metrics.collapse import nc1, ncc_mismatch, of_angles, of_moments, self_duality
+from central_path.metrics.collapse import nc1, of_angles, of_moments, self_duality
 from central_path.metrics.snr import singular_values_of_contrasts
+from central_path.simulation.between import inverse_factor
 from central_path.theory.loss import central_path_classifier, spectral_losses
 from central_path.theory.problem import Moments, covariance, deviations
 
@@ -25,12 +26,6 @@ def of_spectrum(omega: Float[Array, " K"], flow: AbstractMotion | None = None, R
     del flow, R
     loss, loss_nc1, loss_nc23 = spectral_losses(omega, C=len(omega) + 1)
     return {"omega": omega, "loss": loss, "loss_nc1": loss_nc1, "loss_nc23": loss_nc23, "nc1": jnp.sum(omega**-2.0)}
-
-
-def _of_moments(m: Moments, omega: Float[Array, " K"]) -> tuple[dict[str, Array], tuple[Array, Array]]:
-    W, b = central_path_classifier(m.M, m.Sigma_W)
-    observed = {**of_spectrum(omega), **of_moments(W, m), "global_mean": jnp.max(jnp.abs(m.mu_G))}
-    return observed, (W, b)
 
 
 def omega_of_contrasts(B: Float[Array, "r K"], Sigma_W: Float[Array, "r r"]) -> Float[Array, " K"]:
@@ -77,15 +72,32 @@ def of_means(B: Float[Array, "K K"], flow: AbstractMotion, R: Float[Array, "C C"
     return found | of_angles(m.Mbar) | {"global_mean": jnp.max(jnp.abs(m.mu_G))}
 
 
+def mismatch_of_deviations(
+    W: Float[Array, "C P"], b: Float[Array, " C"], m: Moments, E: Float[Array, "P C N"]
+) -> Float[Array, ""]:
+    """`ncc_mismatch` of the features M + E: both rules in one product, and the features are not formed.
+
+    A rule's decision is its largest score; two rules agree on an example if a class has the largest of both.
+    """
+    rules = jnp.concatenate([W, m.Mbar.T])
+    offset = jnp.concatenate([W @ m.M + b[:, None], m.Mbar.T @ m.Mbar - jnp.sum(m.Mbar**2, axis=0)[:, None] / 2])
+    scores = jnp.tensordot(rules, E, axes=1) + offset[:, :, None]
+    by_classifier, by_center = (part == jnp.max(part, axis=0)[None] for part in (scores[: len(W)], scores[len(W) :]))
+    return 1 - jnp.mean(jnp.any(by_classifier & by_center, axis=0), dtype=E.dtype)
+
+
 def of_features(state: Features, flow: AbstractMotion, R: Float[Array, "C C"]) -> dict[str, Array]:
     """Everything; drift is the largest entry of |Sigma - I|, Sigma the covariance that the flow conserves."""
     B, E = state
     C = len(R)
     m = Moments(B @ R.T, covariance(deviations(E)), jnp.full(C, 1 / C, B.dtype))
-    observed, (W, b) = _of_moments(m, omega_of_contrasts(B[:, : C - 1], m.Sigma_W))
-    mismatch_of_class = jax.vmap(lambda mu, e: ncc_mismatch(W, b, m.M, (mu[:, None] + e).T), in_axes=1)
-    return observed | {
-        "ncc_mismatch": jnp.mean(mismatch_of_class(m.M, E)),  # classes are of one size
+    contrasts = B[:, : C - 1]
+    W, b = central_path_classifier(m.M, m.Sigma_W)
+    return {
+        **of_spectrum(omega_of_contrasts(contrasts, m.Sigma_W)),
+        **of_moments(W, m, inverse_factor(contrasts / C**0.5)),
+        "global_mean": jnp.max(jnp.abs(m.mu_G)),
+        "ncc_mismatch": mismatch_of_deviations(W, b, m, E),
         "drift": jnp.max(jnp.abs(flow.conserved(m) - jnp.eye(len(B), dtype=B.dtype))),
     }
 

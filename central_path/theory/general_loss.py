@@ -95,7 +95,8 @@ class Response(NamedTuple):
         """From B~ and Y."""
         X = B.T @ Y
         X = (X + X.T) / 2
-        return cls(Y, X, r, jnp.linalg.cholesky(jnp.eye(len(X), dtype=X.dtype) + r * X))
+        whole = jnp.eye(len(X), dtype=X.dtype) + r * X
+        return cls(Y, X, r, jnp.linalg.cholesky(whole, symmetrize_input=False))
 
     def shrink(self, Z: Float[Array, "C k"]) -> Float[Array, "C k"]:
         """(I + r X)^(-1) Z."""

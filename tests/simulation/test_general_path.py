@@ -11,7 +11,8 @@ from central_path.metrics.measurement import measure
 from central_path.simulation.general import BlockKernel, agreement, compare_levels, simulate_general
 from central_path.simulation.general.dynamics import Dynamics
 from central_path.simulation.general.field import Setting, State, field
-from central_path.simulation.general.run import run_general
+from central_path.simulation.general.horizon import LARGEST_OMEGA
+from central_path.simulation.general.run import default_horizon, run_general, time_of_largest
 from central_path.simulation.general.start import start_of_samples
 from central_path.theory import general_limits
 from central_path.theory.general_loss import classes_of
@@ -147,6 +148,26 @@ def test_two_classes_of_any_priors_follow_their_closed_form(flow):
         np.testing.assert_allclose(seen.ys["omega"][:, 0], law.omega(seen.ts), rtol=1e-8)
     wrong = law._replace(n=1.01 * law.n)
     assert np.max(np.abs(wrong.omega(run.ts) / run.ys["omega"][:, 0] - 1)) > FAULT
+
+
+def test_the_clock_runs_with_the_power_of_growth():
+    """Exponential growth where deviations move: a linear clock; t^(1/4) on the manifold: the fourth power."""
+    begin = start_of_samples(*draw(8, (10, 12, 14), 4, distance=10.0))
+    powers = [default_horizon(begin, Dynamics(flow), None)[0].power for flow in ("unnormalized", "riemannian")]
+    assert powers[0] == 1.0
+    assert 3.9 < powers[1] <= 4.0
+
+
+def test_a_default_horizon_is_cut_where_rounding_would_be_that_of_more_than_twice_the_largest_omega_of_two_classes():
+    run = simulate_general(*draw(8, (10, 12, 14), 4), **HOW)
+    most = 2 * LARGEST_OMEGA * np.sqrt(3 / 2)
+    for last, cut in ((0.99 * most, False), (1.01 * most, True)):
+        omega = np.full((SAVES, 2), 1.0)
+        omega[-1, 0] = last
+        found = time_of_largest(replace(run, ys={"omega": omega}))
+        assert (found is not None) == cut
+        if found is not None:
+            assert run.ts[-2] < found < run.ts[-1]
 
 
 def gram(run):

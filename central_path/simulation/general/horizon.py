@@ -9,8 +9,13 @@ the moments of one direction move as d log beta/dt = (tau/n) (a A + b_o beta^2)/
 The default horizon is the time in which every beta/sigma has grown tenfold by it, and no omega beyond 2e3, or
 twice what it is at the start.
 
+The clock has the power of t with which the direction that sets the horizon grows there: it is linear where that growth
+is exponential.
+
 NumPy only.
 """
+
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -18,9 +23,10 @@ from jaxtyping import Float
 from central_path.flows.horizon import TENFOLD, Horizon
 
 LARGEST_OMEGA = 2e3  # rounding of the constant matrix is eps omega^2/C of omega
-POWER = 4.0  # of the clock: that of the slowest growth, t^(1/4)
+SLOWEST = 4.0  # t^(1/4): the power of the clock is not larger
 LEAST_GROWTH = 2.0  # of an omega that is that large from the start
 STEPS = 400
+FEW_STEPS = 40  # where the horizon is given, and the power alone is sought
 LEAST = 1e-6  # of A: the within-class variance that a direction without any is taken to have
 
 
@@ -32,11 +38,15 @@ def times_of_growth(
     *,
     lam: float,
     rates: tuple[float, float, float],
-) -> Float[np.ndarray, " K"]:
-    """The time in which log(beta/sigma) grows by `growth`; rates are a, the moving b and the oblique b."""
+    steps: int = STEPS,
+) -> tuple[Float[np.ndarray, " K"], Float[np.ndarray, " K"]]:
+    """The time t in which log(beta/sigma) grows by `growth`, and then d log(beta/sigma)/d log t.
+
+    Rates are a, the moving b and the oblique b.
+    """
     a, moving, oblique = rates
     log_beta, log_sigma = np.log(beta), np.log(np.maximum(A - lam, LEAST * A)) / 2
-    ds, t = growth / STEPS, np.zeros_like(beta)
+    ds, t, slowness = growth / steps, np.zeros_like(beta), np.ones_like(beta)
 
     def slopes(log_beta, log_sigma):
         square, within = np.exp(2 * log_beta), np.exp(2 * log_sigma) + lam
@@ -44,11 +54,11 @@ def times_of_growth(
         up, down = unit * (a * within + oblique * square), -moving * unit * square
         return up / (up - down), down / (up - down), 1 / (up - down)
 
-    for _ in range(STEPS):  # Heun's midpoint rule
+    for _ in range(steps):  # Heun's midpoint rule
         first = slopes(log_beta, log_sigma)
         up, down, slowness = slopes(log_beta + ds / 2 * first[0], log_sigma + ds / 2 * first[1])
         log_beta, log_sigma, t = log_beta + ds * up, log_sigma + ds * down, t + ds * slowness
-    return t
+    return t, t / slowness
 
 
 def horizon(
@@ -71,9 +81,12 @@ def horizon(
     rate = speed * (a * A + (oblique + moving) * square) / (A + square) ** 2
     if not len(omega):
         raise ValueError("Need class means that differ, got none that do: nothing grows; drop or merge classes.")
-    if t_max is None:
-        sizes = {"lam": lam, "rates": rates}
-        every = times_of_growth(np.full_like(omega, TENFOLD), beta, A, speed, **sizes)
-        cap = times_of_growth(np.log(np.maximum(LARGEST_OMEGA / omega, LEAST_GROWTH)), beta, A, speed, **sizes)
-        t_max = float(min(np.max(every), np.min(cap)))
-    return Horizon(t_max, float(1 / (POWER * np.max(rate))), POWER)
+    how: dict[str, Any] = {"lam": lam, "rates": rates, "steps": STEPS if t_max is None else FEW_STEPS}
+    every, of_every = times_of_growth(np.full_like(omega, TENFOLD), beta, A, speed, **how)
+    allowed = np.log(np.maximum(LARGEST_OMEGA / omega, LEAST_GROWTH))
+    cap, of_cap = times_of_growth(allowed, beta, A, speed, **how)
+    last, first = np.argmax(every), np.argmin(cap)
+    end, exponent = (every[last], of_every[last]) if every[last] <= cap[first] else (cap[first], of_cap[first])
+    power = float(np.clip(1 / exponent, 1.0, SLOWEST))
+    t_max = float(end) if t_max is None else t_max
+    return Horizon(t_max, float(1 / (power * np.max(rate))), power)

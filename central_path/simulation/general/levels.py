@@ -1,12 +1,16 @@
-"""Both levels of the general central path as compiled programs: the state of a start, what is measured and observed."""
+"""The levels of the general central path: how each starts, moves, measures the error of a step, and is observed.
 
+One compiled program integrates either: `moments` the closed state, `features` every example.
+"""
+
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from central_path.simulation.compiler import COMPILER_OPTIONS
 from central_path.simulation.general import error, examples, observables
@@ -19,9 +23,14 @@ from central_path.simulation.solve import Clock, Solution, integrate
 from central_path.theory.general_loss import classes_of
 
 
-def rank_of(begin: GeneralStart, dynamics: Dynamics) -> Rank:
-    """What the shapes of the observed omega depend on."""
-    return Rank(len(begin.w), begin.infinite, dynamics.lam > 0 and dynamics.conserves)
+class Level(NamedTuple):
+    """Functions of a start, and of a state and the constants of the level."""
+
+    start: Callable[[GeneralStart, Dynamics, Any], tuple[Any, Any]]
+    velocity: Callable[[Any, Any], Any]
+    measure: Callable[[Any, Any, Any, Any, Any, Rank], Array]
+    observe: Callable[[Any, Any, Rank], dict[str, Array]]
+    class_means: Callable[[Any, Any], Array]
 
 
 class MomentsStart(NamedTuple):
@@ -49,50 +58,47 @@ def start_at_moments(begin: GeneralStart, dynamics: Dynamics, turn: Float[np.nda
     return MomentsStart(State(B, F), Setting(classes, motion, constant), axes)
 
 
-def solve_moments(
-    begin: GeneralStart,
-    dynamics: Dynamics,
-    turn: Float[np.ndarray, "K K"],
-    clock: Clock,
-    ts: Any,
-    tolerances: tuple[Any, Any],
-    keep: bool,
-) -> Solution:
-    """Integrate the closed state of moments; `keep` records the class means."""
-    start = start_at_moments(begin, dynamics, turn)
-    return _integrate_moments(start, clock, ts, *tolerances, rank=rank_of(begin, dynamics), keep=keep)
+def _measure_moments(state: State, wrong: State, args: Any, rtol: Any, atol: Any, rank: Rank) -> Array:
+    setting, _ = args
+    motion = setting.motion
+    if state.F is None:
+        e = jnp.sqrt(setting.constant)
+        left = error.of_what_is_left(state.B, wrong.B, e, motion.beta, rtol, rank.infinite)
+        return jnp.maximum(error.of_means(state.B, wrong.B, e, rtol, atol), left)
+    e = jnp.sqrt(jnp.sum(state.F**2, axis=1) + motion.lam)
+    of_F = error.of_deviations(state.F, wrong.F, rtol, error.FINEST)
+    of_F = jnp.maximum(of_F, error.of_covariance(state.F, wrong.F, rtol, len(state.F) - rank.within))
+    return jnp.maximum(error.of_means(state.B, wrong.B, e, rtol, atol), of_F)
 
 
-@partial(jax.jit, static_argnames=("rank", "keep"), compiler_options=COMPILER_OPTIONS)
-def _integrate_moments(start, clock, ts, rtol, atol, *, rank, keep):
-    def measure(state, wrong, args, rtol, atol):
-        setting, _ = args
-        motion = setting.motion
-        if state.F is None:
-            e = jnp.sqrt(setting.constant)
-            left = error.of_what_is_left(state.B, wrong.B, e, motion.beta, rtol, rank.infinite)
-            of_B = error.of_means(state.B, wrong.B, e, rtol, atol)
-            return jnp.maximum(of_B, left)
-        e = jnp.sqrt(jnp.sum(state.F**2, axis=1) + motion.lam)
-        of_B = error.of_means(state.B, wrong.B, e, rtol, atol)
-        of_F = error.of_deviations(state.F, wrong.F, rtol, error.FINEST)
-        of_F = jnp.maximum(of_F, error.of_covariance(state.F, wrong.F, rtol, len(state.F) - rank.within))
-        return jnp.maximum(of_B, of_F)
+def _start(begin: GeneralStart, dynamics: Dynamics, turn: Any) -> tuple[State, tuple[Setting, Any]]:
+    state, *args = start_at_moments(begin, dynamics, turn)
+    return state, tuple(args)
 
-    def velocity(state, args):
-        return field(state, args[0])
 
-    def observe(state, args):
-        setting, axes = args
-        seen = observables.of_state(state, setting, rank)
-        return seen | {"M": axes @ (state.B @ setting.classes.to_means)} if keep else seen
+MOMENTS = Level(
+    start=_start,
+    velocity=lambda state, args: field(state, args[0]),
+    measure=_measure_moments,
+    observe=lambda state, args, rank: observables.of_state(state, args[0], rank),
+    class_means=lambda state, args: args[1] @ (state.B @ args[0].classes.to_means),
+)
 
-    args = (start.setting, start.axes if keep else None)
-    return integrate(velocity, start.state, args, clock, observe=observe, ts=ts, rtol=rtol, atol=atol, measure=measure)
+
+class FeaturesConstants(NamedTuple):
+    """Labels and rates, the coordinates of classes, and of the start.
+
+    `conserved` is Sigma_W + beta Sigma_B, and `without` |Mbar|^2 along the axes without within-class variance, else 0.
+    """
+
+    setting: Labelled
+    to_contrasts: Float[Any, "C C"]
+    conserved: Float[Any, "P P"]
+    without: Float[Any, " P"]
 
 
 def labelled(begin: GeneralStart, dynamics: Dynamics) -> Labelled:
-    """What the level `features` needs beside the features."""
+    """What moves examples."""
     return Labelled(
         jnp.asarray(begin.labels),
         jnp.asarray(begin.pi),
@@ -103,56 +109,68 @@ def labelled(begin: GeneralStart, dynamics: Dynamics) -> Labelled:
     )
 
 
-def solve_features(
+def _start_at_features(begin: GeneralStart, dynamics: Dynamics, turn: Any) -> tuple[Any, FeaturesConstants]:
+    if begin.features is None:
+        raise ValueError("Need features for the level features, got a start of moments: give the level moments.")
+    r, Mbar = len(begin.w), begin.Mbar
+    conserved = dynamics.motion(begin.n).beta * (Mbar * begin.pi) @ Mbar.T
+    conserved = conserved + np.diag(np.concatenate([begin.w, np.zeros(len(Mbar) - r)]))
+    without = np.where(np.arange(len(Mbar)) < r, 0.0, np.sum(Mbar**2, axis=1))
+    constants = (classes_of(begin.pi, turn).to_contrasts, conserved, without)
+    return jnp.asarray(begin.features), FeaturesConstants(labelled(begin, dynamics), *map(jnp.asarray, constants))
+
+
+def _measure_features(H: Array, wrong: Array, args: FeaturesConstants, rtol: Any, atol: Any, rank: Rank) -> Array:
+    setting = args.setting
+    E, dE = (examples.split(A, setting)[2].T for A in (H, wrong))
+    B, dB = (examples.moments_of(A, setting).M @ args.to_contrasts for A in (H, wrong))
+    e = jnp.sqrt(jnp.mean(E**2, axis=1) + setting.motion.lam + args.without)
+    noise = error.FINEST * (1 + setting.on_deviations * jnp.max(jnp.sum((B / e[:, None]) ** 2, axis=0)))
+    of_E = error.of_deviations(E, dE, rtol, noise)
+    of_E = jnp.maximum(of_E, error.of_covariance(E, dE, rtol + noise, len(E) - rank.within))
+    return jnp.maximum(error.of_means(B, dB, e, rtol, atol), of_E)
+
+
+FEATURES = Level(
+    start=_start_at_features,
+    velocity=lambda H, args: examples.velocity(H, args.setting),
+    measure=_measure_features,
+    observe=lambda H, args, rank: observables.of_examples(H, args.setting, args.conserved, rank),
+    class_means=lambda H, args: examples.moments_of(H, args.setting).M,
+)
+LEVELS = {"moments": MOMENTS, "features": FEATURES}
+
+
+def solve(
+    name: str,
     begin: GeneralStart,
     dynamics: Dynamics,
     turn: Float[np.ndarray, "K K"],
     clock: Clock,
     ts: Any,
     tolerances: tuple[Any, Any],
-    keep: bool,
+    keep_means: bool,
 ) -> Solution:
-    """Integrate all features; `keep` records the class means.
+    """Integrate at a level from a start; `keep_means` records the class means.
 
     Raises:
-        ValueError: for a start without features.
+        ValueError: for the level `features` from a start without features.
     """
-    if begin.features is None:
-        raise ValueError("Need features for the level features, got a start of moments: give the level moments.")
-    setting = labelled(begin, dynamics)
-    H, to_contrasts = jnp.asarray(begin.features), jnp.asarray(classes_of(begin.pi, turn).to_contrasts)
-    rank = Rank(len(begin.w), begin.infinite, False)
-    return _integrate_features(H, setting, to_contrasts, clock, ts, *tolerances, rank=rank, keep=keep)
+    state, args = LEVELS[name].start(begin, dynamics, turn)
+    rank = Rank(len(begin.w), begin.infinite, dynamics.lam > 0 and dynamics.conserves)
+    return _integrate(state, args, clock, ts, *tolerances, name=name, rank=rank, keep_means=keep_means)
 
 
-@partial(jax.jit, static_argnames=("rank", "keep"), compiler_options=COMPILER_OPTIONS)
-def _integrate_features(H, setting, to_contrasts, clock, ts, rtol, atol, *, rank, keep):
-    first = examples.moments_of(H, setting)
-    conserved = first.Sigma_W + setting.motion.beta * first.Sigma_B
-    without = jnp.where(jnp.arange(H.shape[1]) < rank.within, 0.0, jnp.sum(first.Mbar**2, axis=1))
+@partial(jax.jit, static_argnames=("name", "rank", "keep_means"), compiler_options=COMPILER_OPTIONS)
+def _integrate(state, args, clock, ts, rtol, atol, *, name, rank, keep_means):
+    level = LEVELS[name]
 
-    def measure(H, wrong, args, rtol, atol):
-        setting, without = args
-        E, dE = (examples.split(A, setting)[2].T for A in (H, wrong))
-        B, dB = (examples.moments_of(A, setting).M @ to_contrasts for A in (H, wrong))
-        e = jnp.sqrt(jnp.mean(E**2, axis=1) + setting.motion.lam + without)
-        noise = error.FINEST * (1 + setting.on_deviations * jnp.max(jnp.sum((B / e[:, None]) ** 2, axis=0)))
-        of_E = error.of_deviations(E, dE, rtol, noise)
-        of_E = jnp.maximum(of_E, error.of_covariance(E, dE, rtol + noise, len(E) - rank.within))
-        return jnp.maximum(error.of_means(B, dB, e, rtol, atol), of_E)
+    def measure(state, wrong, args, rtol, atol):
+        return level.measure(state, wrong, args, rtol, atol, rank)
 
-    def observe(H, args):
-        seen = observables.of_examples(H, args[0], conserved, rank)
-        return seen | {"M": examples.moments_of(H, args[0]).M} if keep else seen
+    def observe(state, args):
+        seen = level.observe(state, args, rank)
+        return seen | {"M": level.class_means(state, args)} if keep_means else seen
 
-    return integrate(
-        lambda H, args: examples.velocity(H, args[0]),
-        H,
-        (setting, without),
-        clock,
-        observe=observe,
-        ts=ts,
-        rtol=rtol,
-        atol=atol,
-        measure=measure,
-    )
+    how = {"observe": observe, "measure": measure, "ts": ts, "rtol": rtol, "atol": atol}
+    return integrate(level.velocity, state, args, clock, **how)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from central_path.metrics.collapse import ncc_mismatch, of_moments
 from central_path.metrics.snr import Moments, contrasts_of, singular_values_of_contrasts
+from central_path.simulation.between import inverse_factor
 from central_path.simulation.general import examples
 from central_path.simulation.general.examples import Labelled
 from central_path.simulation.general.field import Setting, State, response_of, within_covariance
@@ -91,7 +92,7 @@ def of_state(state: State, setting: Setting, rank: Rank) -> dict[str, Array]:
         "loss": loss,
         "loss_nc1": loss_nc1,
         "loss_nc23": loss_nc23,
-        **of_moments(classifier_of(response, classes, motion.c), m),
+        **of_moments(classifier_of(response, classes, motion.c), m, inverse_factor(state.B[:, :-1])),
         "global_mean": jnp.linalg.norm(state.B[:, -1]),
     }
 
@@ -103,7 +104,7 @@ def of_examples(
     rank: Rank,
 ) -> dict[str, Array]:
     """Everything; drift is that of Sigma_W + beta Sigma_B from its start, relative to its largest entry."""
-    m, motion = examples.moments_of(H, setting), setting.motion
+    m, motion, root = examples.moments_of(H, setting), setting.motion, jnp.sqrt(setting.pi)
     W, b = examples.classifier(m, motion)
     outputs = W @ m.M + b[:, None] - jnp.eye(len(b), dtype=H.dtype)
     lam_b = motion.c**2 / (1 - motion.c**2)
@@ -115,7 +116,7 @@ def of_examples(
         "loss": loss_nc1 + loss_nc23,
         "loss_nc1": loss_nc1,
         "loss_nc23": loss_nc23,
-        **of_moments(W, m),
+        **of_moments(W, m, inverse_factor((m.Mbar * root[None, :]) @ contrasts_of(root))),
         "ncc_mismatch": ncc_mismatch(W, b, m.M, H),
         "global_mean": jnp.linalg.norm(m.mu_G),
         "drift": jnp.max(jnp.abs(moved)) / jnp.max(jnp.abs(conserved)),

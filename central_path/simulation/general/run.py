@@ -18,7 +18,7 @@ from jaxtyping import Float
 from central_path.flows.horizon import Horizon
 from central_path.simulation.general.dynamics import BlockKernel, Dynamics
 from central_path.simulation.general.horizon import LARGEST_OMEGA, LEAST_GROWTH, horizon
-from central_path.simulation.general.levels import solve_features, solve_moments
+from central_path.simulation.general.levels import LEVELS, solve
 from central_path.simulation.general.start import GeneralStart, renormalized, start_of_samples
 from central_path.simulation.solve import Clock, Solution
 from central_path.theory.general_loss import classes_of
@@ -120,8 +120,8 @@ def run_general(
         ValueError: if there are directions without within-class variance that neither lam nor the kernel bounds, for
             an unknown level, `features` from a start without, or as `horizon`.
     """
-    if level not in ("moments", "features"):
-        raise ValueError(f"Need level moments or features, got {level!r}: give one of them.")
+    if level not in LEVELS:
+        raise ValueError(f"Need level {' or '.join(LEVELS)}, got {level!r}: give one of them.")
     if saves < 2 or (t_max is not None and not 0 < t_max < np.inf):
         raise ValueError(f"Need t_max > 0 and saves >= 2, got {t_max} and {saves}: there is nothing to integrate.")
     if begin.infinite and dynamics.lam == 0 and dynamics.beta == 0:
@@ -131,11 +131,10 @@ def run_general(
             "b > 0, or drop those directions (--restrict-rank)."
         )
     chosen, turn = default_horizon(begin, dynamics, t_max)
-    program = solve_moments if level == "moments" else solve_features
 
     def until(chosen: Horizon) -> GeneralRun:
         clock, ts = Clock(*map(np.float64, chosen)), jnp.asarray(chosen.times(saves))
-        solution = program(begin, dynamics, turn, clock, ts, (np.float64(rtol), np.float64(atol)), keep_means)
+        solution = solve(level, begin, dynamics, turn, clock, ts, (np.float64(rtol), np.float64(atol)), keep_means)
         return _reported(solution, dynamics, level, begin, chosen.t_max)
 
     run = until(chosen)
@@ -147,10 +146,14 @@ def run_general(
 
 
 def time_of_largest(run: GeneralRun) -> float | None:
-    """When omega_1 reaches the largest of a default horizon, between saved times; None if it stays below twice that."""
+    """When omega_1 reaches the largest of a default horizon, between saved times; None if it need not be cut.
+
+    It need not as long as rounding, eps omega^2/C of omega, is at most that of two classes at twice the largest omega.
+    """
     omega = run.ys["omega"]
     largest = max(LARGEST_OMEGA, LEAST_GROWTH * omega[0, 0]) if omega.size else LARGEST_OMEGA
-    beyond = np.flatnonzero(omega[:, 0] > 2 * largest) if omega.shape[1] else []
+    most = 2 * largest * np.sqrt(len(run.start.pi) / 2)
+    beyond = np.flatnonzero(omega[:, 0] > most) if omega.shape[1] else []
     if not len(beyond) or beyond[0] == 0:
         return None
     i = beyond[0]
