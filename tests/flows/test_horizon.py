@@ -113,7 +113,8 @@ def test_the_rounding_that_is_left_at_the_end_is_that_of_the_largest_omega_by_th
 
 
 def test_times_to_look_at_are_even_for_a_linear_clock_and_else_logarithmic_from_one_percent_of_growth():
-    np.testing.assert_allclose(Horizon(10.0, 3.0, 1.0).times(5), [0.0, 2.5, 5.0, 7.5, 10.0])
+    np.testing.assert_allclose(Horizon(10.0, 10.0, 1.0).times(5), [0.0, 2.5, 5.0, 7.5, 10.0])
+    np.testing.assert_allclose(Horizon(6e4, 6.0, 1.0).times(8), [0.0, *0.06 * 10.0 ** np.arange(7)])  # growth is early
     np.testing.assert_allclose(Horizon(6e4, 2.0, 3.0).times(8), [0.0, *0.06 * 10.0 ** np.arange(7)])
     np.testing.assert_allclose(Horizon(3.0, 2.0, 2.0).times(3), [0.0, 0.03, 3.0])  # a hundredth of t_max at the latest
     np.testing.assert_allclose(Horizon(6e4, 2.0, 3.0).times(2), [0.0, 6e4])

@@ -59,6 +59,14 @@ def test_the_rounding_of_scaled_features_is_the_scaled_rounding(seed):
         np.testing.assert_allclose(found.shared, of_scaled.shared[live], rtol=1e-12)
 
 
+def test_beyond_the_rank_of_the_class_means_omega_is_zero_where_one_is_infinite_too(seed):
+    found = resolved.snr(moments(seed, rank_between=2, null=1), EXACT)
+    assert (found.infinite, found.rank) == (1, 5)
+    assert found.omega[0] == np.inf
+    assert 1e-3 < found.omega[1] < 1e3
+    assert found.omega[2] == 0
+
+
 @pytest.mark.parametrize(("null", "infinite"), [(0, 0), (2, 2)])
 def test_the_singular_vectors_are_those_of_the_whitened_means(null, infinite, seed):
     m = moments(seed, null=null)
