@@ -6,6 +6,7 @@ features of another data set (NC5), regression targets (NRC1 to NRC3), or featur
 
 from central_path.metrics.effective_rank import effective_rank_roy2007 as effective_rank_roy2007
 from central_path.metrics.out_of_distribution import nc5_benammar2024 as nc5_benammar2024
+from central_path.metrics.out_of_distribution import neco_benammar2024 as neco_benammar2024
 from central_path.metrics.regression import nrc1_andriopoulos2024 as nrc1_andriopoulos2024
 from central_path.metrics.regression import nrc2_andriopoulos2024 as nrc2_andriopoulos2024
 from central_path.metrics.regression import nrc3_andriopoulos2024 as nrc3_andriopoulos2024

@@ -1,4 +1,4 @@
-"""NC5: features of other data are orthogonal to the class means."""
+"""NC5: features of other data are orthogonal to the class means; NECO, the score of single examples that follows."""
 
 from typing import Any
 
@@ -28,3 +28,26 @@ def nc5_benammar2024(M: Float[Any, "P C"], mu_out: Float[Any, " P"]) -> Float[An
     norms = xp.linalg.vector_norm(M, axis=0) * xp.linalg.vector_norm(mu_out)
     exists = xp.all(norms > 0)
     return xp.where(exists, xp.mean(abs(mu_out @ M) / xp.where(norms > 0, norms, 1.0)), xp.nan)
+
+
+def neco_benammar2024(H: Float[Any, "n P"], Sigma_T: Float[Any, "P P"], dimension: int) -> Float[Any, " n"]:
+    """|Q^T h|/|h| of each row h of H, Q the leading eigenvectors of the training features' covariance Sigma_T.
+
+    Between 0 and 1; a low score tells an example of other data, where NC5 holds. `dimension` is the number of columns
+    of Q, C - 1 at neural collapse. The features are not centred: unchanged by rotations of H and Sigma_T together and
+    by scaling of each, but not by shifts or by scaling of single coordinates. NaN where h = 0.
+
+    Source: Ben Ammar, Belkhir, Popescu, Manzanera & Franchi (2024), NECO, without the factor of the
+    largest logit.
+
+    Raises:
+        ValueError: for a dimension that is not from 1 to P.
+    """
+    P = H.shape[-1]
+    if not 1 <= dimension <= P:
+        raise ValueError(f"Need a dimension from 1 to P = {P}, got {dimension}: C - 1 for C classes is usual.")
+    xp = namespace(H)
+    Q = xp.linalg.eigh(Sigma_T)[1][:, P - dimension :]
+    norms = xp.linalg.vector_norm(H, axis=1)
+    scores = xp.linalg.vector_norm(H @ Q, axis=1) / xp.where(norms > 0, norms, 1.0)
+    return xp.where(norms > 0, scores, xp.nan)

@@ -5,8 +5,9 @@ Kept are, about an anchor a_c for every class,
     n_c,    s_c = sum of (h - a_c),    q_c = sum of |h - a_c|^2,    S = sum over all examples of (h - a_y)(h - a_y)^T
 
 which are plain sums: batches, parts and processes are added, at the price of P x P + 2 C P + 2 C numbers, and C enters
-no product of P x P. The anchor is the mean of the class in the batch in which it is first seen. Class means and scatter
-follow when they are asked for,
+no product of P x P. The C numbers q_c are kept for CDNV, which needs the variance of each class: S has only their sum.
+They are 1/(2 P) of the anchors and s. The anchor is the mean of the class in the batch in which it is first seen.
+Class means and scatter follow when they are asked for,
 
     mu_c = a_c + s_c/n_c,    sum of (h - mu_y)(h - mu_y)^T = S - sum_c s_c s_c^T/n_c,
     sum of |h - mu_c|^2 = q_c - |s_c|^2/n_c,
