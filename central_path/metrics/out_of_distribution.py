@@ -41,9 +41,20 @@ def neco_benammar2024(H: Float[Any, "n P"], Sigma_T: Float[Any, "P P"], dimensio
     largest logit.
 
     Raises:
-        ValueError: for a dimension that is not from 1 to P.
+        ValueError: for shapes that do not fit, or a dimension that is not from 1 to P.
+
+    Example:
+        >>> import numpy as np
+        >>> from central_path.metrics import neco_benammar2024
+        >>> Sigma_T = np.diag([2.0, 1.0, 0.1])  # of the training features (P, P)
+        >>> H = np.array([[1.0, 1.0, 0.0], [3.0, 0.0, 4.0]])
+        >>> neco_benammar2024(H, Sigma_T, 2).round(6).tolist()
+        [1.0, 0.6]
     """
-    P = H.shape[-1]
+    if H.ndim != 2 or Sigma_T.shape != (H.shape[1], H.shape[1]):
+        shapes = f"H {tuple(H.shape)} and Sigma_T {tuple(Sigma_T.shape)}"
+        raise ValueError(f"Need features H (n, P) and their covariance Sigma_T (P, P), got {shapes}.")
+    P = H.shape[1]
     if not 1 <= dimension <= P:
         raise ValueError(f"Need a dimension from 1 to P = {P}, got {dimension}: C - 1 for C classes is usual.")
     xp = namespace(H)
