@@ -162,7 +162,7 @@ def law_of_kernel(r: int, b: float | Float[Array, ""], C: int, N: int) -> Abstra
         >>> import central_path as cp
         >>> from central_path.theory.kernel_laws import law_of_kernel
         >>> cp.enable_x64()
-        >>> [round(float(law_of_kernel(1, b, C=10, N=50).omega(1e6, 1.0)), 2) for b in (0, 0.3, 1)]
+        >>> [round(float(law_of_kernel(1, b, C=10, N=50).omega(1e6, 1.0)), 2) for b in (0.0, 0.3, 1.0)]
         [16.18, 35.19, 62.6]
 
     Raises:

@@ -61,7 +61,7 @@ def start_at_moments(begin: GeneralStart, dynamics: Dynamics, turn: Float[np.nda
 def _measure_moments(state: State, wrong: State, args: Any, rtol: Any, atol: Any, rank: Rank) -> Array:
     setting, _ = args
     motion = setting.motion
-    if state.F is None:
+    if state.F is None or wrong.F is None:
         e = jnp.sqrt(setting.constant)
         left = error.of_what_is_left(state.B, wrong.B, e, motion.beta, rtol, rank.infinite)
         return jnp.maximum(error.of_means(state.B, wrong.B, e, rtol, atol), left)
@@ -72,8 +72,8 @@ def _measure_moments(state: State, wrong: State, args: Any, rtol: Any, atol: Any
 
 
 def _start(begin: GeneralStart, dynamics: Dynamics, turn: Any) -> tuple[State, tuple[Setting, Any]]:
-    state, *args = start_at_moments(begin, dynamics, turn)
-    return state, tuple(args)
+    state, setting, axes = start_at_moments(begin, dynamics, turn)
+    return state, (setting, axes)
 
 
 MOMENTS = Level(
