@@ -19,6 +19,7 @@ class Interrupting:  # sends Ctrl-C when the module is about to be imported
             sys.meta_path.remove(self)
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as on a terminal, also where the tests run in background
 sys.meta_path.insert(0, Interrupting())
 """
 
