@@ -53,4 +53,4 @@ def test_a_program_of_somebody_else_keeps_its_handler(tmp_path):
     )
     code, said, _ = interrupted_at(tmp_path, "nothing", "-m", "other", "-m", "central_path")
     assert (code, said) == (0, "True\n")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_IGN)  # of whoever started pytest
