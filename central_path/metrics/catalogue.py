@@ -18,7 +18,7 @@ import importlib
 import inspect
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any
 
@@ -37,6 +37,7 @@ LINES: tuple[str, ...] = (
     "effective_rank.effective_rank_means_roy2007",
 )
 METRICS: tuple[str, ...] = tuple(line.rpartition(".")[2] for line in LINES)
+OF_DEVIATIONS = frozenset(line.rpartition(".")[2] for line in LINES if line.startswith("variability."))  # 0 without any
 SAME = "All class means coincide to the precision of the features."
 
 
@@ -54,12 +55,12 @@ def _functions() -> dict[str, tuple[Callable[..., Any], tuple[str, ...]]]:
     return {name: (metric, tuple(inspect.signature(metric).parameters)) for name, metric in found.items()}
 
 
-def values(*, coincide: bool, **known: Any) -> tuple[dict[str, float], dict[str, str]]:
+def values(*, coincide: bool, only: Collection[str] = METRICS, **known: Any) -> tuple[dict[str, float], dict[str, str]]:
     """The metrics whose arguments are known (None for those that are not), and why a number is NaN, by their names."""
     numbers: dict[str, float] = {}
     reasons: dict[str, str] = {}
     for name, (metric, needed) in _functions().items():
-        if any(known[argument] is None for argument in needed):
+        if name not in only or any(known[argument] is None for argument in needed):
             continue
         same = coincide and "m" in needed
         numbers[name] = math.nan if same else float(metric(**{argument: known[argument] for argument in needed}))

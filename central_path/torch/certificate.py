@@ -12,6 +12,13 @@ Independent roundings add R = diag(Ave h_p^2) r^2/h^2 to Sigma_W. So the floors 
     angles              (2 tr(Q)/P)^(1/2)/Ave |m_c|
     self-duality        C tr(Q)/|Mbar|_F^2
     losses              tr(W R W^T)/2, W the classifier that enters
+    nc1_..., cdnv_...   the number itself with Sigma_W = R and class variances tr(R)
+    nc2_etf_kothapalli  (2 (C - 1) tr(Q)/P)^(1/2)/Ave |m_c|
+    nc3_..._zhu         ((C - 1) tr(Q)/P)^(1/2)/Ave |m_c|
+    nc3_..._wu          tr(Q)/(2 (Ave |m_c|)^2); unc3_wu: this times (2/P)^(1/2), the spread of a sum of P squares
+
+The other numbers have none: those of the classifier alone are of weights, and gnc2, NC4, ranks and omega are not sums
+of small terms.
 
 Class means average N roundings if the examples of a class differ by more than one spacing, Q = R/N; otherwise all round
 alike, Q = R. The floor of NC1 is where a measured NC1 is twice the true one. Below it the measured one is no constant:
@@ -29,7 +36,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from central_path.metrics import collapse
+from central_path.metrics import catalogue, collapse
 from central_path.metrics.resolved import Between
 from central_path.metrics.snr import Moments
 from central_path.torch.precision import eps_of
@@ -98,6 +105,24 @@ def floors(
         "max_angle": float((2 * q2.sum() / P).sqrt()) / size,
         "self_duality": float(C * q2.sum() / norm2.sum()),
         **{name: float((W.square() @ r2).sum()) / 2 for name, W in classifiers.items()},
+        **_of_catalogue(rounded, r2, q2, size, spread.tolerance),
+    }
+
+
+def _of_catalogue(
+    rounded: Moments, r2: Float[Tensor, " P"], q2: Float[Tensor, " P"], size: float, tolerance: float
+) -> dict[str, float]:
+    """Floors of `metrics.catalogue`: of `rounded`, moments whose deviations are rounding alone; size is Ave |m_c|."""
+    C, P = rounded.M.shape[1], len(r2)
+    alone = {"m": rounded, "variances": r2.sum().expand(C), "tolerance": tolerance}
+    found, _ = catalogue.values(coincide=False, only=catalogue.OF_DEVIATIONS, **alone)
+    of_means = float(q2.sum()) / size**2
+    return {
+        **{name: value for name, value in found.items() if isfinite(value)},
+        "nc2_etf_kothapalli2023": sqrt(2 * (C - 1) / P * of_means),
+        "nc3_self_duality_zhu2021": sqrt((C - 1) / P * of_means),
+        "nc3_self_duality_wu2024": of_means / 2,
+        "unc3_wu2024": of_means / sqrt(2 * P),
     }
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from central_path.metrics import catalogue
 from central_path.torch import NeuralCollapse
 from central_path.torch.precision import EPS
 from central_path.torch.quantities import NAMES
@@ -24,6 +25,7 @@ STORED = {
     "float16": lambda x: x.half(),
     "bfloat16": lambda x: x.bfloat16(),
 }
+OF_MEANS = ("nc2_etf_kothapalli2023", "nc3_self_duality_zhu2021", "nc3_self_duality_wu2024", "unc3_wu2024")
 LEVELS = np.logspace(-1, -12, 23)
 
 
@@ -75,7 +77,32 @@ def test_the_floors_of_angles_and_norms_bound_what_rounding_makes_of_a_simplex_e
         found = metric.compute(weight=etf @ rotation.T)
         for name in ("equinorm", "equiangularity", "max_angle", "self_duality"):
             assert found[NAMES[name]] == pytest.approx(found.certificate.floors[NAMES[name]], rel=2), name
+        for name in OF_MEANS:
+            assert 1 / 3 < found[NAMES[name]] / found.certificate.floors[NAMES[name]] < 3, name
         assert found[NAMES["nc1"]] == 0
+        with_floor = {NAMES[name] for name in (*OF_MEANS, *catalogue.OF_DEVIATIONS)}
+        assert with_floor <= set(found.certificate.floors) <= set(found)
+
+
+@pytest.mark.parametrize("precision", STORED)
+@pytest.mark.parametrize("name", sorted(catalogue.OF_DEVIATIONS))
+def test_the_floors_of_the_other_forms_of_nc1_are_where_rounding_doubles_them(name, precision, seed):
+    """As a number planted in float64 far above all floors says, which goes with the square of the deviations."""
+
+    def number(level):
+        h, y = planted(seed, level)
+        metric = NeuralCollapse(num_classes=C, precision=precision if precision == "tf32" else None)
+        metric.update(STORED[precision](h), y)
+        return metric.compute()
+
+    h, y = planted(seed, 0.1)
+    exact = NeuralCollapse(num_classes=C)
+    exact.update(h, y)
+    per_level = exact.compute()[NAMES[name]] / 0.1
+    floor = number(0.1).certificate.floors[NAMES[name]] / per_level
+    for factor in (3.0, 10.0, 100.0):
+        assert abs(number(factor * floor)[NAMES[name]] / (factor * floor * per_level) - 1) < 2 / factor
+    assert abs(number(floor / 3)[NAMES[name]] / (floor / 3 * per_level) - 1) > 0.5
 
 
 def test_the_standard_error_of_nc1_is_its_spread_over_samples():
