@@ -43,7 +43,7 @@ PUBLISHED_CE = {("mnist", "resnet18"): 0.0679, ("cifar10", "resnet18"): 0.13025}
 OTHERWISE = 0.018420157  # the median of the published ones, for pairs that the paper does not have
 
 SMALL_NETWORKS = ("vgg7", "resnet8", "densenet10", "plain7")
-SMALL_RATE = 0.1  # at the median rate small networks are far from fitting 400 images a class after 60 epochs
+SMALL_RATE = 0.1  # at the median rate small networks are far from fitting 400 images a class after 50 epochs
 
 DIGITS_EPOCHS = {"vgg7": 120, "resnet8": 120, "densenet10": 200}  # until the classifier is dual to the means
 
