@@ -4,11 +4,12 @@ By `central_path.measure` and in the rows of `deepnet_runs.train` as `cdnv_galan
 `cdnv/galanti2022` (`by_definition`). A metric is a function in a file of `central_path/metrics/`, and a line here: its
 name, after the name of the file and a dot where the two differ. Its arguments are, by name, any of
 
-    m            Moments of the K classes that have examples
+    m            Moments of the K classes that have examples, without what of their means is rounding of the features
+    rank         of their Sigma_B
     W            (K, P) their rows of the classifier
     last_layer   (C, P) the classifier with all its rows
     variances    (K,) Ave_i ||h_i - mu_c||^2 of each class
-    tolerance    a length: class means that differ by less do so by the rounding of the features
+    tolerance    a length, that of the rounding of features: the distance of class means that is less is not known
 
 It uses the operators and functions of arrays, without importing JAX or PyTorch, and is NaN where it does not exist. It
 is NaN too if it needs `m` and all class means coincide; where there is no classifier, what needs one is left out.

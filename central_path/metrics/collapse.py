@@ -34,15 +34,16 @@ TILE = 1024  # classes at a time  # pragma: no mutate
 def nc1(
     m: Moments,
     *,
-    tolerance: float | Float[Any, ""] | None = None,
+    rank: int | None = None,
     factor: tuple[Float[Any, "P K"], Float[Any, " K"]] | None = None,
     inverse: Float[Any, "P L"] | None = None,
 ) -> Float[Any, ""]:
     """tr(Sigma_W Sigma_B^+)/C through a factor of Sigma_B: no P x P pseudo-inverse, never negative.
 
     With Mbar diag(pi)^(1/2) = U diag(s) V^T (`snr.between_factor`, unless given) it is 1/C sum_j u_j^T Sigma_W u_j /
-    s_j^2 over the s_j above the tolerance (default: max(P, C) eps s_1), of which there are min(P, C - 1) unless class
-    means are affinely dependent. NaN where all class means coincide.
+    s_j^2 over the s_j above max(P, C) eps s_1, the rounding of the arithmetic, of which there are min(P, C - 1) unless
+    class means are affinely dependent. NaN where all class means coincide. If the `rank` of Sigma_B is known it is over
+    so many, and NaN unless all of them are above.
 
     With a matrix `inverse` V, V V^T = Sigma_B^+, it is tr(V^T Sigma_W V)/C.
     """
@@ -51,10 +52,10 @@ def nc1(
     if inverse is not None:
         return xp.sum(inverse * (m.Sigma_W @ inverse)) / C
     U, s = between_factor(m) if factor is None else factor
-    least = s[0] * max(m.M.shape) * float(xp.finfo(s.dtype).eps) if tolerance is None else tolerance
-    kept = s > least
+    kept = s > s[0] * max(m.M.shape) * float(xp.finfo(s.dtype).eps)
+    exists = kept[0] if rank is None else xp.all(kept[: max(rank, 1)])
     terms = xp.where(kept, xp.sum(U * (m.Sigma_W @ U), axis=0) / xp.where(kept, s, 1.0) ** 2, 0.0)
-    return xp.where(kept[0], xp.sum(terms) / C, xp.nan)
+    return xp.where(exists, xp.sum(terms[:rank]) / C, xp.nan)
 
 
 def equinorm(A: Float[Any, "P C"]) -> Float[Any, ""]:

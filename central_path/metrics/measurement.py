@@ -23,6 +23,10 @@ from central_path.metrics.samples import check_lengths, moments_of_rows, varianc
 from central_path.metrics.snr import Moments
 
 Reasons = dict[str, str]
+GRADED = (
+    "Class means differ along one direction by a length of which that along another is less than the rounding of "
+    "float64: scale the coordinates."
+)
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,8 @@ def measure(
     parts = parts_of_loss(weights, offset, whole, lam=lam, bias=bias, solve=solve)
     decided = collapse.decide_by_classifier(weights, offset, rows)
     nearest = present[collapse.decide_by_center(m.M, rows)]
-    spectrum = snr(m, rounding, n=len(rows))
     spread = between(m, rounding)
+    spectrum = snr(spread, rounding, n=len(rows))
     more = {"last_layer": weights, "variances": variances_of_rows(rows, codes, m)}
     numbers, reasons = collapse_of(m, weights[present], spread, **more)
     further = {name: numbers.pop(name) for name in catalogue.METRICS}
@@ -234,12 +238,15 @@ def collapse_of(
     `collapse_of_columns` take tensors of PyTorch too.
     """
     coincide = spread.rank == 0
-    further, undefined = catalogue.values(coincide=coincide, m=m, W=W, tolerance=spread.tolerance, **more)
+    more |= {"m": spread.moments, "rank": spread.rank, "tolerance": spread.tolerance}
+    further, undefined = catalogue.values(coincide=coincide, W=W, **more)
     if coincide:
         names = ("nc1", "equinorm", "equiangularity", "max_angle", *(() if W is None else ("self_duality",)))
         same = dict.fromkeys(names, catalogue.SAME)
         return dict.fromkeys(names, np.nan) | further, same | undefined
-    numbers, reasons = {"nc1": float(collapse.nc1(m, tolerance=spread.tolerance, factor=(spread.U, spread.s)))}, {}
+    numbers, reasons = {"nc1": float(collapse.nc1(m, rank=spread.rank, factor=(spread.U, spread.s)))}, {}
+    if np.isnan(numbers["nc1"]):
+        reasons["nc1"] = GRADED
     columns, why = collapse_of_columns(m.Mbar, spread.tolerance, "The mean of a class is the global mean")
     numbers, reasons = numbers | columns, reasons | why
     if W is not None and bool((W != 0).any()):

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from central_path.metrics.namespace import namespace
-from central_path.metrics.snr import Moments, between_factor, contrasts_of, singular_values
+from central_path.metrics.snr import Moments, between_factor, contrasts_of, singular_values, weighted_factor
 
 DOUBLE = float(np.finfo(np.float64).eps)
 SINGLE = float(np.finfo(np.float32).eps)
@@ -139,16 +139,16 @@ def _eigh(S: Float[Any, "P P"], n: int | None) -> tuple[Float[Any, " r"], Float[
 
 
 class Between(NamedTuple):
-    """K = min(P, C - 1) singular values s of Mbar diag(pi)^(1/2), which below `tolerance` are rounding, and its U."""
+    """Singular values s, K = min(P, C - 1), and left vectors U of Mbar diag(pi)^(1/2), and how many are resolved.
 
+    They are of `moments`, whose class means are without what is rounding.
+    """
+
+    moments: Moments
     s: Float[Any, " K"]
-    tolerance: float
     U: Float[Any, "P K"]
-
-    @property
-    def rank(self) -> int:
-        """Rank of Sigma_B."""
-        return int((self.s > self.tolerance).sum())
+    rank: int
+    tolerance: float  # the length of the rounding of a feature
 
     @property
     def condition(self) -> float:
@@ -157,9 +157,31 @@ class Between(NamedTuple):
 
 
 def between(m: Moments, rounding: Rounding) -> Between:
-    """The spectrum of Sigma_B."""
+    """The spectrum of Sigma_B: what of Mbar diag(pi)^(1/2) is longer than rounding, with that of each coordinate as 1.
+
+    Rounding is then of length L^(1/2) at most in L coordinates. Directions are judged so before lengths are compared: a
+    coordinate of large scale may have a rounding that is larger than all of another one. Coordinates in which class
+    means differ by less than their rounding are left out first.
+    """
+    xp, (P, C) = namespace(m.M), m.M.shape
     U, s = between_factor(m)
-    return Between(s, float(rounding.total.sum()) ** 0.5 + max(m.M.shape) * DOUBLE * _largest(s), U)
+    scale, arithmetic = rounding.total**0.5, max(P, C) * DOUBLE
+    tolerance = float(xp.linalg.norm(scale)) + arithmetic * _largest(s)
+    if float(s.min()) > _largest(scale) * P**0.5 + arithmetic * _largest(s):
+        return Between(m, s, U, len(s), tolerance)  # above the coarsest rounding of all
+    live = m.Mbar**2 @ m.pi > rounding.total
+    Mbar, kept = m.Mbar[live], s[:0] > 0
+    if len(Mbar):
+        z = Mbar / scale[live][:, None]
+        V, lengths = weighted_factor(z, m.pi)
+        kept = lengths > len(z) ** 0.5 + arithmetic * _largest(lengths)
+        if not bool(kept.all()):
+            Mbar = scale[live][:, None] * (V[:, kept] @ (V[:, kept].T @ z))
+    M = xp.zeros_like(m.M) + m.mu_G[:, None]
+    M[live] += Mbar
+    m = m._replace(M=M)
+    U, s = between_factor(m)
+    return Between(m, s, U, int(kept.sum()), tolerance)
 
 
 class SNR(NamedTuple):
@@ -178,15 +200,16 @@ def _in_numpy(array: Any) -> np.ndarray:
     return array if isinstance(array, np.ndarray) else array.cpu().numpy()
 
 
-def snr(m: Moments, rounding: Rounding, *, n: int | None = None, vectors: bool = False) -> SNR:
+def snr(spread: Between, rounding: Rounding, *, n: int | None = None, vectors: bool = False) -> SNR:
     """The singular values, and if asked for the right singular vectors, the entry of largest size of each positive.
 
     Of moments in NumPy or in PyTorch; the values are NumPy's.
 
     Vectors of singular values that are zero are zero.
     """
+    m, rank = spread.moments, spread.rank
     P, C = m.M.shape
-    K, rank = min(P, C - 1), between(m, rounding).rank
+    K = min(P, C - 1)
     within = resolved_range(m.Sigma_W, rounding, n=n)
     A, pi, infinite, null = _in_numpy(within.whiten(m.Mbar)), _in_numpy(m.pi), 0, np.eye(C - 1)
     basis = contrasts_of(pi)

@@ -15,10 +15,10 @@ from central_path.metrics.namespace import namespace
 from central_path.metrics.snr import Moments
 
 
-def separation_fuzziness_he2023(m: Moments, tolerance: float | None = None) -> Float[Any, ""]:
+def separation_fuzziness_he2023(m: Moments, rank: int | None = None) -> Float[Any, ""]:
     """tr(SS_W SS_B^+), SS_B and SS_W the covariances between and within classes, weighted by their sizes.
 
-    It is C times `collapse.nc1`, with the same `tolerance`. Unchanged by shifts, rotations and scaling of the features
+    It is C times `collapse.nc1`, with the same `rank`. Unchanged by shifts, rotations and scaling of the features
     and by permutations of the classes. NaN where all class means coincide.
 
     Example:
@@ -30,7 +30,7 @@ def separation_fuzziness_he2023(m: Moments, tolerance: float | None = None) -> F
         >>> round(float(separation_fuzziness_he2023(m)), 6)  # 0.25 within over 1 between, along the means
         0.25
     """
-    return m.M.shape[1] * nc1(m, tolerance=tolerance)
+    return m.M.shape[1] * nc1(m, rank=rank)
 
 
 class SeparationLaw(NamedTuple):

@@ -61,8 +61,13 @@ def between_factor(m: Moments, weights: Float[Any, " C"] | None = None) -> tuple
 
     With other `weights` of the classes in the place of pi, of Sigma_B about the same mu_G.
     """
-    xp, (P, C) = namespace(m.M), m.M.shape
-    A = m.Mbar * xp.sqrt(m.pi if weights is None else weights)[None, :]
+    return weighted_factor(m.Mbar, m.pi if weights is None else weights)
+
+
+def weighted_factor(Mbar: Float[Any, "P C"], weights: Float[Any, " C"]) -> tuple[Float[Any, "P K"], Float[Any, " K"]]:
+    """U and s of Mbar diag(weights)^(1/2), for class means Mbar about a weighted mean of them."""
+    xp, (P, C) = namespace(Mbar), Mbar.shape
+    A = Mbar * xp.sqrt(weights)[None, :]
     if C > P:  # V is not needed: of A^T = Q R the small R^T = U diag(s) (Q^T V)^T
         found = xp.linalg.qr(A.T, mode="r")
         A = (found[1] if isinstance(found, tuple) else found).T

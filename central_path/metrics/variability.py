@@ -19,19 +19,17 @@ from central_path.metrics.snr import Moments, between_factor
 ROUNDING = 16.0  # of a squared distance from a Gram matrix, in eps times the squared norms
 
 
-def nc1_zhu2021(m: Moments, tolerance: float = 0.0) -> Float[Any, ""]:
+def nc1_zhu2021(m: Moments, rank: int | None = None) -> Float[Any, ""]:
     """tr(Sigma_W Sigma_B^+)/C where every class counts alike in Sigma_B, and every example in Sigma_W and mu_G.
 
     For balanced classes it is `collapse.nc1`, whose Sigma_B is weighted by the sizes of the classes. NaN where all
-    class means coincide.
+    class means coincide; `rank` as in `collapse.nc1`.
 
     Source: Zhu, Ding, Zhou, Li, You, Sulam & Qu (2021), A geometric analysis of neural collapse with unconstrained
     features, NC1.
     """
     xp, C = namespace(m.M), m.M.shape[1]
-    U, s = between_factor(m, weights=xp.ones_like(m.pi) / C)
-    least = s[0] * max(m.M.shape) * float(xp.finfo(s.dtype).eps)
-    return nc1(m, tolerance=least + tolerance, factor=(U, s))
+    return nc1(m, rank=rank, factor=between_factor(m, weights=xp.ones_like(m.pi) / C))
 
 
 def nc1_tirer2023(m: Moments, tolerance: float = 0.0) -> Float[Any, ""]:

@@ -92,29 +92,29 @@ def floors(
     if spread.rank == 0:
         return {}
     C, P = len(m.pi), len(r2)
-    rounded = Moments(m.M, torch.diag(r2), m.pi)
+    rounded = spread.moments._replace(Sigma_W=torch.diag(r2))
     alike = float(torch.trace(m.Sigma_W)) < float(r2.sum())
     q2 = r2 if alike else r2 * C / n
     square = m.Mbar.square()
     norm2 = square.sum(dim=0)
     size = float(norm2.sqrt().mean())
     return {
-        "nc1": float(collapse.nc1(rounded, tolerance=spread.tolerance, factor=(spread.U, spread.s))),
+        "nc1": float(collapse.nc1(rounded, rank=spread.rank, factor=(spread.U, spread.s))),
         "equinorm": float(((q2 @ square) / norm2.clamp(min=1e-300)).mean().sqrt()) / size,
         "equiangularity": float((2 * q2.sum() / P).sqrt()) / size,
         "max_angle": float((2 * q2.sum() / P).sqrt()) / size,
         "self_duality": float(C * q2.sum() / norm2.sum()),
         **{name: float((W.square() @ r2).sum()) / 2 for name, W in classifiers.items()},
-        **_of_catalogue(rounded, r2, q2, size, spread.tolerance),
+        **_of_catalogue(rounded, r2, q2, size, spread),
     }
 
 
 def _of_catalogue(
-    rounded: Moments, r2: Float[Tensor, " P"], q2: Float[Tensor, " P"], size: float, tolerance: float
+    rounded: Moments, r2: Float[Tensor, " P"], q2: Float[Tensor, " P"], size: float, spread: Between
 ) -> dict[str, float]:
     """Floors of `metrics.catalogue`: of `rounded`, moments whose deviations are rounding alone; size is Ave |m_c|."""
     C, P = rounded.M.shape[1], len(r2)
-    alone = {"m": rounded, "variances": r2.sum().expand(C), "tolerance": tolerance}
+    alone = {"m": rounded, "variances": r2.sum().expand(C), "rank": spread.rank, "tolerance": spread.tolerance}
     found, _ = catalogue.values(coincide=False, only=catalogue.OF_DEVIATIONS, **alone)
     of_means = float(q2.sum()) / size**2
     return {

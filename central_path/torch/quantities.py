@@ -143,7 +143,7 @@ def numbers_of(
         parts, why, classifiers = _losses(W, b, _with_absent(m, present, whole), rounding, lam, n=n, eigen=omega)
     r2 = certificate.rounding_variance(m, precision)
     found = certificate.floors(m, r2, spread, n=n, classifiers=classifiers)
-    spectrum = resolved.snr(m, rounding, n=n, vectors=len(whole.pi) <= FEW_CLASSES) if omega else None
+    spectrum = resolved.snr(spread, rounding, n=n, vectors=len(whole.pi) <= FEW_CLASSES) if omega else None
     values, reasons = values | parts, reasons | why
     if spectrum is not None:
         reasons |= measurement.why_omega(spectrum, spread, len(m.M), n - len(present))

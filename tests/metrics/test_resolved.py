@@ -1,5 +1,6 @@
 """Ranks, conditions and singular vectors of what features resolve, each against its definition."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -35,17 +36,79 @@ def test_the_condition_number_of_the_between_class_covariance_is_that_of_its_ran
 
 
 def test_class_means_that_differ_by_less_than_rounding_coincide(seed):
-    """The bound is a standard deviation: the norm of the rounding of all coordinates."""
-    m = moments(seed)
-    rounding = resolved.Rounding(np.linspace(1, 2, 6) * 1e-8, np.linspace(2, 3, 6) * 1e-8)
-    found = resolved.between(m, rounding)
-    bound = np.sqrt(np.sum(np.linspace(3, 5, 6)) * 1e-8)
-    assert found.tolerance == pytest.approx(bound, rel=1e-9)
-    for factor, rank in ((0.9, 0), (1.1, 1)):
-        apart = np.outer(np.eye(6)[0], [1.0, 0, 0, 0])
-        square = m.pi[0] * (1 - m.pi[0])  # of the one singular value
-        close = Moments(1.0 + factor * bound / np.sqrt(square) * apart, m.Sigma_W, m.pi)
-        assert resolved.between(close, rounding).rank == rank
+    """With the rounding of each of L coordinates as 1 that of all is at most L^(1/2), whatever their scales."""
+    m, scale = moments(seed), np.geomspace(1e-4, 1e4, 6)
+    rounding = resolved.Rounding(1e-8 * scale**2, 2e-8 * scale**2)
+    square = m.pi[0] * (1 - m.pi[0])  # of the one singular value
+    for along in ([0], [3], [5], [0, 3, 5]):
+        bound = np.sqrt(3e-8)  # in each of L coordinates: L^(1/2) in all
+        for factor, rank in ((0.9, 0), (1.1, 1)):
+            apart = np.outer(scale * np.isin(np.arange(6), along), [1.0, 0, 0, 0])
+            close = Moments(scale[:, None] + factor * bound / np.sqrt(square) * apart, m.Sigma_W, m.pi)
+            found = resolved.between(close, rounding)
+            assert found.rank == rank
+            assert found.tolerance == pytest.approx(np.linalg.norm(scale) * np.sqrt(3e-8), rel=1e-8)
+            kept = close.Mbar if rank else np.zeros((6, 4))
+            np.testing.assert_allclose(found.moments.Mbar, kept, rtol=0, atol=1e-12 * scale[-1])
+
+
+def test_rounding_of_several_coordinates_is_longer_than_that_of_one(seed):
+    """Singular values that are all the same, along three coordinates: they count above 3^(1/2) times one's rounding."""
+    m, scale = moments(seed), np.geomspace(1e-4, 1e4, 6)
+    rounding = resolved.Rounding(scale**2, np.zeros(6))
+    rows = np.linalg.svd(np.sqrt(m.pi)[None, :])[2][1:] / np.sqrt(m.pi)
+    for factor, rank in ((1.7, 0), (1.8, 3)):
+        M = np.zeros((6, 4))
+        M[[0, 2, 5]] = factor * scale[[0, 2, 5], None] * rows
+        assert resolved.between(Moments(M, m.Sigma_W, m.pi), rounding).rank == rank
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32])
+@pytest.mark.parametrize("decades", [0, 2, 4, 7])
+def test_no_scale_of_a_coordinate_decides_what_is_resolved(dtype, decades, seed):
+    """Stored in few digits, and the same numbers in float64: ranks, NC1 and omega are the same."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(9), [2, 3, 4, 40, 5, 60, 7, 8, 9])
+    scale = np.geomspace(1e-3, 10.0 ** (decades - 3), 5)
+    h = (rng.normal(size=(9, 5))[y] + rng.normal(size=(len(y), 5))) * scale
+    h[:, 2] = 0
+    stored = h.astype(dtype)
+    found, exact = cp.measure(stored, y), cp.measure(stored.astype(np.float64), y)
+    assert (found.rank_between, found.rank_within) == (exact.rank_between, exact.rank_within) == (4, 4)
+    np.testing.assert_allclose(found.omega, exact.omega, rtol=1e-9)
+    for name in ("nc1", "nc1_zhu2021"):  # the vectors of Sigma_B^+ to eps times the ratio of lengths
+        assert found[name] == pytest.approx(exact[name], rel=1e-13 * 10**decades + 1e-12)
+
+
+def test_the_rounding_of_a_large_coordinate_hides_no_small_one(seed):
+    """A unit that is 1000 to one spacing of float16 has no class means; those of a scale of 0.01 are all there."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(600) % 3
+    h = np.zeros((600, 4), dtype=np.float16)
+    h[:, 1:] = 1e-2 * (rng.normal(size=(3, 3))[y] + rng.normal(size=(600, 3)))
+    alone = cp.measure(h, y)
+    h[:, 0] = 1000 + 0.5 * rng.integers(2, size=600)
+    found = cp.measure(h, y)
+    assert found.rank_between == alone.rank_between == 2
+    assert found.nc1 == pytest.approx(alone.nc1, rel=1e-9)
+    assert found["nc1_zhu2021"] == pytest.approx(alone["nc1_zhu2021"], rel=1e-9)
+    np.testing.assert_allclose(found.omega, alone.omega, rtol=1e-9)
+    assert {"nc1", "nc1_zhu2021", "omega"}.isdisjoint(found.reasons)
+
+
+def test_lengths_beyond_the_digits_of_float64_give_no_nc1(seed):
+    """Ranks and omega are of scaled coordinates and exist; the vectors of Sigma_B^+ are not known."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(60) % 3
+    h = np.eye(3)[y] + rng.normal(size=(60, 3)) / 4
+    exact = cp.measure(h, y)
+    found = cp.measure(np.c_[1e18 * h[:, 0], h], y)
+    assert found.rank_between == exact.rank_between == 2
+    np.testing.assert_allclose(found.omega, exact.omega, rtol=1e-6)
+    assert np.isnan(found.nc1)
+    assert "scale the coordinates" in found.reasons["nc1"]
+    assert np.isnan(found["nc1_zhu2021"])
+    assert "nc1_zhu2021" in found.reasons
 
 
 def test_the_rounding_of_scaled_features_is_the_scaled_rounding(seed):
@@ -60,7 +123,7 @@ def test_the_rounding_of_scaled_features_is_the_scaled_rounding(seed):
 
 
 def test_beyond_the_rank_of_the_class_means_omega_is_zero_where_one_is_infinite_too(seed):
-    found = resolved.snr(moments(seed, rank_between=2, null=1), EXACT)
+    found = resolved.snr(resolved.between(moments(seed, rank_between=2, null=1), EXACT), EXACT)
     assert (found.infinite, found.rank) == (1, 5)
     assert found.omega[0] == np.inf
     assert 1e-3 < found.omega[1] < 1e3
@@ -70,7 +133,7 @@ def test_beyond_the_rank_of_the_class_means_omega_is_zero_where_one_is_infinite_
 @pytest.mark.parametrize(("null", "infinite"), [(0, 0), (2, 2)])
 def test_the_singular_vectors_are_those_of_the_whitened_means(null, infinite, seed):
     m = moments(seed, null=null)
-    found = resolved.snr(m, EXACT, vectors=True)
+    found = resolved.snr(resolved.between(m, EXACT), EXACT, vectors=True)
     assert (found.infinite, found.rank) == (infinite, 6 - null)
     V = found.V
     finite = found.omega[infinite:]
@@ -84,7 +147,7 @@ def test_the_singular_vectors_are_those_of_the_whitened_means(null, infinite, se
     across = V.T @ SNR.T @ SNR @ V  # diagonal, as far as the singular values are apart
     np.testing.assert_allclose(across[infinite:, infinite:], np.diag(finite**2), rtol=0, atol=exact * finite.max() ** 2)
     assert (np.take_along_axis(V, np.abs(V).argmax(axis=0)[None, :], axis=0) > 0).all()
-    assert resolved.snr(m, EXACT).V is None
+    assert resolved.snr(resolved.between(m, EXACT), EXACT).V is None
 
 
 def test_what_leaves_the_range_is_measured_in_standard_deviations_of_rounding(seed):
