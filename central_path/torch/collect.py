@@ -4,9 +4,9 @@ Kept are, about an anchor a_c for every class,
 
     n_c,    s_c = sum of (h - a_c),    q_c = sum of |h - a_c|^2,    S = sum over all examples of (h - a_y)(h - a_y)^T
 
-which are plain sums: batches, parts and processes are added, at the price of P x P + 2 C P + 2 C numbers, and C enters
-no product of P x P. The C numbers q_c are kept for CDNV, which needs the variance of each class: S has only their sum.
-They are 1/(2 P) of the anchors and s. The anchor is the mean of the class in the batch in which it is first seen.
+which are plain sums: batches, parts and processes are added, at the price of P x P + 2 C P + C numbers in float64 and
+C integers, and C enters no product of P x P. The q_c are kept for CDNV, which needs the variance of each class: S has
+only their sum. The anchor is the mean of the class in the batch in which it is first seen.
 Class means and scatter follow when they are asked for,
 
     mu_c = a_c + s_c/n_c,    sum of (h - mu_y)(h - mu_y)^T = S - sum_c s_c s_c^T/n_c,
@@ -50,9 +50,12 @@ def _first_means(h: Float[Tensor, "n P"], y: Int[Tensor, " n"], new: Int[Tensor,
 
 @dataclass
 class ClassStatistics:
-    """n, q (C,), anchors and s (C, P), and the upper triangle of S (P, P), in float64, on the features' device."""
+    """n (C,) as integers, and in float64 anchors and s (C, P), q (C,) and the upper triangle of S (P, P).
 
-    counts: Float[Tensor, " C"]
+    All are on the features' device.
+    """
+
+    counts: Int[Tensor, " C"]
     anchors: Float[Tensor, "C P"]
     sums: Float[Tensor, "C P"]
     squares: Float[Tensor, " C"]
@@ -62,10 +65,9 @@ class ClassStatistics:
     def zeros(cls, classes: int, width: int, device: torch.device) -> "ClassStatistics":
         """Statistics of no examples."""
         like: dict[str, Any] = {"dtype": torch.float64, "device": device}
-        (counts, squares), (anchors, sums) = (
-            [torch.zeros(*shape, **like) for _ in range(2)] for shape in ((classes,), (classes, width))
-        )
-        return cls(counts, anchors, sums, squares, torch.zeros(width, width, **like))
+        counts = torch.zeros(classes, dtype=torch.int64, device=device)
+        anchors, sums = (torch.zeros(classes, width, **like) for _ in range(2))
+        return cls(counts, anchors, sums, torch.zeros(classes, **like), torch.zeros(width, width, **like))
 
     @classmethod
     def of(cls, features: Float[Tensor, "n P"], labels: Int[Tensor, " n"], classes: int) -> "ClassStatistics":
@@ -167,7 +169,7 @@ class ClassStatistics:
     @property
     def scatter(self) -> Float[Tensor, "P P"]:
         """Pooled scatter about the class means."""
-        off = self.sums / self.counts.clamp(min=1).sqrt()[:, None]
+        off = self.sums / self.counts.clamp(min=1).double().sqrt()[:, None]
         return self.half.triu() + self.half.triu(1).T - off.T @ off
 
     def moments(self) -> Moments:
@@ -176,7 +178,7 @@ class ClassStatistics:
         A class without examples has the prior 0, and its mean counts nowhere (who reads them leaves it out).
         """
         n = self.counts.sum()
-        return Moments(self.means.T, self.scatter / n, self.counts / n)
+        return Moments(self.means.T, self.scatter / n, self.counts.double() / n)
 
     def arrays(self) -> Moments:
         """The same as arrays of NumPy."""

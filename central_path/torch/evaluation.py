@@ -206,7 +206,7 @@ def evaluate(
         error=float(tally[1] / tally[0]),
         lam=lam,
         means=whole.means.cpu(),
-        counts=whole.counts.cpu(),
+        counts=whole.counts.double().cpu(),
         weight=weight.cpu(),
         bias=None if bias is None else bias.cpu(),
         seconds=time.perf_counter() - begin,

@@ -259,7 +259,9 @@ class NeuralCollapse(nn.Module):
                 f"Need the state of an object of {self.num_classes} classes, got one of {state['num_classes']}: make "
                 "the object with the same num_classes and classes."
             )
-        given = state["statistics"]
-        self._statistics = None if given is None else ClassStatistics(**{k: v.clone() for k, v in given.items()})
+        if (given := state["statistics"]) is not None:
+            given = {name: value.clone() for name, value in given.items()}
+            given["counts"] = given["counts"].long()  # float64 in the first edition
+        self._statistics = None if given is None else ClassStatistics(**given)
         self._held = None if state["held"] is None else once.Held(**state["held"])
         self._counted, self._seen = state["counted"].clone(), state["seen"]

@@ -209,5 +209,5 @@ def _report(
         lambda: numbers_of(seen.statistics, W, b, lam, C=len(W), precision=precision, **about)
     )
     numbers[NAMES["ncc_mismatch"]] = ncc_mismatch
-    means, counts = seen.statistics.means.cpu(), seen.statistics.counts.cpu()
+    means, counts = seen.statistics.means.cpu(), seen.statistics.counts.double().cpu()
     return Report(numbers, seen.error, lam, means, counts, W.cpu(), b.cpu(), 0.0)

@@ -218,6 +218,18 @@ def felixsh_nrc2(H, W):
     return np.mean(np.sum((unit - unit @ W.T @ np.linalg.pinv(W.T)) ** 2, axis=1))
 
 
+def felixsh_neco(H, training, dimension, center):  # felixsh/OpenOOD 58a749d, neco_postprocessor.py
+    mean = training.mean(axis=0) if center else 0
+    Vt = np.linalg.svd(training - mean, full_matrices=False)[2][:dimension]
+    return np.linalg.norm((H - mean) @ Vt.T, axis=1) / np.linalg.norm(H, axis=1)
+
+
+def yuhengzhang_neco(H, training, dimension):  # YuhengZhangMelody/NECO bcef512, the same file: StandardScaler and PCA
+    mean, std = training.mean(axis=0), training.std(axis=0)
+    Vt = np.linalg.svd((training - mean) / std, full_matrices=False)[2][:dimension]
+    return np.linalg.norm((H - mean) / std @ Vt.T, axis=1) / np.linalg.norm((H - mean) / std, axis=1)
+
+
 def ours(h, y, W, b):
     """Numbers of this package by the names of their definitions."""
     found = cp.measure(h, y, W=W, b=b)

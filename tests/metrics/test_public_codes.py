@@ -8,7 +8,7 @@ import pytest
 from public_codes import COMPARED, FELIXSH, HAN, HE, RHUBARBWU, as_markdown, class_means, draw, table
 
 import central_path as cp
-from central_path.metrics import nc5_benammar2024, nrc1_andriopoulos2024, nrc2_andriopoulos2024
+from central_path.metrics import nc5_benammar2024, neco_benammar2024, nrc1_andriopoulos2024, nrc2_andriopoulos2024
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
 NEVER = {  # other quantities under the same name
@@ -62,6 +62,20 @@ def test_what_is_said_of_the_differences(seed):
     assert cdnv == pytest.approx(25 / 24 * cp.measure(even, labels)["cdnv_galanti2022"], rel=1e-10)
     scaled = [public_codes.rhubarbwu_uniform_duality(h, y, factor * W, b) for factor in (1, 2)]
     assert scaled[1] == pytest.approx(4 * scaled[0], rel=1e-10)
+
+
+def test_neco_is_of_the_moments_that_it_is_given(seed):
+    """With second moments, or with the correlations of standardized features, it is that of each public code."""
+    training, H = draw([20, 25, 30, 35], seed)[0] + 1, draw([5] * 4, seed + 100)[0]
+    n, mean, std = len(training), training.mean(axis=0), training.std(axis=0)
+    found = neco_benammar2024(H, training.T @ training / n, 3)
+    np.testing.assert_allclose(found, public_codes.felixsh_neco(H, training, 3, center=False), rtol=1e-9)
+    found = neco_benammar2024((H - mean) / std, np.corrcoef(training.T), 3)
+    np.testing.assert_allclose(found, public_codes.yuhengzhang_neco(H, training, 3), rtol=1e-9)
+    found, centred = neco_benammar2024(H, np.cov(training.T), 3), public_codes.felixsh_neco(H, training, 3, center=True)
+    assert abs(found - centred).max() > 0.05
+    off = np.linalg.norm(H - mean, axis=1) / np.linalg.norm(H, axis=1)
+    np.testing.assert_allclose(off * neco_benammar2024(H - mean, np.cov(training.T), 3), centred, rtol=1e-9)
 
 
 def test_fewer_dimensions_than_classes_are_refused_by_the_partial_decomposition(seed):

@@ -70,7 +70,10 @@ def test_the_order_of_the_batches_does_not_matter(seed):
 def test_statistics_are_float64_and_exact_for_features_of_any_precision(dtype, device):
     features, labels = draw(0, device=device, dtype=dtype)
     seen = merged(features, labels, [30])
-    assert {value.dtype for value in vars(seen).values()} == {torch.float64}
+    assert {name: value.dtype for name, value in vars(seen).items()} == {
+        **dict.fromkeys(vars(seen), torch.float64),
+        "counts": torch.int64,
+    }
     assert {array.dtype for array in seen.arrays()} == {np.dtype(np.float64)}
     assert seen.scatter.device.type == device.type
     assert_equal(seen, *ClassStatistics.of(features.double(), labels, C).arrays())
@@ -131,7 +134,9 @@ def test_no_outer_product_is_stored_for_every_example_or_every_class():
 
 def test_the_state_is_no_larger_than_it_says_and_needs_no_class_in_a_product_of_width_by_width():
     seen = ClassStatistics.of(torch.randn(9, 4), torch.arange(9) % 3, 3)
-    assert sum(value.numel() for value in vars(seen).values()) == 4 * 4 + 2 * 3 * 4 + 2 * 3
+    held = [value.numel() for value in vars(seen).values() if value.dtype == torch.float64]
+    assert sum(held) == 4 * 4 + 2 * 3 * 4 + 3
+    assert (seen.counts.dtype, seen.counts.numel()) == (torch.int64, 3)
 
 
 def test_moved_to_other_anchors_the_sums_are_of_the_same_examples(seed):
