@@ -162,7 +162,8 @@ def test_omega_of_fewer_examples_than_units_is_that_of_the_whole_covariance(equa
     arrays, eps = moments_by_loops(features, labels), float(np.finfo(np.float64).eps)
     m = Moments(*arrays)
     rounding = Rounding.of(m, eps)
-    few, whole = (resolved.snr(m, rounding, n=size, vectors=True) for size in (n, features.shape[1]))
+    spread = resolved.between(m, rounding)
+    few, whole = (resolved.snr(spread, rounding, n=size, vectors=True) for size in (n, features.shape[1]))
     assert few.rank == whole.rank == min(n - C, dimensions)
     assert few.infinite == whole.infinite == infinite
     np.testing.assert_allclose(few.omega, whole.omega, rtol=1e-9)
