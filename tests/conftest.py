@@ -1,4 +1,4 @@
-"""float64 as in a program, strict promotion of dtypes and ranks, five seeds for what is drawn at random.
+"""float64 as in a program, strict promotion of dtypes and ranks, two seeds (and three slow ones) for what is random.
 
 The suite is to run on two cores with little memory: the compiler takes the programs' own options, which halve its time,
 a process computes in one thread, what is compiled once is read by all other processes of the session, and what a file
@@ -26,7 +26,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 pytest.register_assert_rewrite("refusal")
 
-SEEDS = range(5)
+SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4))]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -101,5 +101,5 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.fixture(params=SEEDS)
 def seed(request: pytest.FixtureRequest) -> int:
-    """Five seeds for everything that is drawn at random."""
+    """Five seeds for everything that is drawn at random, of which the quick tests take two."""
     return request.param

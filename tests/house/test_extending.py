@@ -119,6 +119,7 @@ def test_the_flow_takes_a_kernel(copy, tmp_path):
 
 
 @pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed: pip install central-path[deepnets]")
+@pytest.mark.slow
 def test_a_cell_is_trained_under_the_condition_and_its_rows_have_the_metric(copy, tmp_path):
     of_grid = ["--conditions", "large-batch", "--networks", "vgg7", "--executor", "local", "--quiet"]
     of_cells = ["--", "--epochs", "2", "--device", "cpu", "--save-features"]

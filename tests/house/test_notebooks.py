@@ -55,7 +55,8 @@ def test_the_notebooks_are_these():
     assert all(f"(notebooks/{name}.ipynb)" in table for name in NAMES)
 
 
-@pytest.mark.parametrize("name", [NAMES[0], *(pytest.param(n, marks=pytest.mark.slow) for n in NAMES[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_in_a_fresh_kernel(name, tmp_path, monkeypatch):
     executed = execute(read(name), tmp_path, monkeypatch)
     assert all(cell.execution_count for cell in code_of(executed) if cell.source.strip())

@@ -135,6 +135,7 @@ def test_what_runs_is_the_installed_package(python, tmp_path, package):
     assert not where.is_relative_to(ROOT)
 
 
+@pytest.mark.slow
 def test_the_main_command_runs_outside_of_the_checkout_on_random_features_and_on_those_of_the_package(python, tmp_path):
     said = call(python, "-m", "central_path.simulate", "--C", "10", "--N", "50", cwd=tmp_path)
     assert "results in runs/simulate" in said

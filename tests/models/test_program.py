@@ -113,6 +113,7 @@ def interrupted(judge_all, names, options):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_models_that_are_finished_beside_earlier_results(tmp_path, monkeypatch, capsys, small):
     whole = judge.judge_all
     monkeypatch.setattr(judge, "judge_all", lambda names, **options: interrupted(whole, names, options))

@@ -26,6 +26,7 @@ def counts():
 
 
 @pytest.mark.parametrize("kind", [["--level", "features"], ["--level", "means"], ["--ensemble", "4"]])
+@pytest.mark.slow
 def test_flows_seeds_horizons_and_tolerances_share_a_program(tmp_path, counts, kind):
     run = [*SMALL, *kind, "--output", str(tmp_path / "out")]
     assert simulate.main([*run, "--flow", "riemannian", "--flow", "renormalized"]) == 0

@@ -49,6 +49,7 @@ def alone(tmp_path_factory):
     return arrays(folder)
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_results_of_one(tmp_path, alone):
     code, out, err = finish(start(tmp_path, "--devices", "all", **EIGHT))
     assert (code, err) == (0, "")
@@ -64,6 +65,7 @@ def test_classes_are_spread_where_examples_cannot_be(tmp_path, alone):
     assert_same(arrays(tmp_path / "all"), arrays(tmp_path / "one"))
 
 
+@pytest.mark.slow
 def test_every_device_holds_its_share_and_no_program_gathers_the_features():
     code = """
 import re

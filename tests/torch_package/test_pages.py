@@ -42,6 +42,7 @@ def test_the_examples_of_the_page_run():
     assert doctest.DocTestRunner().run(examples).failed == 0
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_field_test_run():
     text = (ROOT / "docs" / "field_test.md").read_text()
     examples = doctest.DocTestParser().get_doctest(text.replace("```", ""), {}, "page", "field_test.md", 0)

@@ -225,6 +225,7 @@ def test_cells_that_fail_are_named_and_the_others_finish(tmp_path, capsys, monke
     assert "digits-vgg7-mse-0-hot: diverged" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes_that_train_a_cell_together_have_the_rows_of_one(tmp_path):
     code, reference = short(tmp_path / "alone", "--network", "vgg7", epochs=1)
     assert code == 0

@@ -57,6 +57,7 @@ def two(tmp_path_factory):
     return folder, torchrun(*options(folder))
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_rows_of_one(one, two):
     folder, done = two
     assert done.returncode == 0, done.stderr

@@ -75,7 +75,7 @@ def test_a_torchvision_model_trains_on_a_folder_and_other_images_are_not_resumed
     assert "got other images or another mean of folder:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v3_small", "vit_b_32", "googlenet"])
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "googlenet", pytest.param("vit_b_32", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_body_and_the_head_are_the_model(name, channels):
     torch.manual_seed(0)
@@ -104,7 +104,7 @@ def test_the_body_and_the_head_are_the_model(name, channels):
             ["--network", "torchvision:squeezenet1_1", "--image-size", "64"],
             "Need a model that ends with a linear layer, got torchvision's sq",
         ),
-        (["--network", "torchvision:alexnet"], "Need images that torchvision's alexnet takes, got 1 x 8 x 8 ("),
+        (["--network", "torchvision:densenet121"], "Need images that torchvision's densenet121 takes, got 1 x 8"),
         (["--dataset", "imagenet"], "need one of mnist, fashionmnist, svhn, cifar10, stl10, digits, cifar100, mnist5k"),
         (["--dataset", "folder:"], "or folder:PATH, got folder:"),
         (["--dataset", "folder:nowhere"], "nowhere, which does not exist"),
