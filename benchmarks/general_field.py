@@ -113,7 +113,7 @@ def main() -> int:
         missed |= took > GOAL * floors[name]
         print(f"{name:9} field {took:.2f} s, floor {floors[name]:.2f} s, ratio {took / floors[name]:.2f}")
     if args.solve:
-        begin = GeneralStart(np.zeros((0, P)), np.zeros(C * N, int), np.zeros(0, int), M, w, pi, P, 0, 0.0)
+        begin = GeneralStart(np.zeros((0, P)), np.zeros(C * N, int), np.zeros(0, int), M, w, pi, P, 0, 0.0, np.eye(P))
         for dynamics in (Dynamics("unnormalized"), still):
             clock = time.perf_counter()
             seen = run_general(begin, dynamics, level="moments", t_max=None, saves=args.saves, rtol=1e-8, atol=1e-8)

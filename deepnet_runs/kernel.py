@@ -5,24 +5,31 @@
 
 Measures the velocity of the last-layer features under gradient flow on the network's own parameters, at every epoch of
 which the run has saved the weights, and compares it with that of free features, of block kernels, of the kernel of the
-examples, of a common factor, and of chance. Writes field.jsonl and field.png into the folder of the run.
+examples, of a common factor, and of chance. Writes field.jsonl and field.png into the folder of the run. With
+--forecast it predicts the later epochs from the features and the kernel at one of them instead, and writes
+forecast.jsonl and forecast.png.
 """
 
 import argparse
 import math
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from central_path.cli import records
 from central_path.cli.options import DECAY, SEED, Parser, checked
-from central_path.cli.program import answer, on_terminal, run_program
+from central_path.cli.program import answer, on_terminal, run_program, set_up_jax
 from deepnet_runs.dynamics import field_records, field_tables
 from deepnet_runs.dynamics.field_records import FILE, FieldRow
 from deepnet_runs.storage import runs
 from deepnet_runs.storage.runs import RecordedRun
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PROGRAM = "python -m deepnet_runs.kernel"
 FIGURE = "field.png"
@@ -45,9 +52,16 @@ left        share of |A|^2 that is left when the common factor diag(omega) is pr
 records     field.jsonl, a line for each epoch, with errors, clocks, p values, the laws k = 0, 1, 2, and the kernel's
             values kappa_d, kappa_c, kappa_n and isotropy with standard errors; field.png.
 time        in units of a forward and backward pass over the training set about 4 + DRAWS + 15 PROBES an epoch.
+--forecast  from class means, Sigma_W and the kernel's rates a, w and g at an epoch, the general central path is
+            integrated to the later ones, in the time of the summed learning rates over 1 - momentum: as it is, and with
+            one fitted number, the clock. Beside it stand free features with a fitted clock, growth by a common factor,
+            lines in log epoch, and no change, all fitted to the same first third of the later epochs. "holds until" is
+            the last epoch up to which omega is within 10 %, root mean square; U and V are overlaps of singular vectors,
+            1 if all agree. Writes forecast.jsonl and forecast.png; for runs with --loss mse.
 exit codes  0: measured; 2: unusable arguments, runs or weights, and nothing is written for that run or later ones.
 
-example     python -m deepnet_runs.kernel runs/resnet8 --epochs 10 40 120"""
+example     python -m deepnet_runs.kernel runs/resnet8 --epochs 10 40 120
+            python -m deepnet_runs.kernel runs/resnet8 --forecast 10 40"""
 EPOCH = checked(int, lambda n: n >= 1, "an epoch from 1 on")
 PROBES = checked(int, lambda n: n >= 2, "at least 2 probes, whose spread gives the error")
 DRAWS = checked(int, lambda n: n >= 3, "at least 3 draws, whose spread gives the error")
@@ -61,6 +75,13 @@ def parser() -> Parser:
         "runs", nargs="+", type=Path, metavar="RUN", help="folders of deepnet_runs.train --save-weights, or above them"
     )
     p.add_argument("--epochs", nargs="+", type=EPOCH, metavar="EPOCH", help="default: all whose weights are saved")
+    p.add_argument(
+        "--forecast",
+        nargs="+",
+        type=EPOCH,
+        metavar="EPOCH",
+        help="predict the epochs after these, without a field test",
+    )
     modes = "statistics of the whole set, as full-batch descent moves them (training, the default), or fixed"
     p.add_argument("--batchnorm", choices=("training", "evaluation"), default="training", help=modes)
     p.add_argument("--lam", type=DECAY, metavar="X", help="weight decay in L_LS (default: the run's lam)")
@@ -91,7 +112,7 @@ def weights_of(run: RecordedRun, epochs: list[int] | None) -> dict[int, Path]:
             f"Need weights of epoch {', '.join(missing)} in {run.folder}, got {', '.join(map(str, saved))}: "
             "give --epochs of these."
         )
-    return {epoch: saved[epoch] for epoch in sorted(epochs or saved)}
+    return {epoch: saved[epoch] for epoch in sorted(set(epochs or saved))}
 
 
 def measured(args: argparse.Namespace, run: RecordedRun, weights: dict[int, Path]) -> list[FieldRow]:
@@ -122,14 +143,42 @@ def measured(args: argparse.Namespace, run: RecordedRun, weights: dict[int, Path
     ]
 
 
-def write(run: RecordedRun, rows: list[FieldRow], *, figure: bool) -> None:
-    """field.jsonl, and field.png, into the folder of the run."""
-    with records.staging(run.folder, last=FILE, stale=(FIGURE,) if not figure else ()) as stage:
-        (stage / FILE).write_bytes(field_records.text(rows))
-        if figure:
-            from deepnet_runs.dynamics import field_figure  # imports matplotlib
+def write(run: RecordedRun, name: str, text: bytes, figure: str, draw: Callable[[], "Figure"] | None) -> None:
+    """The records and the figure into the folder of the run, the figure unless `draw` is None."""
+    with records.staging(run.folder, last=name, stale=(figure,) if draw is None else ()) as stage:
+        (stage / name).write_bytes(text)
+        if draw is not None:
+            draw().savefig(stage / figure, dpi=160)
 
-            field_figure.draw(rows, run.folder.name).savefig(stage / FIGURE, dpi=160)
+
+def predicted(args: argparse.Namespace) -> str:
+    """Predict the later epochs of every run and write them; the table.
+
+    Raises:
+        ValueError: for a run that has no forecast; those before it are written.
+    """
+    from deepnet_runs.dynamics import forecast_tables, measured_field, measured_forecast  # import torch and JAX
+    from deepnet_runs.training.images import images_of
+    from deepnet_runs.training.run import choose_device
+
+    set_up_jax()
+    found = [runs.read(folder) for folder in runs.within(args.runs)]
+    for run in found:
+        weights_of(run, args.forecast)
+        records.check_destination(run.folder, (forecast_tables.FILE, forecast_tables.FIGURE))
+    made: dict[str, list[Any]] = {}
+    for run in found:
+        of_run = weights_of(run, args.epochs and [*args.epochs, *args.forecast])
+        config = measured_field.config_of(run)
+        how = {"lam": config.lam if args.lam is None else args.lam, "device": choose_device(args.device)}
+        how |= {"batchnorm": args.batchnorm, "memory": args.memory * GIB}
+        forecasts = measured_forecast.forecasts(
+            run, config, images_of(config, args.data_dir), of_run, args.forecast, **how
+        )
+        made[str(run.folder)] = forecasts
+        draw = None if args.no_plots else partial(forecast_tables.draw, forecasts, run.folder.name)
+        write(run, forecast_tables.FILE, forecast_tables.text(forecasts), forecast_tables.FIGURE, draw)
+    return forecast_tables.table(made)
 
 
 def tested(args: argparse.Namespace) -> str:
@@ -145,7 +194,12 @@ def tested(args: argparse.Namespace) -> str:
     rows: dict[str, list[FieldRow]] = {}
     for run, of_run in zip(found, weights, strict=True):
         rows[str(run.folder)] = measured(args, run, of_run)
-        write(run, rows[str(run.folder)], figure=not args.no_plots)
+        text, draw = field_records.text(rows[str(run.folder)]), None
+        if not args.no_plots:
+            from deepnet_runs.dynamics import field_figure  # imports matplotlib
+
+            draw = partial(field_figure.draw, rows[str(run.folder)], run.folder.name)
+        write(run, FILE, text, FIGURE, draw)
     groups = runs.repetitions(found)
     named = dict(zip(runs.labels(groups), ([rows[str(run.folder)] for run in group] for group in groups), strict=True))
     return field_tables.tables(rows, named)
@@ -154,7 +208,7 @@ def tested(args: argparse.Namespace) -> str:
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = parser().parse_args(argv)
-    return answer(PROGRAM, lambda: (0, tested(args)))
+    return answer(PROGRAM, lambda: (0, predicted(args) if args.forecast else tested(args)))
 
 
 if __name__ == "__main__":

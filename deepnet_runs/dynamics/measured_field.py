@@ -51,6 +51,20 @@ def network_of(config: TrainConfig, images: DataSet, weights: Path) -> Network:
     return network
 
 
+def kernel_of(
+    network: Network, images: DataSet, *, batchnorm: str, memory: float, device: torch.device
+) -> FeatureKernel:
+    """The kernel of a network's features on its training images.
+
+    Raises:
+        ValueError: as `FeatureKernel`.
+    """
+    loader: list[Any] = [images.train.batch()[:2]]
+    return FeatureKernel(
+        network.to(device), loader, images.classes, head=network.head, batchnorm=batchnorm, memory=memory, device=device
+    )
+
+
 def measure(
     network: Network,
     images: DataSet,
@@ -70,10 +84,7 @@ def measure(
         ValueError: as `FeatureKernel` and `field_test`.
     """
     begin = time.perf_counter()
-    loader: list[Any] = [images.train.batch()[:2]]
-    kernel = FeatureKernel(
-        network.to(device), loader, images.classes, head=network.head, batchnorm=batchnorm, memory=memory, device=device
-    )
+    kernel = kernel_of(network, images, batchnorm=batchnorm, memory=memory, device=device)
     sample_kernel = kernel.sample_kernel(draws=draws, seed=seed)
     found = field_test(kernel, lam, sample_kernel=sample_kernel, seed=seed)
     isotropy = sample_kernel.isotropy()

@@ -14,6 +14,7 @@ Source: Han, Papyan & Donoho (2022), Definition 2 and Lemma 3; the comparison in
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -40,6 +41,45 @@ def class_means(X: Float[np.ndarray, "n P"], labels: Int[np.ndarray, " n"]) -> F
     sums = np.zeros((len(counts), X.shape[1]))
     np.add.at(sums, labels, X)
     return sums / counts[:, None]
+
+
+class Singular(NamedTuple):
+    """The singular values and vectors of the SNR matrix, restricted to the range of Sigma_W, of dimension r.
+
+    Attributes: as those of `SNRFrame`.
+    """
+
+    omega: Float[np.ndarray, " K"]
+    U: Float[np.ndarray, "r K"]
+    V: Float[np.ndarray, "C K"]
+    basis: Float[np.ndarray, "P r"]
+    s: Float[np.ndarray, " r"]
+    Q: Float[np.ndarray, "r r"]
+    signal_lost: float
+
+    @classmethod
+    def of(cls, m: Moments, n: int | None = None) -> "Singular":
+        """Of moments in float64; n, the number of examples, may spare work.
+
+        Raises:
+            ValueError: if no direction has both within-class variance and differing class means.
+        """
+        within = resolved.resolved_range(m.Sigma_W, Rounding.of(m, DOUBLE), n=n)
+        spread = np.zeros((len(m.M), within.rank))
+        spread[within.live] = within.scale[:, None] * within.V
+        basis = np.linalg.qr(spread)[0]
+        Mbar = basis.T @ m.Mbar
+        total = float(np.sum(m.Mbar**2 * m.pi))
+        if within.rank == 0 or not np.any(Mbar):
+            raise ValueError(
+                "Need features that vary within classes and whose class means differ there, got none: no omega exists."
+            )
+        s, Q = np.linalg.eigh(basis.T @ m.Sigma_W @ basis)
+        U, omega, Vt = np.linalg.svd((Q / np.sqrt(s)) @ Q.T @ Mbar, full_matrices=False)
+        kept = omega[: len(m.pi) - 1] > SMALLEST * omega[0]
+        K = int(np.count_nonzero(kept))
+        lost = 1 - float(np.sum(Mbar**2 * m.pi)) / total
+        return cls(omega[:K], U[:, :K], Vt[:K].T, basis, s, Q, max(lost, 0.0))
 
 
 @dataclass(frozen=True)
@@ -78,23 +118,8 @@ class SNRFrame:
             ValueError: if no direction has both within-class variance and differing class means.
         """
         m = moments_of(H, labels)
-        within = resolved.resolved_range(m.Sigma_W, Rounding.of(m, DOUBLE), n=len(H))
-        spread = np.zeros((H.shape[1], within.rank))
-        spread[within.live] = within.scale[:, None] * within.V
-        basis = np.linalg.qr(spread)[0]
-        Mbar = basis.T @ m.Mbar
-        total = float(np.sum(m.Mbar**2 * m.pi))
-        if within.rank == 0 or not np.any(Mbar):
-            raise ValueError(
-                "Need features that vary within classes and whose class means differ there, got none: no omega exists."
-            )
-        s, Q = np.linalg.eigh(basis.T @ m.Sigma_W @ basis)
-        U, omega, Vt = np.linalg.svd((Q / np.sqrt(s)) @ Q.T @ Mbar, full_matrices=False)
-        kept = omega[: len(m.pi) - 1] > SMALLEST * omega[0]
-        K = int(np.count_nonzero(kept))
-        E = (H - m.M.T[labels]) @ basis @ Q
-        lost = 1 - float(np.sum(Mbar**2 * m.pi)) / total
-        return cls(labels, m.pi, omega[:K], U[:, :K], Vt[:K].T, basis, E, s, Q, max(lost, 0.0))
+        omega, U, V, basis, s, Q, lost = Singular.of(m, len(H))
+        return cls(labels, m.pi, omega, U, V, basis, (H - m.M.T[labels]) @ basis @ Q, s, Q, lost)
 
     @property
     def N(self) -> int | None:

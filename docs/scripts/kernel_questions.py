@@ -80,7 +80,7 @@ def follow(b: float):
     """The features of the network as they are, under the plain flow with a kernel."""
     from central_path.simulation.general import simulate_general
 
-    return simulate_general(*digits(), flow="unnormalized", kernel=b, saves=120, keep_means=True)
+    return simulate_general(*digits(), flow="unnormalized", kernel=b, saves=120, keep_moments=True)
 
 
 def right_vectors(run: Any, b: float) -> np.ndarray:

@@ -47,9 +47,9 @@ def integrated(lam: float, lam_H: float, t_max: float):
     pi, labels = np.full(C, 1 / C), np.repeat(np.arange(C), N)
     classes = classes_of(pi)
     M = np.column_stack([np.diag(np.sqrt(BETWEEN)), np.zeros(C - 1)]) @ classes.to_means
-    begin = GeneralStart(None, labels, np.arange(C * N), M, WITHIN, pi, C - 1, 0, 0.0)
+    begin = GeneralStart(None, labels, np.arange(C * N), M, WITHIN, pi, C - 1, 0, 0.0, np.eye(C - 1))
     dynamics = Dynamics("unnormalized", lam=lam, decay_bias=False, lam_H=lam_H)
-    how = {"saves": SAVES, "rtol": 1e-10, "atol": 1e-10, "keep_means": True}
+    how = {"saves": SAVES, "rtol": 1e-10, "atol": 1e-10, "keep_moments": True}
     run = run_general(begin, dynamics, level="moments", t_max=t_max, **how)
     if not run.successful:
         raise RuntimeError(run.result)

@@ -21,7 +21,7 @@ from central_path.theory.two_classes import TwoClasses
 GOAL = 1e-8  # a thousand of the tolerances of a step
 FAULT = 1e-4
 SAVES = 5
-HOW = {"saves": SAVES, "rtol": 1e-11, "atol": 1e-11, "keep_means": True}
+HOW = {"saves": SAVES, "rtol": 1e-11, "atol": 1e-11, "keep_moments": True}
 FLOWS = ("unnormalized", "renormalized", "riemannian")
 
 
@@ -54,7 +54,8 @@ def test_moments_are_the_features(counts, options):
     assert whole.successful
     assert max(apart.values()) < GOAL
     np.testing.assert_allclose(run.ys["M"][0], run.start.M, atol=1e-12)
-    np.testing.assert_allclose(run.ys["M"], whole.ys["M"], atol=1e-6 * np.max(np.abs(whole.ys["M"])))
+    for key in ("M", "Sigma_W"):
+        np.testing.assert_allclose(run.ys[key], whole.ys[key], atol=1e-6 * np.max(np.abs(whole.ys[key])))
     for key in ("nc1", "equinorm", "self_duality"):
         np.testing.assert_allclose(run.ys[key], whole.ys[key], rtol=1e-6)
     if "drift" in whole.ys:
@@ -68,6 +69,34 @@ def test_moments_are_the_features(counts, options):
     for faulty in faults:
         wrong = run_general(run.start, faulty, level="features", t_max=run.t_max, **HOW)
         assert max(agreement(run, wrong).values()) > FAULT
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_the_basis_turns_a_start_back_to_the_features_as_they_were_given(flow):
+    """With a dead unit; of flows that renormalize, to the features under the symmetric root of their covariance."""
+    features, labels = draw(2, (5, 15, 20), 4)
+    features[:, 1] = 0
+    run = simulate_general(features, labels, flow=flow, kernel=0.5, t_max=1.0, **HOW)
+    basis = run.start.basis
+    M = np.stack([features[labels == c].mean(axis=0) for c in range(3)], axis=1)
+    Mbar = M - features.mean(axis=0)[:, None]
+    E = features - M.T[labels]
+    Sigma_W = E.T @ E / len(E)
+    if flow != "unnormalized":
+        w, V = np.linalg.eigh(Sigma_W)
+        root = V[:, 1:] / np.sqrt(w[1:]) @ V[:, 1:].T
+        Mbar, Sigma_W = root @ Mbar, root @ Sigma_W @ root
+    np.testing.assert_allclose(basis @ run.ys["M"][0], Mbar, atol=1e-9)
+    np.testing.assert_allclose(basis @ run.ys["Sigma_W"][0] @ basis.T, Sigma_W, atol=1e-9)
+
+
+def test_times_that_are_given_are_those_observed():
+    features, labels = draw(1, (2, 18, 20), 4)
+    whole = simulate_general(features, labels, kernel=0.3, t_max=50.0, **HOW)
+    how = {"level": "moments", "t_max": None, "saves": 2, "rtol": 1e-11, "atol": 1e-11}
+    found = run_general(whole.start, whole.dynamics, ts=whole.ts[[0, 2, 4]], **how)
+    np.testing.assert_array_equal(found.ts, whole.ts[[0, 2, 4]])
+    np.testing.assert_allclose(found.ys["omega"], whole.ys["omega"][[0, 2, 4]], rtol=1e-9)
 
 
 def test_class_sizes_that_are_not_counted_are_seen():
@@ -180,7 +209,7 @@ def gram(run):
 def test_with_both_decays_the_end_is_the_minimum_for_any_priors():
     features, labels = draw(7, (4, 6, 30), 4)
     lam, lam_H = 5e-3, 1e-2
-    options = {"lam": lam, "lam_H": lam_H, "decay_bias": False, "saves": SAVES, "keep_means": True}
+    options = {"lam": lam, "lam_H": lam_H, "decay_bias": False, "saves": SAVES, "keep_moments": True}
     run = simulate_general(features, labels, t_max=30 / lam_H, **options)
     expected = general_limits.decayed_gram(run.start.pi, n=40, lam=lam, lam_H=lam_H)
     np.testing.assert_allclose(gram(run), expected, atol=1e-9 * np.max(expected))

@@ -39,7 +39,7 @@ def eigenvectors(counts):
 def test_features_follow_the_closed_form_of_each_direction(counts):
     tau, V = eigenvectors(counts)
     a, b, lam = 0.7, 0.4, 0.02
-    options = {"kernel": BlockKernel(a, b), "lam": lam, "decay_bias": False, "level": "features", "keep_means": True}
+    options = {"kernel": BlockKernel(a, b), "lam": lam, "decay_bias": False, "level": "features", "keep_moments": True}
     run = simulate_general(*features_along_axes(counts, V), t_max=3e4, saves=12, **options)
     assert run.successful
     u = between(run, V)
@@ -84,7 +84,7 @@ def test_nc2_appears_before_decay_of_features_stops_growth_only_where_the_end_is
     plateau = np.array([law.plateau for law in laws])
     lam_H = lam * tau[1] / (sum(counts) * (end * plateau[1]) ** 2)
     stop = 1 / (4 * lam_H)
-    options = {"lam": lam, "lam_H": lam_H, "decay_bias": False, "keep_means": True, "saves": 2}
+    options = {"lam": lam, "lam_H": lam_H, "decay_bias": False, "keep_moments": True, "saves": 2}
     u = between(simulate_general(*features_along_axes(counts, V), t_max=stop, **options), V)[-1]
     form = np.concatenate([law.late(np.array([stop]), lam_H) for law in laws])
     np.testing.assert_allclose(u, form, rtol=0.02)

@@ -30,7 +30,7 @@ def compare_levels(
     saves: int = 200,
     rtol: float = 1e-11,
     atol: float = 1e-11,
-    keep_means: bool = False,
+    keep_moments: bool = False,
     **options: Any,
 ) -> tuple[GeneralRun, GeneralRun, dict[str, float]]:
     """The run at `moments`, that at `features` over the same times, and their `agreement`.
@@ -40,7 +40,7 @@ def compare_levels(
     Raises:
         ValueError: as `simulate_general`.
     """
-    how: dict[str, Any] = {"saves": saves, "rtol": rtol, "atol": atol, "keep_means": keep_means}
+    how: dict[str, Any] = {"saves": saves, "rtol": rtol, "atol": atol, "keep_moments": keep_moments}
     run = simulate_general(features, labels, **how, **options)
     whole = run_general(run.start, run.dynamics, level="features", t_max=run.t_max, **how)
     return run, whole, agreement(run, whole)

@@ -16,7 +16,7 @@ from central_path.simulation.compiler import COMPILER_OPTIONS
 from central_path.simulation.general import error, examples, observables
 from central_path.simulation.general.dynamics import Dynamics
 from central_path.simulation.general.examples import Labelled
-from central_path.simulation.general.field import Setting, State, field
+from central_path.simulation.general.field import Setting, State, field, within_covariance
 from central_path.simulation.general.observables import Rank
 from central_path.simulation.general.start import GeneralStart
 from central_path.simulation.solve import Clock, Solution, integrate
@@ -30,7 +30,7 @@ class Level(NamedTuple):
     velocity: Callable[[Any, Any], Any]
     measure: Callable[[Any, Any, Any, Any, Any, Rank], Array]
     observe: Callable[[Any, Any, Rank], dict[str, Array]]
-    class_means: Callable[[Any, Any], Array]
+    moments: Callable[[Any, Any], dict[str, Array]]
 
 
 class MomentsStart(NamedTuple):
@@ -76,12 +76,23 @@ def _start(begin: GeneralStart, dynamics: Dynamics, turn: Any) -> tuple[State, t
     return state, (setting, axes)
 
 
+def _moments_of_state(state: State, args: Any) -> dict[str, Array]:
+    setting, axes = args
+    M, Sigma_W = state.B @ setting.classes.to_means, within_covariance(state, setting)
+    return {"M": axes @ M, "Sigma_W": axes @ Sigma_W @ axes.T}
+
+
+def _moments_of_examples(H: Array, args: Any) -> dict[str, Array]:
+    m = examples.moments_of(H, args.setting)
+    return {"M": m.M, "Sigma_W": m.Sigma_W}
+
+
 MOMENTS = Level(
     start=_start,
     velocity=lambda state, args: field(state, args[0]),
     measure=_measure_moments,
     observe=lambda state, args, rank: observables.of_state(state, args[0], rank),
-    class_means=lambda state, args: args[1] @ (state.B @ args[0].classes.to_means),
+    moments=_moments_of_state,
 )
 
 
@@ -136,7 +147,7 @@ FEATURES = Level(
     velocity=lambda H, args: examples.velocity(H, args.setting),
     measure=_measure_features,
     observe=lambda H, args, rank: observables.of_examples(H, args.setting, args.conserved, rank),
-    class_means=lambda H, args: examples.moments_of(H, args.setting).M,
+    moments=_moments_of_examples,
 )
 LEVELS = {"moments": MOMENTS, "features": FEATURES}
 
@@ -149,20 +160,20 @@ def solve(
     clock: Clock,
     ts: Any,
     tolerances: tuple[Any, Any],
-    keep_means: bool,
+    keep_moments: bool,
 ) -> Solution:
-    """Integrate at a level from a start; `keep_means` records the class means.
+    """Integrate at a level from a start; `keep_moments` records class means and Sigma_W.
 
     Raises:
         ValueError: for the level `features` from a start without features.
     """
     state, args = LEVELS[name].start(begin, dynamics, turn)
     rank = Rank(len(begin.w), begin.infinite, dynamics.lam > 0 and dynamics.conserves)
-    return _integrate(state, args, clock, ts, *tolerances, name=name, rank=rank, keep_means=keep_means)
+    return _integrate(state, args, clock, ts, *tolerances, name=name, rank=rank, keep_moments=keep_moments)
 
 
-@partial(jax.jit, static_argnames=("name", "rank", "keep_means"), compiler_options=COMPILER_OPTIONS)
-def _integrate(state, args, clock, ts, rtol, atol, *, name, rank, keep_means):
+@partial(jax.jit, static_argnames=("name", "rank", "keep_moments"), compiler_options=COMPILER_OPTIONS)
+def _integrate(state, args, clock, ts, rtol, atol, *, name, rank, keep_moments):
     level = LEVELS[name]
 
     def measure(state, wrong, args, rtol, atol):
@@ -170,7 +181,7 @@ def _integrate(state, args, clock, ts, rtol, atol, *, name, rank, keep_means):
 
     def observe(state, args):
         seen = level.observe(state, args, rank)
-        return seen | {"M": level.class_means(state, args)} if keep_means else seen
+        return seen | level.moments(state, args) if keep_moments else seen
 
     how = {"observe": observe, "measure": measure, "ts": ts, "rtol": rtol, "atol": atol}
     return integrate(level.velocity, state, args, clock, **how)

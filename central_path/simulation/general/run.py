@@ -61,11 +61,11 @@ def simulate_general(
     saves: int = 200,
     rtol: float = 1e-11,
     atol: float = 1e-11,
-    keep_means: bool = False,
+    keep_moments: bool = False,
 ) -> GeneralRun:
     """Integrate a flow from features (n, P) as they are, of any class sizes and rank.
 
-    `keep_means` records the class means M (T, P, C) too, in the basis of the start.
+    `keep_moments` records class means M (T, P, C) and Sigma_W (T, P, P) too, in the basis of the start.
 
     `kernel` is a block kernel, or its b: the ratio of within-class to class-mean mobility. `lam` decays the
     classifier, and its bias unless `decay_bias` is false; `lam_H` decays the features, lam_H/2 |h|^2 an example.
@@ -99,7 +99,7 @@ def simulate_general(
     if renormalize:
         begin = renormalized(begin, dynamics.beta)
     return run_general(
-        begin, dynamics, level=level, t_max=t_max, saves=saves, rtol=rtol, atol=atol, keep_means=keep_means
+        begin, dynamics, level=level, t_max=t_max, saves=saves, rtol=rtol, atol=atol, keep_moments=keep_moments
     )
 
 
@@ -112,9 +112,10 @@ def run_general(
     saves: int,
     rtol: float,
     atol: float,
-    keep_means: bool = False,
+    keep_moments: bool = False,
+    ts: Float[np.ndarray, " T"] | None = None,
 ) -> GeneralRun:
-    """`simulate_general` from a start.
+    """`simulate_general` from a start; observed at the times `ts`, ascending, instead of `saves` ones, where given.
 
     Raises:
         ValueError: if there are directions without within-class variance that neither lam nor the kernel bounds, for
@@ -130,15 +131,15 @@ def run_general(
             "without, where omega is infinite and no deviation moves: give lam > 0, or the unnormalized flow with "
             "b > 0, or drop those directions (--restrict-rank)."
         )
-    chosen, turn = default_horizon(begin, dynamics, t_max)
+    chosen, turn = default_horizon(begin, dynamics, t_max if ts is None else float(ts[-1]))
 
     def until(chosen: Horizon) -> GeneralRun:
-        clock, ts = Clock(*map(np.float64, chosen)), jnp.asarray(chosen.times(saves))
-        solution = solve(level, begin, dynamics, turn, clock, ts, (np.float64(rtol), np.float64(atol)), keep_means)
+        clock, times = Clock(*map(np.float64, chosen)), jnp.asarray(chosen.times(saves) if ts is None else ts)
+        solution = solve(level, begin, dynamics, turn, clock, times, (np.float64(rtol), np.float64(atol)), keep_moments)
         return _reported(solution, dynamics, level, begin, chosen.t_max)
 
     run = until(chosen)
-    for _ in range(0 if t_max else MOST_CUTS):
+    for _ in range(0 if t_max or ts is not None else MOST_CUTS):
         if (earlier := time_of_largest(run)) is None:
             break
         run = until(chosen._replace(t_max=earlier))

@@ -20,11 +20,12 @@ from central_path.metrics.snr import singular_values
 
 @dataclass(frozen=True)
 class GeneralStart:
-    """Features (n, P), class by class, in a basis of their range, and their class means M (P, C).
+    """Features (n, P), class by class, in an orthonormal `basis` of their range, and their class means M (P, C).
 
     Where only moments are known `features` is None. Sigma_W = diag(w, 0), w (r,) in descending order. `infinite` is the
     number of directions with class-mean signal and no within-class variance, which is that of infinite omega, and
-    `infinite_share` what of |Mbar|^2 lies in them. `P_input` are the dimensions as given, `order` the input rows.
+    `infinite_share` what of |Mbar|^2 lies in them. `P_input` are the dimensions as given, `order` the input rows, and
+    `basis` @ M the class means in the coordinates as given.
     """
 
     features: Float[np.ndarray, "n P"] | None
@@ -36,6 +37,7 @@ class GeneralStart:
     P_input: int
     infinite: int
     infinite_share: float
+    basis: Float[np.ndarray, "Q P"]
 
     @property
     def n(self) -> int:
@@ -88,13 +90,14 @@ def start_of_samples(features: Any, labels: Any, *, centred: bool = True) -> Gen
     least = np.sqrt(rounding.total.sum()) + max(M.shape) * DOUBLE * np.max(np.abs(M))
     rest, infinite = _without_variance(axes.T @ M, turn, m.pi, least)
     scale = largest / np.max(np.abs(read.features))
-    M = np.concatenate([turn, rest], axis=1).T @ axes.T @ M
+    basis = axes @ np.concatenate([turn, rest], axis=1)
+    M = basis.T @ M
     H = M.T[codes]
     H[:, : len(w)] += E @ turn
     signal = np.sum((M - (M @ m.pi)[:, None]) ** 2, axis=1)
     share = float(np.sum(signal[len(w) : len(w) + infinite]) / np.sum(signal)) if infinite else 0.0
     P_input = read.features.shape[1]
-    return GeneralStart(scale * H, codes, order, scale * M, scale**2 * w, m.pi, P_input, infinite, share)
+    return GeneralStart(scale * H, codes, order, scale * M, scale**2 * w, m.pi, P_input, infinite, share, basis)
 
 
 def start_of_moments(
@@ -110,7 +113,7 @@ def start_of_moments(
         raise ValueError(f"Need a within-class covariance of full rank, got singular values {s[0]:.3g} to {s[-1]:.3g}.")
     pi, labels = counts / counts.sum(), np.repeat(np.arange(len(counts)), counts)
     Mbar = U.T @ (M - (M @ pi)[:, None])
-    return GeneralStart(None, labels, np.arange(len(labels)), Mbar, s**2, pi, len(M), 0, 0.0)
+    return GeneralStart(None, labels, np.arange(len(labels)), Mbar, s**2, pi, len(M), 0, 0.0, U)
 
 
 def _without_variance(
@@ -156,4 +159,5 @@ def renormalized(start: GeneralStart, beta: float) -> GeneralStart:
         rows = np.linalg.qr(features - M.T[start.labels], mode="r") / np.sqrt(start.n)
     _, roots, turn = np.linalg.svd(rows, full_matrices=r < rows.shape[1])
     features = None if features is None else features @ turn.T
-    return replace(start, features=features, M=turn @ M, w=roots[:r] ** 2)
+    basis = start.basis[:, : len(Mbar)] @ U @ turn.T
+    return replace(start, features=features, M=turn @ M, w=roots[:r] ** 2, basis=basis)
