@@ -62,6 +62,7 @@ def test_a_notebook_runs_in_a_fresh_kernel(name, tmp_path, monkeypatch):
     assert all(cell.execution_count for cell in code_of(executed) if cell.source.strip())
 
 
+@pytest.mark.slow
 def test_a_false_claim_in_a_notebook_is_noticed(tmp_path, monkeypatch):
     import nbformat
     from nbclient.exceptions import CellExecutionError

@@ -65,8 +65,8 @@ def slope_by_the_logits(model, point):
         Zhu(C=3, P=2, N=1, lW=1e-3, lH=8e-4, lb=0.01),
         Zhu(C=3, P=2, N=2, lW=2e-2, lH=4e-2, lb=0.0),
         Zhu(C=3, P=2, N=1, lW=0.2, lH=0.3),
-        Zhu(C=4, P=3, N=1, lW=0.03, lH=0.1),
-        Zhu(C=4, P=4, N=1, lW=0.03, lH=0.1),
+        pytest.param(Zhu(C=4, P=3, N=1, lW=0.03, lH=0.1), marks=pytest.mark.slow),
+        pytest.param(Zhu(C=4, P=4, N=1, lW=0.03, lH=0.1), marks=pytest.mark.slow),
     ],
     ids=lambda model: f"C={model.C}, P={model.P}, C c={model.C * model.c:.2g}",
 )

@@ -33,7 +33,7 @@ def omega0(X):
 
 
 @pytest.mark.parametrize("level", flows.LEVELS)
-@pytest.mark.parametrize("b", KERNELS)
+@pytest.mark.parametrize("b", [0.0, 0.3, *(pytest.param(b, marks=pytest.mark.slow) for b in (0.05, 1.5))])
 def test_every_level_follows_the_law_of_its_kernel_and_no_other(level, b, X, omega0):
     for name in flows.FLOWS:
         flow = flows.with_kernel(name, b)

@@ -194,6 +194,7 @@ def test_a_grid_in_pieces_of_some_minutes_has_the_same_records(finished, tmp_pat
     assert rows(tmp_path) == rows(finished)
 
 
+@pytest.mark.slow
 def test_cells_that_fail_are_named_and_the_others_finish(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(CONDITIONS, "hot", {"lr": 1e6})
     base = tmp_path / "digits-vgg7-mse-0-base"

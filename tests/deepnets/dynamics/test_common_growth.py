@@ -50,7 +50,7 @@ def test_planted_laws_that_contract_are_told_from_every_null_model(k, verdict, r
     ],
     ids=["k = 2", "fresh matrices", "one run", "one matrix", "shrinking"],
 )
-@pytest.mark.parametrize("features", [64, None])
+@pytest.mark.parametrize("features", [64, pytest.param(None, marks=pytest.mark.slow)])
 def test_a_common_growth_factor_is_not_distinguished(runs, features):
     _, nulls, said = analysed(runs, features)
     assert said == "not distinguishable from a common growth factor"

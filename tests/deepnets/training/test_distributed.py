@@ -95,6 +95,7 @@ def test_rounding_is_far_below_what_another_run_would_show(one, tmp_path, more, 
     assert distance(rows_of(tmp_path), rows_of(one)) > 5 * ROUNDING
 
 
+@pytest.mark.slow
 def test_every_example_is_seen_once(one, two):
     folder, _ = two
     found, alone = (read_samples(path / "features" / "epoch_0002.npz") for path in (folder, one))
@@ -106,6 +107,7 @@ def test_every_example_is_seen_once(one, two):
         np.testing.assert_allclose(ours.mean(axis=0), theirs.mean(axis=0), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_one_process_writes_and_all_leave_cleanly(two):
     folder, done = two
     names = {str(path.relative_to(folder)) for path in folder.rglob("*")}
