@@ -39,7 +39,7 @@ followed by its condition or learning rate if it has one."""
 EPILOG = """\
 cells       by default the paper's fifteen pairs of data set and network, with mse and ce; of digits vgg7, resnet8 and
             densenet10. --conditions trains resnet8 on the digits, with mse, under the named changes (if none is named,
-            all but the longest); --sweep trains, with mse, at 25 learning rates from 1e-4 to 0.25 on the scale of
+            all but the three longest); --sweep trains, with mse, at 25 learning rates from 1e-4 to 0.25 on the scale of
             torch.nn.MSELoss, and reports the one with the least test error at the last epoch; --paper trains the
             paper's networks of one data set, ResNet first, with mse and then with ce. Options after -- apply to every
             cell.
@@ -75,7 +75,7 @@ def parser() -> Parser:
     what.add_argument("--losses", nargs="+", choices=LOSSES, metavar="NAME", help="default: mse and ce")
     what.add_argument("--seeds", nargs="+", type=SEED, default=[0], metavar="INT", help="default: 0")
     varied = what.add_mutually_exclusive_group()
-    named = f"of {', '.join(CONDITIONS)} (default: all but the last)"
+    named = f"of {', '.join(CONDITIONS)} (default: all but the last three)"
     varied.add_argument("--conditions", nargs="*", choices=CONDITIONS, metavar="NAME", help=named)
     varied.add_argument("--sweep", action="store_true", help="25 learning rates")
     column = f"the paper's cells of a data set, of {', '.join(grids.PAPER)}: least squares before cross-entropy"

@@ -3,8 +3,8 @@
 Each condition differs from `base`, the recipe as it is, by what its name says, and by as many epochs as it then takes
 to leave the training errors behind: a full batch is one step an epoch, and without momentum a step is a tenth as long.
 Without BatchNorm the recipe's rate and decay leave training errors to the end, so both are lower there. `smooth` takes
-away noise, decay and the drops of the rate at once, in a network of half the width; `gradient-flow` momentum too, which
-takes ten times as long and is left out unless it is named.
+away noise, decay and the drops of the rate at once, in a network of half the width; `gradient-flow` momentum too. That
+and the widest networks take ten times as long and more, and are left out unless they are named.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,17 @@ CONDITIONS: dict[str, Mapping[str, Any]] = {
     "no-momentum": {"momentum": 0.0, "epochs": 400},
     "no-batchnorm": {"no_batchnorm": True, "lr": 0.05, "weight_decay": 5e-4},
     "ce": {"loss": "ce"},
+    "random-labels": {"random_labels": True, "epochs": 400},
+    "quarter": {"width": 0.25},
     "narrow": {"width": 0.5},
     "wide": {"width": 2.0},
     "deep": {"depth": 2},
     "vgg7": {"network": "vgg7"},
     "densenet10": {"network": "densenet10"},
     "smooth": SMOOTH | {"epochs": 400},
+    "width-4": {"width": 4.0},
+    "width-8": {"width": 8.0},
     "gradient-flow": SMOOTH | {"momentum": 0.0, "epochs": 2000},
 }
-USUAL = tuple(name for name in CONDITIONS if name != "gradient-flow")
+LONG = ("width-4", "width-8", "gradient-flow")
+USUAL = tuple(name for name in CONDITIONS if name not in LONG)

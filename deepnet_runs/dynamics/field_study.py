@@ -1,0 +1,201 @@
+"""What changes the field test: conditions beside the base over independent seeds, and the trend with the width.
+
+The method is that of docs/real_networks.md, written before the runs that decide. A run is looked at twice: at the first
+epoch of its field test with a training error of at most EARLY, and at the last. Quantities are compared between a
+condition and the base by Welch's t interval of the difference of means. Holm's step-down procedure corrects the p
+values for the number of all comparisons. The trend is the least-squares slope in log2 of the width over all runs that
+differ from the base in the width alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import log2, nan
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from central_path.cli.tables import aligned
+from deepnet_runs.dynamics.field_records import FieldRow
+from deepnet_runs.dynamics.law_of_run import t_interval
+from deepnet_runs.storage.runs import RecordedRun
+
+EARLY = 0.1  # training error
+FREE = 0.9  # cos(V, -G) from which features are called free
+LEVEL = 0.95
+MOMENTS = ("early", "late")
+BASE = "base"
+QUANTITIES: dict[str, Callable[[FieldRow], float]] = {
+    "cos(V,-G)": lambda row: row.field.velocity_cosine,
+    "b": lambda row: row.field.b,
+    "mobility": lambda row: row.field.mobility,
+    "free*": lambda row: row.field.models["free"].residual.cosine,
+    "block*": lambda row: row.field.models["block"].residual.cosine,
+    "sample*": lambda row: row.field.models["sample_kernel"].residual.cosine,
+}
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A condition's mean less the base's, with its interval, and its p value alone and corrected for all."""
+
+    condition: str
+    moment: str
+    quantity: str
+    difference: float
+    interval: Interval
+    p: float
+    p_holm: float = nan
+
+    @property
+    def found(self) -> bool:
+        """Whether it is there at 5 % after the correction."""
+        return self.p_holm < 1 - LEVEL
+
+
+def moments_of(run: RecordedRun, field: Sequence[FieldRow]) -> dict[str, FieldRow]:
+    """The rows of a run's field test that are early and late; no early one where the error stays above EARLY."""
+    errors = {row.epoch: row.train_error for row in run.rows}
+    early = next((row for row in field if errors.get(row.epoch, nan) <= EARLY), None)
+    found = {} if early is None else {"early": early}
+    return found | ({"late": field[-1]} if field and early is not None else {})
+
+
+def values_of(
+    runs: Mapping[str, Sequence[dict[str, FieldRow]]], moment: str, quantity: str
+) -> dict[str, Float[np.ndarray, " S"]]:
+    """By condition, a quantity of every run that has the moment."""
+    of = QUANTITIES[quantity]
+    return {name: np.array([of(row[moment]) for row in rows if moment in row]) for name, rows in runs.items()}
+
+
+def holm(p: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    """Holm's corrected p values."""
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(stepped, 1.0)
+    return corrected
+
+
+def welch(x: Float[np.ndarray, " a"], y: Float[np.ndarray, " b"]) -> tuple[float, Interval, float]:
+    """The difference of the means of x and y, its interval and p value; NaN of fewer than two values."""
+    if min(len(x), len(y)) < 2 or not np.isfinite([*x, *y]).all():
+        return nan, (nan, nan), nan
+    if np.ptp(x) == np.ptp(y) == 0:  # nothing is random
+        apart = float(x[0] - y[0])
+        return apart, (apart, apart), float(apart == 0)
+    found: Any = stats.ttest_ind(x, y, equal_var=False)
+    limits = found.confidence_interval(LEVEL)
+    return float(np.mean(x) - np.mean(y)), (float(limits.low), float(limits.high)), float(found.pvalue)
+
+
+def effects(runs: Mapping[str, Sequence[dict[str, FieldRow]]]) -> list[Effect]:
+    """Of every condition on every quantity at both moments, corrected for their number.
+
+    Raises:
+        ValueError: without runs of the base.
+    """
+    if BASE not in runs:
+        raise ValueError(f"Need runs of the condition {BASE}, got {', '.join(runs) or 'none'}: train them too.")
+    found = []
+    for moment in MOMENTS:
+        for quantity in QUANTITIES:
+            values = values_of(runs, moment, quantity)
+            for name in runs:
+                if name != BASE:
+                    difference, interval, p = welch(values[name], values[BASE])
+                    found.append(Effect(name, moment, quantity, difference, interval, p))
+    known = [i for i, effect in enumerate(found) if np.isfinite(effect.p)]
+    corrected = holm(np.array([found[i].p for i in known]))
+    by_place = dict(zip(known, corrected.tolist(), strict=True))
+    return [Effect(**vars(effect) | {"p_holm": by_place.get(i, nan)}) for i, effect in enumerate(found)]
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Of a quantity: slope for a doubling of the width, its interval, and the width at which the line reaches FREE."""
+
+    moment: str
+    quantity: str
+    runs: int
+    slope: float
+    interval: Interval
+    reaches: float
+
+    @property
+    def found(self) -> bool:
+        """Whether the interval is on one side of 0."""
+        return self.interval[0] > 0 or self.interval[1] < 0
+
+
+def trend(
+    width: Sequence[float] | np.ndarray, value: Sequence[float] | np.ndarray, moment: str, quantity: str
+) -> Trend:
+    """Over independent runs; NaN of fewer than three or of one width."""
+    x, y = np.array([log2(w) for w in width]), np.array(value)
+    if len(x) < 3 or len(set(x)) < 2 or not np.isfinite(y).all():
+        return Trend(moment, quantity, len(x), nan, (nan, nan), nan)
+    line: Any = stats.linregress(x, y)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 2) * line.stderr)
+    slope, interval = float(line.slope), (float(line.slope) - half, float(line.slope) + half)
+    reaches = 2 ** ((FREE - line.intercept) / slope) if quantity == "cos(V,-G)" and interval[0] > 0 else nan
+    return Trend(moment, quantity, len(x), slope, interval, float(reaches))
+
+
+def freedom(values: Sequence[float]) -> str:
+    """Whether features are "free", "not free" or "open", by the interval of the mean of cos(V, -G)."""
+    limits = t_interval(values, LEVEL)
+    if limits is None:
+        return "open"
+    return "free" if limits[0] > FREE else "not free" if limits[1] < FREE else "open"
+
+
+def chance_of(rows: Sequence[dict[str, FieldRow]], moment: str) -> float:
+    """The mean over runs of the cosine below which 95 % of random velocities are, without the common factor."""
+    found = [row[moment].field.random["residual"]["q95"] for row in rows if moment in row]
+    return float(np.mean(found)) if found else nan
+
+
+def _with_interval(values: Sequence[float]) -> str:
+    limits = t_interval(values, LEVEL)
+    if not len(values) or not np.isfinite(values).all():
+        return "-"
+    mean = f"{np.mean(values):.2f}"
+    return mean if limits is None else f"{mean} ({limits[0]:.2f} to {limits[1]:.2f})"
+
+
+def tables(runs: Mapping[str, Sequence[dict[str, FieldRow]]], widths: Mapping[str, float]) -> str:
+    """What is printed: the conditions at both moments, the effects that are there, and the trends with the width.
+
+    `widths` are those of the conditions that differ from the base in the width alone, the base's too.
+    """
+    lines = [["condition", "moment", "runs", *QUANTITIES, "by chance*", "features"]]
+    for name, rows in runs.items():
+        for moment in MOMENTS:
+            values = {quantity: values_of({name: rows}, moment, quantity)[name].tolist() for quantity in QUANTITIES}
+            cells = [_with_interval(found) for found in values.values()]
+            count, chance = len(values["cos(V,-G)"]), chance_of(rows, moment)
+            said = freedom(values["cos(V,-G)"])
+            lines.append([name, moment, f"{count} of {len(rows)}", *cells, f"{chance:.2f}", said])
+    made = effects(runs)
+    there = [["condition", "moment", "quantity", "difference from base", "p corrected"]]
+    for e in (e for e in made if e.found):
+        difference = f"{e.difference:.2f} ({e.interval[0]:.2f} to {e.interval[1]:.2f})"
+        there.append([e.condition, e.moment, e.quantity, difference, f"{e.p_holm:.2g}"])
+    of_width = [["quantity", "moment", "runs", "slope for twice the width", f"width with {FREE:g}"]]
+    for quantity in QUANTITIES:
+        for moment in MOMENTS:
+            values = {name: values_of(runs, moment, quantity)[name] for name in widths if name in runs}
+            pairs = [(widths[name], value) for name, found in values.items() for value in found]
+            t = trend([w for w, _ in pairs], [v for _, v in pairs], moment, quantity)
+            limits = f"{t.slope:.3f} ({t.interval[0]:.3f} to {t.interval[1]:.3f})" if np.isfinite(t.slope) else "-"
+            reaches = f"{t.reaches:.3g}" if np.isfinite(t.reaches) else "-"
+            of_width.append([quantity, moment, str(t.runs), limits, reaches])
+    said = (
+        f"{sum(e.found for e in made)} of {len(made)} comparisons differ from the base at 5 % after Holm's correction"
+    )
+    shown = [lines, there, of_width] if len(there) > 1 else [lines, of_width]
+    return "\n\n".join([*("\n".join(aligned(table)) for table in shown), said])
