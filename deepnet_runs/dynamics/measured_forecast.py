@@ -1,12 +1,15 @@
 """The forecast of a run of `deepnet_runs.train`, from its saved weights."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from tqdm import tqdm
 
+from central_path.cli.program import on_terminal
 from central_path.simulation.general.dynamics import BlockKernel
 from central_path.torch.feature_kernel import FeatureKernel
 from deepnet_runs.datasets.data import DataSet
@@ -72,10 +75,11 @@ def forecasts(
     lam = how.pop("lam")
     epochs = [epoch for epoch in sorted(weights) if epoch >= min(first)]
     checkpoints, begun = [], {}
-    for epoch, time in zip(epochs, times_of(run, epochs, config.momentum), strict=True):
+    times = dict(zip(epochs, times_of(run, epochs, config.momentum), strict=True))
+    for epoch in tqdm(epochs, desc=run.folder.name, file=sys.stderr, leave=False, disable=not on_terminal()):
         kernel = kernel_of(network_of(config, images, weights[epoch]), images, **how)
         H, labels = arrays_of(kernel)
-        checkpoints.append(Checkpoint(epoch, time, moments_of(H, labels)))
+        checkpoints.append(Checkpoint(epoch, times[epoch], moments_of(H, labels)))
         if epoch in first:
             begun[epoch] = H, labels, block_kernel_of(kernel, lam)
     return [
