@@ -255,3 +255,22 @@ def test_infinite_omega_that_nothing_bounds_are_refused_in_a_sentence(options):
     features[:, 2] = np.array([1.0, -0.5, 0.2])[labels]
     with pytest.raises(ValueError, match=r"^Need within-class variance .*, got 1 of 4 directions without"):
         simulate_general(features, labels, **options)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (1e-3, 1.0), (1.0, 1e3), (1e-3, 1e3)])
+def test_a_direction_without_within_class_variance_is_seen_at_any_scale(dtype, scales, seed):
+    """As `cp.measure` sees it: an infinite omega, whatever the rounding of other coordinates."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(4), [10, 20, 30, 40])
+    h = np.empty((100, 6))
+    h[:, 0] = scales[0] * rng.normal(size=4)[y]
+    h[:, 1:] = scales[1] * (rng.normal(size=(4, 5))[y] + rng.normal(size=(100, 5)))
+    stored = h.astype(dtype)
+    start = start_of_samples(stored, y)
+    assert (start.infinite, len(start.w)) == (1, 5)
+    assert np.count_nonzero(np.isinf(measure(stored, y).omega)) == 1
+    across = start.basis[:, 5]
+    assert abs(across[0]) > 1 - 1e-6
+    signal = (stored[:, 0].astype(float) - stored[:, 0].mean(dtype=float))[[0, 10, 30, 60]]
+    np.testing.assert_allclose(abs(start.M[5]), abs(signal), rtol=1e-6, atol=1e-6 * scales[0])

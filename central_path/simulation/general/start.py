@@ -87,8 +87,7 @@ def start_of_samples(features: Any, labels: Any, *, centred: bool = True) -> Gen
     if not kept.any():
         raise ValueError("Need within-class variability, got none: every example equals its class mean.")
     w, turn = w[kept], turn[:, kept]
-    least = np.sqrt(rounding.total.sum()) + max(M.shape) * DOUBLE * np.max(np.abs(M))
-    rest, infinite = _without_variance(axes.T @ M, turn, m.pi, least)
+    rest, infinite = _without_variance(M, axes, turn, m.pi, rounding)
     scale = largest / np.max(np.abs(read.features))
     basis = axes @ np.concatenate([turn, rest], axis=1)
     M = basis.T @ M
@@ -117,18 +116,28 @@ def start_of_moments(
 
 
 def _without_variance(
-    M: Float[np.ndarray, "P C"], turn: Float[np.ndarray, "P r"], pi: Float[np.ndarray, " C"], least: float
+    M: Float[np.ndarray, "Q C"],
+    axes: Float[np.ndarray, "Q P"],
+    turn: Float[np.ndarray, "P r"],
+    pi: Float[np.ndarray, " C"],
+    rounding: Rounding,
 ) -> tuple[Float[np.ndarray, "P k"], int]:
-    """Directions orthogonal to all deviations from class means: q of Mbar, then that of mu_G; and q."""
+    """Directions orthogonal to all deviations from class means: q of Mbar, then that of mu_G; and q.
+
+    As in `metrics.resolved`, the class means' part outside is measured in units of the rounding of each coordinate.
+    """
     rest = np.linalg.svd(turn, full_matrices=True)[0][:, turn.shape[1] :]
-    outside = rest.T @ M
+    outside = rest.T @ (axes.T @ M)
     mean = outside @ pi
-    U, s, _ = np.linalg.svd((outside - mean[:, None]) * np.sqrt(pi))
-    q = int(np.count_nonzero(s > least))
-    mean = mean - U[:, :q] @ (U[:, :q].T @ mean)
-    size = np.linalg.norm(mean)
-    more = mean[:, None] / size if size > least else np.zeros((len(mean), 0))
-    return rest @ np.concatenate([U[:, :q], more], axis=1), q
+    A = (outside - mean[:, None]) * np.sqrt(pi)
+    unit = np.sqrt(rounding.own + len(M) * rounding.shared) + max(M.shape) * DOUBLE * np.max(np.abs(M))
+    _, s, Vt = np.linalg.svd(axes @ (rest @ A) / unit[:, None], full_matrices=False)
+    q = int(np.count_nonzero(s > np.sqrt(len(M)) + np.sqrt(len(pi))))
+    U = np.linalg.qr(A @ Vt[:q].T)[0]
+    mean = mean - U @ (U.T @ mean)
+    size = np.linalg.norm(axes @ (rest @ mean) / unit)
+    more = mean[:, None] / np.linalg.norm(mean) if size > np.sqrt(len(M)) else np.zeros((len(mean), 0))
+    return rest @ np.concatenate([U, more], axis=1), q
 
 
 def _resolved(w: np.ndarray, axes: np.ndarray, rounding: Rounding) -> np.ndarray:
