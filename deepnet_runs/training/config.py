@@ -187,6 +187,7 @@ class Execution:
         resume: go on from the checkpoint in the output folder.
         save_features: write the features of every measured epoch.
         save_weights: write the network's weights at every measured epoch.
+        field: make the field test at every measured epoch.
         tensorboard: write the rows for TensorBoard too.
         dry_run: one step and one small measurement, and nothing written.
         quiet: no table and no progress bar.
@@ -202,6 +203,7 @@ class Execution:
     resume: bool = False
     save_features: bool = False
     save_weights: bool = False
+    field: bool = False
     tensorboard: bool = False
     dry_run: bool = False
     quiet: bool = False

@@ -139,6 +139,8 @@ def parser() -> TrainParser:
     out.add_argument("--resume", action="store_true", help="continue from the checkpoint in the output folder")
     out.add_argument("--save-features", action="store_true", help="write features/epoch_0001.npz, ... when measured")
     out.add_argument("--save-weights", action="store_true", help="write weights/epoch_0001.pt, ... when measured")
+    live = "make the field test of deepnet_runs.kernel when measured: about 80 forward and backward passes each time"
+    out.add_argument("--field", action="store_true", help=live)
     out.add_argument("--stale-batchnorm", action="store_true", help="measure with BatchNorm's running statistics")
     fooled = "measure adversarial robustness on this number of test images (the paper: 100)"
     out.add_argument("--robustness", type=IMAGES, metavar="INT", help=fooled)

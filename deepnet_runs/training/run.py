@@ -24,6 +24,7 @@ from deepnet_runs.training.recipes import DivergenceError, measured_epochs
 
 if TYPE_CHECKING:
     from deepnet_runs.datasets.data import DataSet
+    from deepnet_runs.dynamics.live_field import LiveField
     from deepnet_runs.training.trainer import Trainer
 
 CHECKPOINT_SECONDS = 30.0  # at most between two of them, beside one for each row
@@ -96,6 +97,11 @@ def run(config: TrainConfig, execution: Execution) -> list[Row]:
 
     if config.dataset == "digits" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # more only wait for each other
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if execution.field and processes > 1:
+        raise ValueError(
+            f"Need one process for --field, got {processes}: save the weights, and run deepnet_runs.kernel afterwards."
+        )
     writer = board_writer() if execution.tensorboard else None
     device = choose_device(execution.device)
     state = records.read_checkpoint(execution.output, config.to_dict()) if execution.resume else None
@@ -160,6 +166,7 @@ def train(trainer: "Trainer", execution: Execution, board: Any) -> None:
     """Train the remaining epochs; write a row for each measured epoch, and checkpoints from which a run is resumed."""
     epochs, primary = trainer.recipe.epochs, is_primary()
     measured, saved = measured_epochs(epochs), time.monotonic()
+    live = live_field(trainer, execution) if execution.field else None
     silent = execution.quiet or not primary or not on_terminal()
     bar = tqdm(total=epochs, initial=trainer.epoch, desc="epochs", file=sys.stderr, leave=False, disable=silent)
     with bar:
@@ -174,6 +181,8 @@ def train(trainer: "Trainer", execution: Execution, board: Any) -> None:
                         records.write_features(execution.output, trainer.epoch, features, labels)
                 if execution.save_weights and primary:
                     records.write_weights(execution.output, trainer.epoch, trainer.network.state_dict())
+                if live:
+                    live.measure()
             if primary and (row or time.monotonic() - saved > CHECKPOINT_SECONDS):
                 records.write_checkpoint(execution.output, trainer.state())
                 saved = time.monotonic()
@@ -181,6 +190,15 @@ def train(trainer: "Trainer", execution: Execution, board: Any) -> None:
                 records.append_row(execution.output, row)
                 write_board(board, row)
             bar.update()
+    if live:
+        live.draw()
+
+
+def live_field(trainer: "Trainer", execution: Execution) -> "LiveField":
+    """The field test of this run."""
+    from deepnet_runs.dynamics.live_field import LiveField  # imports torch
+
+    return LiveField(execution.output, trainer)
 
 
 def is_primary() -> bool:
