@@ -159,9 +159,9 @@ class Between(NamedTuple):
 def between(m: Moments, rounding: Rounding) -> Between:
     """The spectrum of Sigma_B: what of Mbar diag(pi)^(1/2) is longer than rounding, with that of each coordinate as 1.
 
-    Rounding is then of length L^(1/2) at most in L coordinates. Directions are judged so before lengths are compared: a
-    coordinate of large scale may have a rounding that is larger than all of another one. Coordinates in which class
-    means differ by less than their rounding are left out first.
+    Rounding is then of length P^(1/2) at most. Directions are judged so before lengths are compared: a coordinate of
+    large scale may have a rounding that is larger than all of another one. Coordinates in which class means differ by
+    less than their rounding are left out first.
     """
     xp, (P, C) = namespace(m.M), m.M.shape
     U, s = between_factor(m)
@@ -174,7 +174,7 @@ def between(m: Moments, rounding: Rounding) -> Between:
     if len(Mbar):
         z = Mbar / scale[live][:, None]
         V, lengths = weighted_factor(z, m.pi)
-        kept = lengths > len(z) ** 0.5 + arithmetic * _largest(lengths)
+        kept = lengths > P**0.5 + arithmetic * _largest(lengths)
         if not bool(kept.all()):
             Mbar = scale[live][:, None] * (V[:, kept] @ (V[:, kept].T @ z))
     M = xp.zeros_like(m.M) + m.mu_G[:, None]

@@ -36,12 +36,12 @@ def test_the_condition_number_of_the_between_class_covariance_is_that_of_its_ran
 
 
 def test_class_means_that_differ_by_less_than_rounding_coincide(seed):
-    """With the rounding of each of L coordinates as 1 that of all is at most L^(1/2), whatever their scales."""
+    """With the rounding of each coordinate as 1 that of all is at most P^(1/2), whatever their scales."""
     m, scale = moments(seed), np.geomspace(1e-4, 1e4, 6)
     rounding = resolved.Rounding(1e-8 * scale**2, 2e-8 * scale**2)
     square = m.pi[0] * (1 - m.pi[0])  # of the one singular value
     for along in ([0], [3], [5], [0, 3, 5]):
-        bound = np.sqrt(3e-8)  # in each of L coordinates: L^(1/2) in all
+        bound = np.sqrt(3e-8) * np.sqrt(6 / len(along))  # in each of these coordinates
         for factor, rank in ((0.9, 0), (1.1, 1)):
             apart = np.outer(scale * np.isin(np.arange(6), along), [1.0, 0, 0, 0])
             close = Moments(scale[:, None] + factor * bound / np.sqrt(square) * apart, m.Sigma_W, m.pi)
@@ -53,11 +53,11 @@ def test_class_means_that_differ_by_less_than_rounding_coincide(seed):
 
 
 def test_rounding_of_several_coordinates_is_longer_than_that_of_one(seed):
-    """Singular values that are all the same, along three coordinates: they count above 3^(1/2) times one's rounding."""
+    """Singular values that are all the same, along three of six coordinates: they count above 6^(1/2) of rounding."""
     m, scale = moments(seed), np.geomspace(1e-4, 1e4, 6)
     rounding = resolved.Rounding(scale**2, np.zeros(6))
     rows = np.linalg.svd(np.sqrt(m.pi)[None, :])[2][1:] / np.sqrt(m.pi)
-    for factor, rank in ((1.7, 0), (1.8, 3)):
+    for factor, rank in ((2.4, 0), (2.5, 3)):
         M = np.zeros((6, 4))
         M[[0, 2, 5]] = factor * scale[[0, 2, 5], None] * rows
         assert resolved.between(Moments(M, m.Sigma_W, m.pi), rounding).rank == rank
