@@ -15,6 +15,7 @@ Source: Han, Papyan & Donoho (2022), Eq. 5, Proposition 4, Lemmas 3 to 5.
 """
 
 import abc
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import equinox as eqx
@@ -23,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from central_path.flows import nearly_diagonal
 from central_path.flows.horizon import Horizon
 from central_path.names import LEVEL_NAMES
 from central_path.theory.kernel_laws import check_kernel
@@ -51,12 +53,19 @@ class Features(NamedTuple):
 def resolvent_times(
     B: Float[Array, "r K"], *, C: int, powers: int, weight: float | Float[Array, ""] = 1.0
 ) -> Float[Array, "r K"]:
-    """(C I + weight B B^T)^(-powers) B."""
-    factor = jax.scipy.linalg.cho_factor(C * jnp.eye(len(B), dtype=B.dtype) + weight * (B @ B.T), lower=True)
-    columns = B
-    for _ in range(powers):
-        columns = jax.scipy.linalg.cho_solve(factor, columns)
-    return columns
+    """(C I + weight B B^T)^(-powers) B, of a large B that is diagonal to rounding without products of matrices."""
+
+    def of_any(B: Array) -> Array:
+        factor = jax.scipy.linalg.cho_factor(C * jnp.eye(len(B), dtype=B.dtype) + weight * (B @ B.T), lower=True)
+        columns = B
+        for _ in range(powers):
+            columns = jax.scipy.linalg.cho_solve(factor, columns)
+        return columns
+
+    if B.shape[0] != B.shape[1] or len(B) < nearly_diagonal.LARGE:
+        return of_any(B)
+    to_first_order = partial(nearly_diagonal.resolvent_to_first_order, C=C, powers=powers, weight=weight)
+    return jax.lax.cond(nearly_diagonal.is_nearly_diagonal(B), to_first_order, of_any, B)
 
 
 def basis_of_span(M: Float[Array, "P C"]) -> Float[Array, "P r"]:

@@ -6,16 +6,15 @@ the losses and nc1. All collapse metrics are of the flow's own features with the
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from central_path.flows import AbstractMotion, Features
+from central_path.flows.nearly_diagonal import is_nearly_diagonal
 from central_path.metrics.collapse import nc1, of_angles, of_moments, self_duality
 from central_path.metrics.snr import singular_values_of_contrasts
 from central_path.simulation.between import inverse_factor
 from central_path.theory.loss import central_path_classifier, spectral_losses
 from central_path.theory.problem import Moments, covariance, deviations
-
-ROUNDINGS = 4.0  # in units of K eps, the error of the singular values of a K x K matrix near I
 
 
 def of_spectrum(omega: Float[Array, " K"], flow: AbstractMotion | None = None, R: None = None) -> dict[str, Array]:
@@ -32,18 +31,6 @@ def omega_of_contrasts(B: Float[Array, "r K"], Sigma_W: Float[Array, "r r"]) -> 
     """Singular values of L^(-1) B, Sigma_W = L L^T: omega, for the class means in a basis of their contrasts."""
     L = jnp.linalg.cholesky(Sigma_W)
     return singular_values_of_contrasts(jax.scipy.linalg.solve_triangular(L, B, lower=True))
-
-
-def _is_diagonal(B: Float[Array, "K K"]) -> Bool[Array, ""]:
-    """Whether B = D^(1/2) (I + F) D^(1/2) with diagonal D, and |F| is the rounding of singular values of I + F.
-
-    Its singular values are then those of D to that relative error, whatever their spread (Ostrowski).
-    """
-    K, b = len(B), jnp.abs(jnp.diagonal(B))
-    eps = jnp.finfo(B.dtype).eps
-    size = jnp.where(b > K * eps * jnp.max(b), b, jnp.nan)
-    F = (B - jnp.diag(jnp.diagonal(B))) / jnp.sqrt(size[:, None] * size[None, :])
-    return jnp.sum(F**2) <= (ROUNDINGS * K * eps) ** 2
 
 
 def of_means(B: Float[Array, "K K"], flow: AbstractMotion, R: Float[Array, "C C"]) -> dict[str, Array]:
@@ -68,7 +55,7 @@ def of_means(B: Float[Array, "K K"], flow: AbstractMotion, R: Float[Array, "C C"
         of_omega = of_spectrum(omega_of_contrasts(B, m.Sigma_W))
         return of_omega | {"nc1": nc1(m), "self_duality": self_duality(W, m.Mbar)}
 
-    found = jax.lax.cond(_is_diagonal(B), of_diagonal, of_any)
+    found = jax.lax.cond(is_nearly_diagonal(B), of_diagonal, of_any)
     return found | of_angles(m.Mbar) | {"global_mean": jnp.max(jnp.abs(m.mu_G))}
 
 
