@@ -1,28 +1,51 @@
 """The study of the field test over conditions: early and late, with intervals over seeds, effects and trends.
 
-    python benchmarks/field_study.py runs/study
+    python benchmarks/field_study.py
     python benchmarks/field_study.py --measure runs/study
+    python benchmarks/field_study.py --records docs/records/field_study runs/study
 
-Reads the runs of `python -m deepnet_runs.grid --conditions ...` with their field.jsonl, and prints the tables of
-docs/real_networks.md. With `--measure` the field test is first made where it is missing, at the two epochs that are
-compared, from the saved weights: the first with a training error of at most a tenth, and the last.
+Reads runs of `python -m deepnet_runs.grid --conditions ...` with their field.jsonl, by default the committed records,
+and prints the tables of docs/real_networks.md for each data set. With `--measure` the field test is first made where it
+is missing, at the two epochs that are compared, from the saved weights: the first with a training error of at most a
+tenth, and the last. With `--records` what the tables need of the runs is written there.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from central_path.cli import records
 from deepnet_runs import kernel
 from deepnet_runs.cells.conditions import CONDITIONS
 from deepnet_runs.dynamics import field_records, field_study
 from deepnet_runs.dynamics.field_records import FieldRow
+from deepnet_runs.dynamics.field_study import Course
 from deepnet_runs.storage import runs
+from deepnet_runs.storage.records import line
 from deepnet_runs.storage.runs import RecordedRun
 
+RECORDS = Path(__file__).parent.parent / "docs" / "records" / "field_study"
+EFFORT = ("--no-plots", "--probes", "0", "--draws", "8")  # of a field test: no traces, which the study does not use
 WIDTHS = {field_study.BASE: 1.0} | {
     name: changes["width"] for name, changes in CONDITIONS.items() if set(changes) == {"width"}
 }
+
+
+def finished(folders: list[Path]) -> list[RecordedRun]:
+    """The runs that are at their last epoch; how many are left out is said.
+
+    Raises:
+        ValueError: for a folder without runs, or if none is finished.
+    """
+    read = [runs.read(folder) for folder in runs.within(folders)]
+    found = [run for run in read if run.rows[-1].epoch == run.config["epochs"]]
+    if not found:
+        raise ValueError(f"Need finished runs, got {len(read)} that are not: train on with the same command.")
+    if len(found) < len(read):
+        print(f"left out: {len(read) - len(found)} runs that are not finished", file=sys.stderr)
+    return found
 
 
 def epochs_of(run: RecordedRun) -> list[int]:
@@ -31,30 +54,74 @@ def epochs_of(run: RecordedRun) -> list[int]:
     return [] if early is None else sorted({early, run.rows[-1].epoch})
 
 
-def found_in(folders: list[Path]) -> Mapping[str, list[dict[str, FieldRow]]]:
-    """By condition, the early and late rows of every run."""
-    read = [runs.read(folder) for folder in runs.within(folders)]
+def measure(read: list[RecordedRun]) -> int:
+    """The field tests that are missing; the exit code of the first that fails, else 0."""
+    for run in read:
+        epochs = epochs_of(run)
+        if not {row.epoch for row in field_records.read(run.folder)} >= set(epochs):
+            code = kernel.main([str(run.folder), *EFFORT, "--epochs", *map(str, epochs)])
+            if code:
+                return code
+    return 0
+
+
+def write_records(read: list[RecordedRun], root: Path) -> None:
+    """Of every run its configuration, the first measured epoch, and the epochs that are compared with their tests."""
+    for run in read:
+        epochs = epochs_of(run)
+        rows = [json.loads(text) for text in (run.folder / "measurements.jsonl").read_text("utf-8").splitlines()]
+        kept = [row for row in rows if row["epoch"] in {rows[0]["epoch"], rows[-1]["epoch"], *epochs}]
+        for row in kept:
+            row.pop("snr_right", None)
+        tests = [row for row in field_records.read(run.folder) if row.epoch in epochs]
+        with records.staging(root / run.folder.name, last="config.json") as stage:
+            (stage / "measurements.jsonl").write_bytes(b"".join(map(line, kept)))
+            (stage / field_records.FILE).write_bytes(field_records.text(tests))
+            (stage / "config.json").write_bytes((run.folder / "config.json").read_bytes())
+
+
+def by_data_set(
+    read: list[RecordedRun],
+) -> Mapping[str, tuple[dict[str, list[Course]], dict[str, list[dict[str, FieldRow]]]]]:
+    """By data set and by condition, the course of every run, and its early and late rows."""
+    found: dict[str, tuple[dict[str, list[Course]], dict[str, list[dict[str, FieldRow]]]]] = {}
     groups = runs.repetitions(read)
-    return {
-        label.rpartition(", ")[2]: [field_study.moments_of(run, field_records.read(run.folder)) for run in group]
-        for label, group in zip(runs.labels(groups), groups, strict=True)
-    }
+    for label, group in zip(runs.labels(groups), groups, strict=True):
+        courses, tests = found.setdefault(group[0].config["dataset"], ({}, {}))
+        condition = label.rpartition(", ")[2]
+        courses[condition] = [field_study.course_of(run) for run in group]
+        tests[condition] = [field_study.moments_of(run, field_records.read(run.folder)) for run in group]
+    return found
+
+
+def tables(read: list[RecordedRun]) -> str:
+    """What is printed.
+
+    Raises:
+        ValueError: for a data set without runs of the base.
+    """
+    parts = []
+    for name, (courses, tests) in by_data_set(read).items():
+        parts += [name, field_study.courses_table(courses), field_study.tables(tests, WIDTHS)]
+    return "\n\n".join(parts)
 
 
 def main() -> int:
-    """Measure where asked, and print."""
+    """Measure and write where asked, and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="RUN", help="folders of runs, or above them")
+    parser.add_argument(
+        "folders", nargs="*", type=Path, metavar="RUN", default=[RECORDS], help="folders of runs, or above them"
+    )
     parser.add_argument("--measure", action="store_true", help="make the field test where it is missing")
+    parser.add_argument("--records", type=Path, metavar="DIR", help="write there what the tables need")
     args = parser.parse_args()
-    for run in [runs.read(folder) for folder in runs.within(args.folders)] if args.measure else []:
-        epochs = epochs_of(run)
-        if epochs and not {row.epoch for row in field_records.read(run.folder)} >= set(epochs):
-            code = kernel.main([str(run.folder), "--no-plots", "--epochs", *map(str, epochs)])
-            if code:
-                return code
     try:
-        print(field_study.tables(found_in(args.folders), WIDTHS))
+        read = finished(args.folders)
+        if args.measure and (code := measure(read)):
+            return code
+        if args.records:
+            write_records(read, args.records)
+        print(tables(read))
     except ValueError as error:
         parser.error(str(error))
     return 0

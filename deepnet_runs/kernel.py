@@ -63,7 +63,7 @@ exit codes  0: measured; 2: unusable arguments, runs or weights, and nothing is 
 example     python -m deepnet_runs.kernel runs/resnet8 --epochs 10 40 120
             python -m deepnet_runs.kernel runs/resnet8 --forecast 10 40"""
 EPOCH = checked(int, lambda n: n >= 1, "an epoch from 1 on")
-PROBES = checked(int, lambda n: n >= 2, "at least 2 probes, whose spread gives the error")
+PROBES = checked(int, lambda n: n == 0 or n >= 2, "0, or at least 2 probes, whose spread gives the error")
 DRAWS = checked(int, lambda n: n >= 3, "at least 3 draws, whose spread gives the error")
 MEMORY = checked(float, lambda x: 0 < x < math.inf, "a positive number of GiB")
 
@@ -85,7 +85,7 @@ def parser() -> Parser:
     modes = "statistics of the whole set, as full-batch descent moves them (training, the default), or fixed"
     p.add_argument("--batchnorm", choices=("training", "evaluation"), default="training", help=modes)
     p.add_argument("--lam", type=DECAY, metavar="X", help="weight decay in L_LS (default: the run's lam)")
-    p.add_argument("--probes", type=PROBES, default=4, metavar="INT", help="of each trace (default 4)")
+    p.add_argument("--probes", type=PROBES, default=4, metavar="INT", help="of each trace (default 4); 0 for none")
     p.add_argument("--draws", type=DRAWS, default=16, metavar="INT", help="of the sample kernel (default 16)")
     p.add_argument("--memory", type=MEMORY, default=2.0, metavar="GIB", help="of activations at a time (default 2)")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")

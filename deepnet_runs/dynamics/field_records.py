@@ -20,7 +20,7 @@ class FieldRow:
         epoch: number of epochs that the network was trained for.
         batchnorm: "training" or "evaluation", as of `FeatureKernel`.
         seconds: that the measurement took.
-        kernel: `KernelTraces.to_dict()`, and `isotropy` with `isotropy_error`.
+        kernel: `KernelTraces.to_dict()` if traces were asked for, and `isotropy` with `isotropy_error`.
         field: the field test.
     """
 

@@ -63,6 +63,26 @@ def moments_of(run: RecordedRun, field: Sequence[FieldRow]) -> dict[str, FieldRo
     return found | ({"late": field[-1]} if field and early is not None else {})
 
 
+@dataclass(frozen=True)
+class Course:
+    """A run beside its field test: epochs, the growth of omega from the first measured to the last, and its seconds.
+
+    The growth is that of the geometric mean, NaN where omega are not all known.
+    """
+
+    epochs: int
+    growth: float
+    seconds: float
+
+
+def course_of(run: RecordedRun) -> Course:
+    """Of a run."""
+    first, last = (np.array(row.omega or [nan]) for row in (run.rows[0], run.rows[-1]))
+    with np.errstate(all="ignore"):
+        growth = float(np.exp(np.mean(np.log(last)) - np.mean(np.log(first))))
+    return Course(run.rows[-1].epoch, growth, run.rows[-1].seconds)
+
+
 def values_of(
     runs: Mapping[str, Sequence[dict[str, FieldRow]]], moment: str, quantity: str
 ) -> dict[str, Float[np.ndarray, " S"]]:
@@ -165,6 +185,17 @@ def _with_interval(values: Sequence[float]) -> str:
         return "-"
     mean = f"{np.mean(values):.2f}"
     return mean if limits is None else f"{mean} ({limits[0]:.2f} to {limits[1]:.2f})"
+
+
+def courses_table(courses: Mapping[str, Sequence[Course]]) -> str:
+    """How long the runs of each condition are, how far their omega grow, and the hours of a processor core."""
+    lines = [["condition", "runs", "epochs", "omega grown by", "core hours"]]
+    for name, of_runs in courses.items():
+        epochs = sorted({run.epochs for run in of_runs})
+        hours = sum(run.seconds for run in of_runs) / 3600
+        grown = _with_interval([run.growth for run in of_runs])
+        lines.append([name, str(len(of_runs)), ", ".join(map(str, epochs)), grown, f"{hours:.2f}"])
+    return "\n".join(aligned(lines))
 
 
 def tables(runs: Mapping[str, Sequence[dict[str, FieldRow]]], widths: Mapping[str, float]) -> str:

@@ -78,7 +78,7 @@ def measure(
     memory: float,
     seed: int,
 ) -> FieldRow:
-    """The field test of a network on its training images, and the numbers of its kernel.
+    """The field test of a network on its training images, and the numbers of its kernel, without traces for 0 probes.
 
     Raises:
         ValueError: as `FeatureKernel` and `field_test`.
@@ -88,6 +88,7 @@ def measure(
     sample_kernel = kernel.sample_kernel(draws=draws, seed=seed)
     found = field_test(kernel, lam, sample_kernel=sample_kernel, seed=seed)
     isotropy = sample_kernel.isotropy()
-    numbers = kernel.traces(sketch=probes, probes=probes, seed=seed).to_dict()
-    numbers |= {"isotropy": isotropy.value, "isotropy_error": isotropy.error}
+    numbers = {"isotropy": isotropy.value, "isotropy_error": isotropy.error}
+    if probes:
+        numbers = kernel.traces(sketch=probes, probes=probes, seed=seed).to_dict() | numbers
     return FieldRow(epoch, batchnorm, time.perf_counter() - begin, numbers, found)

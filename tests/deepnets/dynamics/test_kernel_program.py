@@ -45,6 +45,15 @@ def test_a_line_for_each_epoch_with_every_model(measured):
     assert lines == [json.loads(field_records.text([row])) for row in rows]
 
 
+def test_without_probes_there_are_no_traces_and_the_test_is_the_same(measured, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(measured[0], folder)
+    assert kernel.main([str(folder), "--epochs", "3", "--draws", "3", "--probes", "0", "--no-plots"]) == 0
+    (row,) = field_records.read(folder)
+    assert set(row.kernel) == {"isotropy", "isotropy_error"}
+    assert row.field.to_dict() == measured[1][1].field.to_dict()
+
+
 def test_the_rates_are_those_of_a_step_of_gradient_descent_on_the_network(measured):
     folder, rows = measured
     run = runs.read(folder)

@@ -1,0 +1,65 @@
+"""benchmarks/field_study.py: its records give the tables of the runs, and only finished runs are in them."""
+
+import json
+import sys
+from pathlib import Path
+
+import made_up_field
+import made_up_runs
+import pytest
+
+from deepnet_runs.storage import runs
+
+ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import field_study as program  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Three runs of the base and of another width, two of them with an omega that has grown fourfold."""
+    root = tmp_path_factory.mktemp("study")
+    for seed in range(3):
+        for name, width in (("base", 1.0), ("narrow", 0.5)):
+            made = made_up_runs.rows(seed=seed, clean_from=9)
+            made[0] |= {"train_error": 0.5, "omega": [2.0, 1.0], "snr_right": [[1.0, 0.0], [0.0, 1.0]]}
+            made[-1] |= {"omega": [8.0, 4.0], "snr_right": [[1.0, 0.0], [0.0, 1.0]]}
+            folder = root / f"digits-resnet8-mse-{seed}-{name}"
+            made_up_runs.write(folder, seed=seed, made=made, width=width)
+            early = program.epochs_of(runs.read(folder))[0]
+            made_up_field.write(folder, made_up_field.rows((early, made_up_runs.EPOCHS), seed=10 * seed + int(width)))
+    return root
+
+
+def test_records_are_small_and_give_the_tables_of_the_runs(study, tmp_path):
+    read = program.finished([study])
+    program.write_records(read, tmp_path)
+    kept = program.finished([tmp_path])
+    assert [run.folder.name for run in kept] == [run.folder.name for run in read]
+    assert program.tables(kept) == program.tables(read)
+    assert [len(run.rows) for run in kept] == [3] * 6
+    assert "snr_right" not in (kept[0].folder / "measurements.jsonl").read_text()
+
+
+def test_the_tables_say_how_far_omega_grew_and_compare_both_moments(study):
+    text = program.tables(program.finished([study]))
+    assert "4.00 (4.00 to 4.00)" in text
+    assert text.count("3 of 3") == 4
+    assert "of 12 comparisons differ from the base" in text
+
+
+def test_a_run_that_is_not_finished_is_left_out_and_named(study, tmp_path, capsys):
+    folder = tmp_path / "digits-resnet8-mse-7-base"
+    made_up_runs.write(folder, seed=7, made=made_up_runs.rows()[:5])
+    assert len(program.finished([study, tmp_path])) == 6
+    assert "left out: 1 runs" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="Need finished runs, got 1 that are not"):
+        program.finished([tmp_path])
+
+
+def test_the_run_of_another_data_set_is_compared_with_its_own_base(study, tmp_path):
+    folder = tmp_path / "fashionmnist-resnet8-mse-0-narrow"
+    made_up_runs.write(folder, dataset="fashionmnist", made=made_up_runs.rows())
+    with pytest.raises(ValueError, match="Need runs of the condition base"):
+        program.tables(program.finished([study, tmp_path]))
+    assert json.loads((folder / "config.json").read_text())["dataset"] == "fashionmnist"
