@@ -27,7 +27,7 @@ from deepnet_runs.storage.records import line
 from deepnet_runs.storage.runs import RecordedRun
 
 RECORDS = Path(__file__).parent.parent / "docs" / "records" / "field_study"
-EFFORT = ("--no-plots", "--probes", "0", "--draws", "8")  # of a field test: no traces, which the study does not use
+EFFORT = ("--no-plots", "--probes", "0", "--draws", "8", "--memory", "8")  # no traces, which the study does not use
 WIDTHS = {field_study.BASE: 1.0} | {
     name: changes["width"] for name, changes in CONDITIONS.items() if set(changes) == {"width"}
 }
