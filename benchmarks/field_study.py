@@ -3,11 +3,13 @@
     python benchmarks/field_study.py
     python benchmarks/field_study.py --measure runs/study
     python benchmarks/field_study.py --records docs/records/field_study runs/study
+    python benchmarks/field_study.py --page
 
 Reads runs of `python -m deepnet_runs.grid --conditions ...` with their field.jsonl, by default the committed records,
 and prints the tables of docs/real_networks.md for each data set. With `--measure` the field test is first made where it
 is missing, at the two epochs that are compared, from the saved weights: the first with a training error of at most a
-tenth, and the last. With `--records` what the tables need of the runs is written there.
+tenth, and the last. With `--records` what the tables need of the runs is written there, with `--page` the tables into
+the page.
 """
 
 import argparse
@@ -16,12 +18,17 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from readme_tables import between
+from real_networks_tables import PAGE, table
+
 from central_path.cli import records
+from central_path.cli.tables import aligned
 from deepnet_runs import kernel
 from deepnet_runs.cells.conditions import CONDITIONS
-from deepnet_runs.dynamics import field_records, field_study
+from deepnet_runs.dynamics import field_records, field_study, field_study_tables
 from deepnet_runs.dynamics.field_records import FieldRow
 from deepnet_runs.dynamics.field_study import Course
+from deepnet_runs.dynamics.field_study_tables import Table
 from deepnet_runs.storage import runs
 from deepnet_runs.storage.records import line
 from deepnet_runs.storage.runs import RecordedRun
@@ -94,16 +101,26 @@ def by_data_set(
     return found
 
 
-def tables(read: list[RecordedRun]) -> str:
-    """What is printed.
+def tables(read: list[RecordedRun]) -> dict[str, dict[str, Table]]:
+    """By data set, its tables by name.
 
     Raises:
         ValueError: for a data set without runs of the base.
     """
-    parts = []
-    for name, (courses, tests) in by_data_set(read).items():
-        parts += [name, field_study.courses_table(courses), field_study.tables(tests, WIDTHS)]
-    return "\n\n".join(parts)
+    return {name: field_study_tables.tables(*found, WIDTHS) for name, found in by_data_set(read).items()}
+
+
+def printed(made: dict[str, dict[str, Table]]) -> str:
+    """For a terminal."""
+    return "\n\n".join("\n".join([name, *aligned(rows)]) for of_set in made.values() for name, rows in of_set.items())
+
+
+def updated(page: str, made: dict[str, dict[str, Table]]) -> str:
+    """The page with the tables between `<!-- DATASET NAME -->` and `<!-- end of DATASET NAME -->`."""
+    for dataset, of_set in made.items():
+        for name, (head, *rows) in of_set.items():
+            page = between(page, f"{dataset} {name}", table(head, rows))
+    return page
 
 
 def main() -> int:
@@ -113,6 +130,7 @@ def main() -> int:
         "folders", nargs="*", type=Path, metavar="RUN", default=[RECORDS], help="folders of runs, or above them"
     )
     parser.add_argument("--measure", action="store_true", help="make the field test where it is missing")
+    parser.add_argument("--page", action="store_true", help="write the tables into docs/real_networks.md")
     parser.add_argument("--records", type=Path, metavar="DIR", help="write there what the tables need")
     args = parser.parse_args()
     try:
@@ -121,7 +139,10 @@ def main() -> int:
             return code
         if args.records:
             write_records(read, args.records)
-        print(tables(read))
+        made = tables(read)
+        print(printed(made))
+        if args.page:
+            PAGE.write_text(updated(PAGE.read_text("utf-8"), made), encoding="utf-8")
     except ValueError as error:
         parser.error(str(error))
     return 0

@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from central_path.cli.tables import aligned
 from deepnet_runs.dynamics.field_records import FieldRow
 from deepnet_runs.dynamics.law_of_run import t_interval
 from deepnet_runs.storage.runs import RecordedRun
@@ -177,56 +176,3 @@ def chance_of(rows: Sequence[dict[str, FieldRow]], moment: str) -> float:
     """The mean over runs of the cosine below which 95 % of random velocities are, without the common factor."""
     found = [row[moment].field.random["residual"]["q95"] for row in rows if moment in row]
     return float(np.mean(found)) if found else nan
-
-
-def _with_interval(values: Sequence[float]) -> str:
-    limits = t_interval(values, LEVEL)
-    if not len(values) or not np.isfinite(values).all():
-        return "-"
-    mean = f"{np.mean(values):.2f}"
-    return mean if limits is None else f"{mean} ({limits[0]:.2f} to {limits[1]:.2f})"
-
-
-def courses_table(courses: Mapping[str, Sequence[Course]]) -> str:
-    """How long the runs of each condition are, how far their omega grow, and the hours of a processor core."""
-    lines = [["condition", "runs", "epochs", "omega grown by", "core hours"]]
-    for name, of_runs in courses.items():
-        epochs = sorted({run.epochs for run in of_runs})
-        hours = sum(run.seconds for run in of_runs) / 3600
-        grown = _with_interval([run.growth for run in of_runs])
-        lines.append([name, str(len(of_runs)), ", ".join(map(str, epochs)), grown, f"{hours:.2f}"])
-    return "\n".join(aligned(lines))
-
-
-def tables(runs: Mapping[str, Sequence[dict[str, FieldRow]]], widths: Mapping[str, float]) -> str:
-    """What is printed: the conditions at both moments, the effects that are there, and the trends with the width.
-
-    `widths` are those of the conditions that differ from the base in the width alone, the base's too.
-    """
-    lines = [["condition", "moment", "runs", *QUANTITIES, "by chance*", "features"]]
-    for name, rows in runs.items():
-        for moment in MOMENTS:
-            values = {quantity: values_of({name: rows}, moment, quantity)[name].tolist() for quantity in QUANTITIES}
-            cells = [_with_interval(found) for found in values.values()]
-            count, chance = len(values["cos(V,-G)"]), chance_of(rows, moment)
-            said = freedom(values["cos(V,-G)"])
-            lines.append([name, moment, f"{count} of {len(rows)}", *cells, f"{chance:.2f}", said])
-    made = effects(runs)
-    there = [["condition", "moment", "quantity", "difference from base", "p corrected"]]
-    for e in (e for e in made if e.found):
-        difference = f"{e.difference:.2f} ({e.interval[0]:.2f} to {e.interval[1]:.2f})"
-        there.append([e.condition, e.moment, e.quantity, difference, f"{e.p_holm:.2g}"])
-    of_width = [["quantity", "moment", "runs", "slope for twice the width", f"width with {FREE:g}"]]
-    for quantity in QUANTITIES:
-        for moment in MOMENTS:
-            values = {name: values_of(runs, moment, quantity)[name] for name in widths if name in runs}
-            pairs = [(widths[name], value) for name, found in values.items() for value in found]
-            t = trend([w for w, _ in pairs], [v for _, v in pairs], moment, quantity)
-            limits = f"{t.slope:.3f} ({t.interval[0]:.3f} to {t.interval[1]:.3f})" if np.isfinite(t.slope) else "-"
-            reaches = f"{t.reaches:.3g}" if np.isfinite(t.reaches) else "-"
-            of_width.append([quantity, moment, str(t.runs), limits, reaches])
-    said = (
-        f"{sum(e.found for e in made)} of {len(made)} comparisons differ from the base at 5 % after Holm's correction"
-    )
-    shown = [lines, there, of_width] if len(there) > 1 else [lines, of_width]
-    return "\n\n".join([*("\n".join(aligned(table)) for table in shown), said])

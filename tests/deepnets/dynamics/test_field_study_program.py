@@ -1,18 +1,13 @@
 """benchmarks/field_study.py: its records give the tables of the runs, and only finished runs are in them."""
 
 import json
-import sys
-from pathlib import Path
 
+import field_study as program
 import made_up_field
 import made_up_runs
 import pytest
 
 from deepnet_runs.storage import runs
-
-ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import field_study as program  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +37,21 @@ def test_records_are_small_and_give_the_tables_of_the_runs(study, tmp_path):
 
 
 def test_the_tables_say_how_far_omega_grew_and_compare_both_moments(study):
-    text = program.tables(program.finished([study]))
+    text = program.printed(program.tables(program.finished([study])))
     assert "4.00 (4.00 to 4.00)" in text
-    assert text.count("3 of 3") == 4
-    assert "of 12 comparisons differ from the base" in text
+    assert text.count("3 of 3") == 8
+    assert "p corrected for 12" in text
+
+
+def test_the_page_gets_each_table_of_each_data_set_between_its_marks(study):
+    made = program.tables(program.finished([study]))
+    empty = "\n".join(f"<!-- digits {name} -->\nold\n<!-- end of digits {name} -->" for name in made["digits"])
+    page = program.updated(empty, made)
+    assert "old" not in page
+    assert page.count("| --- |") >= 5
+    assert "| narrow | late | 3 of 3 |" in page
+    with pytest.raises(ValueError, match="digits courses"):
+        program.updated("", made)
 
 
 def test_a_run_that_is_not_finished_is_left_out_and_named(study, tmp_path, capsys):
