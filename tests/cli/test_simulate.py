@@ -220,7 +220,7 @@ def test_a_full_disk_leaves_nothing_and_says_so(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_kill_while_writing_leaves_whole_files_or_none(tmp_path, how):
     quickest = [*SMALL, "--level", "spectrum"]
     process = command("-m", "central_path.simulate", *quickest, "--output", str(tmp_path / "out"))

@@ -42,6 +42,7 @@ def test_unbalanced_features_are_integrated_at_two_levels_that_agree(tmp_path, c
         assert arrays[f"{name}/omega"].shape == (20, C - 1)
 
 
+@pytest.mark.slow
 def test_raw_features_of_a_network_of_any_class_sizes_agree_at_the_defaults(tmp_path):
     with np.load(str(files("central_path") / "data" / "digits_resnet8_epoch0040.npz")) as archive:
         labels = archive["labels"]

@@ -111,6 +111,7 @@ def test_the_flow_is_simulated_and_agrees_with_its_law(copy, tmp_path):
     np.testing.assert_allclose(flows["class_averaged"]["t_max"], 3 * flows["renormalized"]["t_max"])
 
 
+@pytest.mark.slow
 def test_the_flow_takes_a_kernel(copy, tmp_path):
     flow = ["--flow", "class_averaged", "--kernel", "0.3", "--level", "means", "--no-plots", "--quiet"]
     run(copy, tmp_path, "-m", "central_path.simulate", "--C", "3", "--N", "10", *flow, "--output", str(tmp_path))

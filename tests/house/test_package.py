@@ -182,6 +182,7 @@ def complaints(python, folder, **texts):
     return found
 
 
+@pytest.mark.slow
 def test_a_users_file_passes_the_strictest_type_checking_and_misuses_do_not(python, tmp_path):
     right = (ROOT / "tests" / "house" / "user_example.py").read_text()
     found = complaints(python, tmp_path, right=right, misuses=MISUSES)

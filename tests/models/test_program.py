@@ -137,6 +137,7 @@ def test_ctrl_c_before_a_model_is_finished_writes_nothing(tmp_path, monkeypatch,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_which_models_are_at_work(tmp_path, monkeypatch, small):
     stream = io.StringIO()
     monkeypatch.setattr(stream, "isatty", lambda: True)

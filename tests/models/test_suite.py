@@ -15,7 +15,7 @@ INSTANCES = [  # the first of each model, and all of them in the slow command
     for name in NAMES
     for i, instance in enumerate(load(name).instances())
 ]
-LONG = {"ergen"}  # whose run is long
+LONG = {"ergen", "hui", "poggio"}  # whose run is long
 FIRST = [
     pytest.param(load(name).instances()[0], id=name, marks=pytest.mark.slow if name in LONG else ()) for name in NAMES
 ]

@@ -9,7 +9,7 @@ from refusal import refused
 
 from central_path import simulate
 from central_path.cli import inputs
-from central_path.flows import FLOWS, LEVELS
+from central_path.flows import FLOWS
 from central_path.flows.horizon import time_to_ratio
 from central_path.simulation import ensemble, experiment, solve
 from central_path.simulation.starts import Start, stack
@@ -24,7 +24,7 @@ def starts(level, number=K):
     return [inputs.random_start(C, N, P, level, seed=seed).start() for seed in range(number)]
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", ["features", "spectrum", pytest.param("means", marks=pytest.mark.slow)])
 def test_each_start_follows_its_law_as_it_does_alone(level):
     begun = starts(level)
     gathered = stack(begun, level)

@@ -15,7 +15,13 @@ C, N, P = 4, 6, 8
 
 def omega_of(B, flow, R):
     """Of several class means at once, as an ensemble observes them."""
-    return np.asarray(jax.vmap(lambda B: observables.OBSERVE["means"](B, flow, R)["omega"])(B))
+    observe = jax.vmap(lambda B: observables.OBSERVE["means"](B, flow, R)["omega"])
+    return np.asarray(jax.jit(observe)(B))
+
+
+def started(X, flow, level):
+    """`aligned.start`, compiled as one program."""
+    return jax.jit(lambda X: aligned.start(X, flow, level))(jnp.asarray(X))
 
 
 def renormalized_features(seed):
@@ -27,7 +33,7 @@ def renormalized_features(seed):
 def test_omega_of_means_is_that_of_their_snr_matrix(flow):
     begun = [inputs.random_start(C, N, P, "means", seed=seed).start() for seed in range(3)]
     for one in begun:
-        B, R = aligned.start(jnp.asarray(one.X), flow, "means")
+        B, R = started(one.X, flow, "means")
         M = flow.start(jnp.asarray(one.X), "means")
         expected = problem.snr_singular_values(M, flow.within_covariance_of_means(M), problem.equal_priors(C))
         np.testing.assert_allclose(omega_of(B[None], flow, R)[0], expected, rtol=1e-10, atol=1e-14)
@@ -35,8 +41,8 @@ def test_omega_of_means_is_that_of_their_snr_matrix(flow):
 
 @pytest.mark.parametrize("flow", flows.FLOWS.values(), ids=list(flows.FLOWS))
 def test_what_the_spectrum_observes_is_what_features_observe_by_definition(flow, seed):
-    state, R = aligned.start(jnp.asarray(renormalized_features(seed)), flow, "features")
-    of_features = observables.of_features(state, flow, R)
+    state, R = started(renormalized_features(seed), flow, "features")
+    of_features = jax.jit(lambda state: observables.of_features(state, flow, R))(state)
     M, Sigma_W = np.asarray(state.B @ R.T), np.cov(np.asarray(state.E).reshape(P, C * N), bias=True)
     by_definition = np.trace(M @ M.T @ np.linalg.inv(Sigma_W)) / C  # sum of omega_j^2/C
     of_spectrum = observables.of_spectrum(of_features["omega"])
@@ -51,10 +57,11 @@ def test_what_the_spectrum_observes_is_what_features_observe_by_definition(flow,
 def test_omega_of_means_in_any_coordinates_and_of_any_spread_is_that_of_their_snr_matrix(name, seed):
     """Means off the diagonal need a singular value decomposition; diagonal ones keep a small omega's own accuracy."""
     flow = flows.FLOWS[name]
-    B, R = aligned.start(jnp.asarray(inputs.random_start(C, N, P, "means", seed=seed).start().X), flow, "means")
+    B, R = started(inputs.random_start(C, N, P, "means", seed=seed).start().X, flow, "means")
     K = B.shape[0]
     turned = B + 0.3 * np.random.default_rng(seed).standard_normal((K, K))
-    found = observables.of_means(turned, flow, R)
+    observe = jax.jit(lambda B: observables.of_means(B, flow, R))
+    found = observe(turned)
     m = problem.Moments(turned @ R[:, : C - 1].T, jnp.eye(K), problem.equal_priors(C))
     np.testing.assert_allclose(found["omega"], problem.snr_singular_values(*m), rtol=1e-12)
     assert float(found["nc1"]) == pytest.approx(float(jnp.sum(found["omega"] ** -2)), rel=1e-10)
@@ -64,12 +71,12 @@ def test_omega_of_means_in_any_coordinates_and_of_any_spread_is_that_of_their_sn
     spread = np.array([1e6, 1.0, 1e-6])
     rounded = np.eye(K) + np.finfo(float).eps * np.random.default_rng(seed).uniform(-1, 1, (K, K))
     nearly = jnp.asarray(np.sqrt(np.outer(spread, spread)) * rounded)
-    np.testing.assert_allclose(observables.of_means(nearly, flow, R)["omega"], spread, rtol=1e-15 * K)
+    np.testing.assert_allclose(observe(nearly)["omega"], spread, rtol=1e-15 * K)
 
 
 def test_means_without_an_omega_have_nan_and_leave_the_others_alone():
     on_manifold, on_sphere = flows.FLOWS["riemannian"], flows.FLOWS["unnormalized"]
-    B, R = aligned.start(jnp.asarray(inputs.random_start(C, N, P, "means", seed=0).start().X), on_manifold, "means")
+    B, R = started(inputs.random_start(C, N, P, "means", seed=0).start().X, on_manifold, "means")
     bad = jnp.stack([B, jnp.full_like(B, jnp.inf), jnp.where(jnp.arange(C - 1) == 1, jnp.nan, B)])
     found = omega_of(bad, on_manifold, R)
     np.testing.assert_array_equal(found[0], omega_of(B[None], on_manifold, R)[0])

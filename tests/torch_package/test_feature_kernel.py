@@ -119,6 +119,7 @@ def test_with_a_sketch_of_full_rank_the_traces_are_exact_and_kappas_average_over
 
 
 @pytest.mark.parametrize("sketch", [0, 3])
+@pytest.mark.slow
 def test_the_error_bars_of_the_traces_cover(measured, sketch):
     _, kernel, _, J, y = measured
     K = torch.einsum("ipt,jpt->ij", J, J) / P

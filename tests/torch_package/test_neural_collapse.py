@@ -194,6 +194,7 @@ def test_parameters_and_tensors_with_gradients_are_taken_as_they_are():
     assert not metric.statistics().half.requires_grad
 
 
+@pytest.mark.slow
 def test_ten_thousand_classes_need_less_than_a_gibibyte_beyond_the_state():
     code = """
 import resource, torch

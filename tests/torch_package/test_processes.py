@@ -10,6 +10,8 @@ import central_path as cp
 from central_path.metrics.catalogue import METRICS
 from central_path.torch.quantities import NAMES
 
+pytestmark = pytest.mark.slow  # four processes, each of which imports PyTorch
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):

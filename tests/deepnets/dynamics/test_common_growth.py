@@ -28,7 +28,7 @@ def fresh(P, seed):
 
 
 @pytest.mark.parametrize(("k", "verdict"), [(0, "riemannian"), (1, "renormalized"), (1.5, "of the family, k = 1.5")])
-@pytest.mark.parametrize("repetitions", [1, 3])
+@pytest.mark.parametrize("repetitions", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_planted_laws_that_contract_are_told_from_every_null_model(k, verdict, repetitions):
     found, nulls, said = analysed([planted(k, seed, 0.003) for seed in range(repetitions)])
     assert said.startswith(verdict)

@@ -30,6 +30,7 @@ def test_a_planted_difference_is_found_and_no_difference_is_not(seed):
     assert found[0].difference == pytest.approx(0.3, abs=0.05)
 
 
+@pytest.mark.slow
 def test_the_intervals_of_differences_cover_and_the_correction_keeps_the_rate_of_errors():
     """1,000 studies of 10 conditions without an effect: one is found in at most 5 + 2 %; intervals cover 95 +- 2 %."""
     rng = np.random.default_rng(0)
@@ -43,6 +44,7 @@ def test_the_intervals_of_differences_cover_and_the_correction_keeps_the_rate_of
     assert 0.93 < np.mean(covered) < 0.97
 
 
+@pytest.mark.slow
 def test_the_trend_covers_its_slope_and_says_where_it_reaches_freedom():
     rng = np.random.default_rng(1)
     widths = np.repeat([0.25, 0.5, 1.0, 2.0, 4.0, 8.0], 5)

@@ -30,6 +30,7 @@ def test_planted_laws_are_described_by_their_exponent(k, repetitions):
             assert high - low < 0.2
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_mean_exponent_of_seeds_that_differ():
     rng = np.random.default_rng(0)
     mean, groups, n = 1.5, 150, 3

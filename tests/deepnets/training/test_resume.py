@@ -80,6 +80,7 @@ def calls_of_a_run(folder):
     return disk.calls
 
 
+@pytest.mark.slow
 def test_a_run_stopped_at_any_write_goes_on_as_if_nothing_had_happened(tmp_path, alone):
     calls = calls_of_a_run(tmp_path / "counted")
     assert calls == 2 + 2 + EPOCHS * (2 + 2 + 1)  # config, rows; features, checkpoint, row
