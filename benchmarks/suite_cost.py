@@ -6,9 +6,9 @@
 
 Runs the command that README.md prints for the tests (or, with `--command slow`, for the slow ones), with this
 interpreter and whatever follows `--`, and reports user plus system time of the tests and of all processes that they
-start and wait for, and the peak resident memory of the workers and of the largest process that they start. Pages of
-library files that both workers use are in memory once: the second number counts each by its share, as Linux does in Pss,
-looked at once a second. The bound is on that where it is known.
+start and wait for, and the peak memory of the workers and of the largest process that they start. Pages of library
+files that both workers use are in memory once: the second number counts them by share, as Linux does in Pss, looked at
+once a second. The bound is on that where it is known.
 The exit code is that of the tests; 1 also if a bound of `BOUNDS` is exceeded.
 """
 
@@ -91,7 +91,8 @@ def main(argv: list[str] | None = None) -> int:
     for name in sorted(workers):
         own, share, child = (peak / 1e9 for peak in peaks[name])
         print(
-            f"{name}: {own:.2f} GB at most, {share:.2f} GB where shared pages count by share; the largest process that it started {child:.2f} GB"
+            f"{name}: {own:.2f} GB at most, {share:.2f} GB with shared pages by share; "
+            f"the largest process that it started {child:.2f} GB"
         )
     largest, bounds = max((peaks[name][1] / 1e9 for name in workers), default=0.0), BOUNDS.get(args.command)
     if bounds is None or args.pytest:
