@@ -31,7 +31,7 @@ CONDITIONS: dict[str, Mapping[str, Any]] = {
     "smooth": SMOOTH | {"epochs": 400},
     "width-4": {"width": 4.0},
     "width-8": {"width": 8.0},
-    "gradient-flow": SMOOTH | {"momentum": 0.0, "epochs": 2000},
+    "gradient-flow": SMOOTH | {"momentum": 0.0, "epochs": 5000},  # omega grow tenfold
 }
 LONG = ("width-4", "width-8", "gradient-flow")
 USUAL = tuple(name for name in CONDITIONS if name not in LONG)
