@@ -9,7 +9,7 @@ Reads runs of `python -m deepnet_runs.grid --conditions ...` with their field.js
 and prints the tables of docs/real_networks.md for each data set. With `--measure` the field test is first made where it
 is missing, at the two epochs that are compared, from the saved weights: the first with a training error of at most a
 tenth, and the last. With `--records` what the tables need of the runs is written there, with `--page` the tables into
-the page.
+the page, and its figures.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from central_path.cli import records
 from central_path.cli.tables import aligned
 from deepnet_runs import kernel
 from deepnet_runs.cells.conditions import CONDITIONS
-from deepnet_runs.dynamics import field_records, field_study, field_study_tables
+from deepnet_runs.dynamics import field_records, field_study, field_study_figure, field_study_tables
 from deepnet_runs.dynamics.field_records import FieldRow
 from deepnet_runs.dynamics.field_study import Course
 from deepnet_runs.dynamics.field_study_tables import Table
@@ -130,7 +130,7 @@ def main() -> int:
         "folders", nargs="*", type=Path, metavar="RUN", default=[RECORDS], help="folders of runs, or above them"
     )
     parser.add_argument("--measure", action="store_true", help="make the field test where it is missing")
-    parser.add_argument("--page", action="store_true", help="write the tables into docs/real_networks.md")
+    parser.add_argument("--page", action="store_true", help="write tables and figures of docs/real_networks.md")
     parser.add_argument("--records", type=Path, metavar="DIR", help="write there what the tables need")
     args = parser.parse_args()
     try:
@@ -143,6 +143,9 @@ def main() -> int:
         print(printed(made))
         if args.page:
             PAGE.write_text(updated(PAGE.read_text("utf-8"), made), encoding="utf-8")
+            for name, (_, tests) in by_data_set(read).items():
+                figure = field_study_figure.draw(tests, WIDTHS)
+                figure.savefig(PAGE.parent / "figures" / f"field_study_{name}.png", dpi=160)
     except ValueError as error:
         parser.error(str(error))
     return 0

@@ -7,6 +7,7 @@ import made_up_field
 import made_up_runs
 import pytest
 
+from deepnet_runs.dynamics import field_study_figure
 from deepnet_runs.storage import runs
 
 
@@ -52,6 +53,18 @@ def test_the_page_gets_each_table_of_each_data_set_between_its_marks(study):
     assert "| narrow | late | 3 of 3 |" in page
     with pytest.raises(ValueError, match="digits courses"):
         program.updated("", made)
+
+
+def test_the_figure_shows_every_condition_with_its_interval_and_every_width(study):
+    ((_, tests),) = program.by_data_set(program.finished([study])).values()
+    cosine, *others, width = field_study_figure.draw(tests, program.WIDTHS).axes
+    for axis in (cosine, *others):
+        assert [label.get_text() for label in axis.get_yticklabels()] == ["base", "narrow"]
+        assert len(axis.containers) == 4
+    late = [row["late"].field.velocity_cosine for rows in tests.values() for row in rows]
+    drawn = [line for line in width.lines if len(line.get_xdata()) == len(late)]
+    assert sorted(drawn[1].get_ydata()) == pytest.approx(sorted(late))
+    assert sorted(set(drawn[1].get_xdata())) == [0.5, 1.0]
 
 
 def test_a_run_that_is_not_finished_is_left_out_and_named(study, tmp_path, capsys):
