@@ -90,15 +90,20 @@ def write_records(read: list[RecordedRun], root: Path) -> None:
 def by_data_set(
     read: list[RecordedRun],
 ) -> Mapping[str, tuple[dict[str, list[Course]], dict[str, list[dict[str, FieldRow]]]]]:
-    """By data set and by condition, the course of every run, and its early and late rows."""
+    """By data set and by condition, in the order of the grid, the course of every run, and its early and late rows."""
     found: dict[str, tuple[dict[str, list[Course]], dict[str, list[dict[str, FieldRow]]]]] = {}
     groups = runs.repetitions(read)
-    for label, group in zip(runs.labels(groups), groups, strict=True):
+    named = [(label.rpartition(", ")[2], group) for label, group in zip(runs.labels(groups), groups, strict=True)]
+    for condition, group in sorted(named, key=lambda pair: _place(pair[0])):
         courses, tests = found.setdefault(group[0].config["dataset"], ({}, {}))
-        condition = label.rpartition(", ")[2]
         courses[condition] = [field_study.course_of(run) for run in group]
         tests[condition] = [field_study.moments_of(run, field_records.read(run.folder)) for run in group]
     return found
+
+
+def _place(condition: str) -> int:
+    """In the order of the conditions; others at the end."""
+    return list(CONDITIONS).index(condition) if condition in CONDITIONS else len(CONDITIONS)
 
 
 def tables(read: list[RecordedRun]) -> dict[str, dict[str, Table]]:
