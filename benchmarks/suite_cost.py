@@ -8,7 +8,7 @@ Runs the command that README.md prints for the tests (or, with `--command slow`,
 interpreter and whatever follows `--`, and reports user plus system time of the tests and of all processes that they
 start and wait for, and the peak memory of the workers and of the largest process that they start. Pages of library
 files that both workers use are in memory once: the second number counts them by share, as Linux does in Pss, looked at
-once a second. The bound is on that where it is known.
+every few seconds. The bound is on that where it is known.
 The exit code is that of the tests; 1 also if a bound of `BOUNDS` is exceeded.
 """
 
@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+EVERY = 4.0  # seconds, between looks at the share: one takes 20 ms
 BOUNDS = {"test": (12.0, 1.5)}  # CPU minutes, GB a worker, on 2 cores
 
 
@@ -35,12 +36,12 @@ class Share(threading.Thread):
     largest = 0
 
     def run(self) -> None:
-        """Look once a second, as long as the process lives."""
+        """Look every few seconds, as long as the process lives."""
         of_process = Path("/proc/self/smaps_rollup")
         while of_process.exists():
             found = re.search(r"^Pss: +(\d+) kB", of_process.read_text(), re.M)
             self.largest = max(self.largest, int(found[1]) * 1024 if found else 0)
-            time.sleep(1)
+            time.sleep(EVERY)
 
 
 SHARE = Share(daemon=True)

@@ -109,7 +109,7 @@ def test_class_sizes_that_are_not_counted_are_seen():
 
 WIDE = [
     ((3, 3, 6), {"kernel": 1.0}),  # P > n: every omega is infinite, and nothing moves at lam = 0
-    ((3, 3, 6), {"kernel": 0.5, "lam": 0.03, "decay_bias": False}),
+    pytest.param((3, 3, 6), {"kernel": 0.5, "lam": 0.03, "decay_bias": False}, marks=pytest.mark.slow),
 ]
 
 

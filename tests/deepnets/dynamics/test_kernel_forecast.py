@@ -32,7 +32,13 @@ def descended(kernel, lam, seed, *, epochs=12, steps=50, dt=1.0):
     return found, first, labels
 
 
-@pytest.mark.parametrize(("kernel", "lam"), [(BlockKernel(2.0, 0.6, 3.0), 0.01), (BlockKernel(1.0, 1.5, 0.2), 0.0)])
+@pytest.mark.parametrize(
+    ("kernel", "lam"),
+    [
+        (BlockKernel(2.0, 0.6, 3.0), 0.01),
+        pytest.param(BlockKernel(1.0, 1.5, 0.2), 0.0, marks=pytest.mark.slow),
+    ],
+)
 def test_the_flow_of_the_measured_kernel_predicts_what_it_moved(kernel, lam):
     checkpoints, H, labels = descended(kernel, lam, 0)
     found = predict(checkpoints, H, labels, kernel, lam)

@@ -28,6 +28,7 @@ def small(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_files_of_a_run_replace_those_of_another_format(small, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(figures, "DPI", 40)
     out = tmp_path / "out"
