@@ -16,6 +16,7 @@ from deepnet_runs.dynamics.law_of_run import t_interval
 
 Rows = Mapping[str, Sequence[dict[str, FieldRow]]]
 DRAWN = {"early": (VERMILLION, "s", -0.17), "late": (BLUE, "o", 0.17)}  # colour, mark, offset from the condition
+CHANCE = "95 % of random velocities are below"
 SHOWN = {
     "cos(V,-G)": "cos(V, \N{MINUS SIGN}G)",
     "free*": "free features, without the common factor",
@@ -39,7 +40,8 @@ def _conditions(axis: Axes, runs: Rows, quantity: str) -> None:
             _condition(axis, values, i, moment, None if i else moment)
             if quantity.endswith("*"):
                 chance, offset = chance_of(runs[name], moment), DRAWN[moment][2]
-                axis.plot([chance] * 2, [i + offset - 0.15, i + offset + 0.15], color="0.5", linewidth=1)
+                label = CHANCE if i == 0 and moment == MOMENTS[0] else None
+                axis.plot([chance] * 2, [i + offset - 0.15, i + offset + 0.15], color="0.5", linewidth=1, label=label)
     axis.set_yticks(range(len(runs)), list(runs))
     axis.invert_yaxis()
     axis.set_xlabel(SHOWN[quantity])
@@ -59,7 +61,8 @@ def _width(axis: Axes, runs: Rows, widths: Mapping[str, float]) -> None:
             axis.plot(across, up, color=color, linestyle="-" if moment == "late" else "--", linewidth=1)
     axis.axhline(FREE, color="0.5", linewidth=0.8, linestyle=":")
     axis.set_xscale("log", base=2)
-    axis.set_xticks(sorted(widths.values()), [f"{width:g}" for width in sorted(widths.values())])
+    there = sorted(widths[name] for name in widths if name in runs)
+    axis.set_xticks(there, [f"{width:g}" for width in there])
     axis.set_xlabel("width, in units of the base's")
     axis.set_ylabel(SHOWN["cos(V,-G)"])
     axis.set_ylim(0, 1)
@@ -74,6 +77,7 @@ def draw(runs: Rows, widths: Mapping[str, float]) -> Figure:
             _conditions(axis, runs, quantity)
         cosine.axvline(FREE, color="0.5", linewidth=0.8, linestyle=":")
         cosine.set_xlim(0, 1)
-        cosine.legend(fontsize=7)
+        cosine.legend(fontsize=7, loc="lower right")
+        free.legend(fontsize=7, loc="lower left")
         _width(width, runs, widths)
     return figure

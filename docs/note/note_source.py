@@ -36,6 +36,15 @@ OPERATOR = r'"(Ave|cond|diag|range|sym|tr)" ?'  # in formulas, as pandoc writes 
 ACCURACY = r"^\S+ +\d+ +\d+ +\d+ +{flow} +\S+ +1e-10 +(\S+) .*? (\S+)  1e-06: holds$"
 GENERAL = r"^\d+ +\d+ +\d+ +\d+ +\d+ +[\d.]+ +[\d-]+ +(\S+) +\S+ +\S+$"
 NETWORKS = {  # name: an expression whose group is the number, in docs/real_networks.md
+    "early cosine": r"^\| base \| early \| \d of \d \| ([\d.]+) \(.*free \|$",
+    "early cosine interval": r"^\| base \| early \| \d of \d \| [\d.]+ \(([\d.]+ to [\d.]+)\).*free \|$",
+    "late cosine": r"^\| base \| late \| \d of \d \| ([\d.]+) \(.*free \|$",
+    "late cosine interval": r"^\| base \| late \| \d of \d \| [\d.]+ \(([\d.]+ to [\d.]+)\).*free \|$",
+    "late b": r"^\| base \| late \| \d of \d \| [^|]+ \| ([\d.]+) \(.*free \|$",
+    "early free": r"^\| base \| early \| \d of \d \| ([\d.]+) \([^|]+\|[^|]+\|[^|]+\| [\d.]+ \|$",
+    "early chance": r"^\| base \| early \| \d of \d \| [^|]+\|[^|]+\|[^|]+\| ([\d.]+) \|$",
+    "late free": r"^\| base \| late \| \d of \d \| (-?[\d.]+) \([^|]+\|[^|]+\|[^|]+\| [\d.]+ \|$",
+    "late chance": r"^\| base \| late \| \d of \d \| [^|]+\|[^|]+\|[^|]+\| ([\d.]+) \|$",
     "base k": r"^\| base \(n = 3\) \| ([\d.]+) \|",
     "base interval": r"^\| base \(n = 3\) \| [\d.]+ \| ([\d.]+ to [\d.]+) \|",
     "null k": r"^\| base \(n = 3\).*\n\| null: random matrices, P of the run = 64 \| ([\d.]+) \|",

@@ -37,6 +37,11 @@ def test_records_are_small_and_give_the_tables_of_the_runs(study, tmp_path):
     assert "snr_right" not in (kept[0].folder / "measurements.jsonl").read_text()
 
 
+def test_the_page_is_what_the_committed_records_give():
+    page = program.PAGE.read_text(encoding="utf-8")
+    assert program.updated(page, program.tables(program.finished([program.RECORDS]))) == page
+
+
 def test_the_tables_say_how_far_omega_grew_and_compare_both_moments(study):
     text = program.printed(program.tables(program.finished([study])))
     assert "4.00 (4.00 to 4.00)" in text
