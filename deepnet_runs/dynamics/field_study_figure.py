@@ -76,8 +76,8 @@ def draw(runs: Rows, widths: Mapping[str, float]) -> Figure:
         for axis, quantity in zip((cosine, free, sample), SHOWN, strict=True):
             _conditions(axis, runs, quantity)
         cosine.axvline(FREE, color="0.5", linewidth=0.8, linestyle=":")
+        cosine.annotate("free", (FREE, 0.98), xycoords=("data", "axes fraction"), fontsize=7, va="top", ha="left")
         cosine.set_xlim(0, 1)
-        cosine.legend(fontsize=7, loc="lower right")
-        free.legend(fontsize=7, loc="lower left")
+        figure.legend(*free.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
         _width(width, runs, widths)
     return figure
