@@ -34,6 +34,7 @@ QUANTITIES: dict[str, Callable[[FieldRow], float]] = {
     "sample*": lambda row: row.field.models["sample_kernel"].residual.cosine,
 }
 Interval = tuple[float, float]
+Rows = Mapping[str, Sequence[dict[str, FieldRow]]]  # by condition, of every run its rows by moment
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,7 @@ def course_of(run: RecordedRun) -> Course:
     return Course(run.rows[-1].epoch, growth, run.rows[-1].seconds)
 
 
-def values_of(
-    runs: Mapping[str, Sequence[dict[str, FieldRow]]], moment: str, quantity: str
-) -> dict[str, Float[np.ndarray, " S"]]:
+def values_of(runs: Rows, moment: str, quantity: str) -> dict[str, Float[np.ndarray, " S"]]:
     """By condition, a quantity of every run that has the moment."""
     of = QUANTITIES[quantity]
     return {name: np.array([of(row[moment]) for row in rows if moment in row]) for name, rows in runs.items()}
@@ -111,7 +110,7 @@ def welch(x: Float[np.ndarray, " a"], y: Float[np.ndarray, " b"]) -> tuple[float
     return float(np.mean(x) - np.mean(y)), (float(limits.low), float(limits.high)), float(found.pvalue)
 
 
-def effects(runs: Mapping[str, Sequence[dict[str, FieldRow]]]) -> list[Effect]:
+def effects(runs: Rows) -> list[Effect]:
     """Of every condition on every quantity at both moments, corrected for their number.
 
     Raises:

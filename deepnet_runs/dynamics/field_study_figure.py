@@ -1,6 +1,6 @@
 """The figure of the study: how freely features move under each condition, what the models add, and the width."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib
 import numpy as np
@@ -9,12 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from central_path.cli.plots import STYLE
-from deepnet_runs.dynamics.field_records import FieldRow
 from deepnet_runs.dynamics.field_series import BLUE, VERMILLION
-from deepnet_runs.dynamics.field_study import FREE, LEVEL, MOMENTS, chance_of, trend, values_of
+from deepnet_runs.dynamics.field_study import FREE, LEVEL, MOMENTS, Rows, chance_of, trend, values_of
 from deepnet_runs.dynamics.law_of_run import t_interval
 
-Rows = Mapping[str, Sequence[dict[str, FieldRow]]]
 DRAWN = {"early": (VERMILLION, "s", -0.17), "late": (BLUE, "o", 0.17)}  # colour, mark, offset from the condition
 CHANCE = "95 % of random velocities are below"
 SHOWN = {

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from deepnet_runs.dynamics.field_records import FieldRow
 from deepnet_runs.dynamics.field_study import (
     FREE,
     LEVEL,
@@ -13,6 +12,7 @@ from deepnet_runs.dynamics.field_study import (
     QUANTITIES,
     Course,
     Effect,
+    Rows,
     chance_of,
     effects,
     freedom,
@@ -22,7 +22,6 @@ from deepnet_runs.dynamics.field_study import (
 from deepnet_runs.dynamics.law_of_run import t_interval
 
 Table = list[list[str]]
-Rows = Mapping[str, Sequence[dict[str, FieldRow]]]
 OF_FEATURES, OF_GROWTH = ("cos(V,-G)", "b", "mobility"), ("free*", "block*", "sample*")
 
 
