@@ -61,7 +61,7 @@ def test_given_features_are_those_of_random_sizes_and_restriction_says_what_it_l
 
 GENERAL = [  # rows of the features, options of both, what omega is compared with
     (slice(None), {"level": "moments"}, "law"),
-    (slice(None), {"lam": 0.01}, "features"),
+    pytest.param(slice(None), {"lam": 0.01}, "features", marks=pytest.mark.slow),
     pytest.param(slice(5, None), {"kernel": 0.4}, "features", marks=pytest.mark.slow),
 ]
 

@@ -17,7 +17,14 @@ def optimum(model):
     return model.constrain(jax.tree.map(jnp.asarray, point))
 
 
-@pytest.mark.parametrize("model", [Ergen(m=4), Ergen(sizes=(7, 3, 1), m=3, decay=0.9), Ergen((5, 4, 1), 3, decay=2.1)])
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(Ergen(m=4), marks=pytest.mark.slow),
+        pytest.param(Ergen(sizes=(7, 3, 1), m=3, decay=0.9), marks=pytest.mark.slow),
+        Ergen((5, 4, 1), 3, decay=2.1),
+    ],
+)
 def test_the_closed_form_is_a_critical_point_with_its_value(model):
     point = optimum(model)
     assert float(model.loss(point)) == pytest.approx(float(model.predicted(point)[VALUE]), abs=1e-13)

@@ -11,7 +11,13 @@ from central_path.models.model import VALUE
 from central_path.models.zhu import Zhu
 
 
-@pytest.mark.parametrize("model", [Zhu(), Zhu(C=3, P=2, N=7, lW=1e-3), Zhu(C=6, P=9, N=1)])
+@pytest.mark.parametrize(
+    "model",
+    [
+        Zhu(C=3, P=2, N=7, lW=1e-3),
+        *(pytest.param(model, marks=pytest.mark.slow) for model in (Zhu(), Zhu(C=6, P=9, N=1))),
+    ],
+)
 def test_the_closed_form_is_a_critical_point_with_its_value(model):
     a = model.size
     w, V = np.linalg.eigh(a * np.sqrt(model.N * model.lH / model.lW) * centring(model.C))
@@ -64,7 +70,7 @@ def slope_by_the_logits(model, point):
     [
         Zhu(C=3, P=2, N=1, lW=1e-3, lH=8e-4, lb=0.01),
         Zhu(C=3, P=2, N=2, lW=2e-2, lH=4e-2, lb=0.0),
-        Zhu(C=3, P=2, N=1, lW=0.2, lH=0.3),
+        pytest.param(Zhu(C=3, P=2, N=1, lW=0.2, lH=0.3), marks=pytest.mark.slow),
         pytest.param(Zhu(C=4, P=3, N=1, lW=0.03, lH=0.1), marks=pytest.mark.slow),
         pytest.param(Zhu(C=4, P=4, N=1, lW=0.03, lH=0.1), marks=pytest.mark.slow),
     ],
