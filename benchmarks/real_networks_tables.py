@@ -1,11 +1,14 @@
-r"""The tables of docs/real_networks.md, from the which_law.json of runs under conditions.
+r"""The tables of the exponents in docs/real_networks.md, from the which_law.json of runs under conditions.
+
+    python benchmarks/real_networks_tables.py
+
+writes them from the committed file, which was made by
 
     python -m deepnet_runs.grid --conditions base no-decay smooth --output runs/conditions --seeds 0 1 2 -- \
         --save-features
     python -m deepnet_runs.which_law runs/conditions --output runs/which_law
-    python benchmarks/real_networks_tables.py runs/which_law/which_law.json
 
-Writes what stands between `<!-- NAME -->` and `<!-- end of NAME -->`, the null models below each condition. The text
+and can be given another. Writes what stands between `<!-- NAME -->` and `<!-- end of NAME -->`, the null models below each condition. The text
 around the tables is written by hand.
 """
 
@@ -24,6 +27,7 @@ from deepnet_runs.dynamics.law_of_run import LAWS
 from deepnet_runs.which_law import ASSUMPTIONS, at_end, interval, median, null_name, number, power
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "real_networks.md"
+RECORDS = PAGE.parent / "records" / "which_law.json"
 Entries = dict[str, Group]
 
 
@@ -103,14 +107,22 @@ def updated(page: str, groups: Sequence[Group]) -> str:
     return page
 
 
+def groups_of(path: Path) -> list[Group]:
+    """The groups of a which_law.json.
+
+    Raises:
+        OSError, ValueError, KeyError: for a file that cannot be read or is another.
+    """
+    return [Group.from_dict(group) for group in json.loads(path.read_text(encoding="utf-8"))["groups"]]
+
+
 def main(argv: list[str] | None = None) -> int:
     """Write; the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("file", type=Path, metavar="FILE", help="which_law.json")
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", default=RECORDS, help="which_law.json")
     args = parser.parse_args(argv)
     try:
-        read = json.loads(args.file.read_text(encoding="utf-8"))["groups"]
-        groups = [Group.from_dict(group) for group in read]
+        groups = groups_of(args.file)
         PAGE.write_text(updated(PAGE.read_text(encoding="utf-8"), groups), encoding="utf-8")
     except (OSError, ValueError, KeyError) as error:
         print(f"real_networks_tables.py: error: {error}", file=sys.stderr)

@@ -69,6 +69,10 @@ def test_the_page_has_its_tables_with_a_null_model_below_every_condition():
         assert nulls == (0 if make is tables.predictions else 4 * len(conditions))
 
 
+def test_the_page_is_what_the_committed_file_gives():
+    assert tables.updated(PAGE, tables.groups_of(tables.RECORDS)) == PAGE
+
+
 def test_numbers_stand_in_their_columns():
     page = tables.updated(PAGE, GROUPS)
     name = "null: random matrices, P of the run = 64"
