@@ -8,8 +8,8 @@ writes them from the committed file, which was made by
         --save-features
     python -m deepnet_runs.which_law runs/conditions --output runs/which_law
 
-and can be given another. Writes what stands between `<!-- NAME -->` and `<!-- end of NAME -->`, the null models below each condition. The text
-around the tables is written by hand.
+and can be given another. Writes what stands between `<!-- NAME -->` and `<!-- end of NAME -->`, the null models below
+each condition. The text around the tables is written by hand.
 """
 
 import argparse
