@@ -87,7 +87,10 @@ def parser() -> Parser:
     p.add_argument("--lam", type=DECAY, metavar="X", help="weight decay in L_LS (default: the run's lam)")
     p.add_argument("--probes", type=PROBES, default=4, metavar="INT", help="of each trace (default 4); 0 for none")
     p.add_argument("--draws", type=DRAWS, default=16, metavar="INT", help="of the sample kernel (default 16)")
-    p.add_argument("--memory", type=MEMORY, default=2.0, metavar="GIB", help="of activations at a time (default 2)")
+    memory = (
+        "of activations at a time (default 2); with batch statistics of a set that needs more, it takes much longer"
+    )
+    p.add_argument("--memory", type=MEMORY, default=2.0, metavar="GIB", help=memory)
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
     p.add_argument("--data-dir", type=Path, default=Path("data"), metavar="DIR", help="folder of the data sets")
     p.add_argument("--seed", type=SEED, default=0, metavar="INT", help="of probes and random velocities (default 0)")

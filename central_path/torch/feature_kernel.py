@@ -188,6 +188,16 @@ class FeatureKernel:
         """The trained parameters, by name."""
         return self._map.parameters
 
+    @property
+    def passes(self) -> int:
+        """Passes over the set in one derivative: 1, or L + 1 if it needs chunks and L batch statistics of the whole."""
+        return self._map.passes
+
+    @property
+    def bytes_at_once(self) -> float:
+        """Bytes of activations with which the set needs no chunks."""
+        return self._map.bytes_at_once
+
     def vjp(self, G: Float[Tensor, "n P"]) -> Parameters:
         """J^T G: the gradient of sum(G * H), by the names of the parameters."""
         return self._map.vjp(G.to(self.features))

@@ -72,7 +72,9 @@ class FeatureMap:
             for name, value in fixed
             if name not in self.parameters
         }
-        self.rows = max(1, min(self.n, int(memory / (SPARE * self._bytes_per_example(training)))))
+        per_example = SPARE * self._bytes_per_example(training)
+        self.bytes_at_once = self.n * per_example  # of all examples, in one chunk
+        self.rows = max(1, min(self.n, int(memory / per_example)))
         self._source: Source = OfBatch() if training else Running()
         self.statistics: list[Statistics] = []
         if training and self.rows < self.n:

@@ -1,7 +1,9 @@
 """The field test of a run of `deepnet_runs.train`, from its saved weights."""
 
+import sys
 import time
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from deepnet_runs.dynamics.field_test import field_test
 from deepnet_runs.networks import Network, Variant, build, weightnorm
 from deepnet_runs.storage.runs import RecordedRun
 from deepnet_runs.training.config import CONFIGURED, TrainConfig
+
+GIB = 2.0**30
 
 
 def config_of(run: RecordedRun) -> TrainConfig:
@@ -51,18 +55,28 @@ def network_of(config: TrainConfig, images: DataSet, weights: Path) -> Network:
     return network
 
 
+@cache
+def say(text: str) -> None:
+    """A line on stderr, once."""
+    print(text, file=sys.stderr)
+
+
 def kernel_of(
     network: Network, images: DataSet, *, batchnorm: str, memory: float, device: torch.device
 ) -> FeatureKernel:
-    """The kernel of a network's features on its training images.
+    """The kernel of a network's features on its training images; if memory for more would make it faster, that is said.
 
     Raises:
         ValueError: as `FeatureKernel`.
     """
     loader: list[Any] = [images.train.batch()[:2]]
-    return FeatureKernel(
+    kernel = FeatureKernel(
         network.to(device), loader, images.classes, head=network.head, batchnorm=batchnorm, memory=memory, device=device
     )
+    if kernel.passes > 1:
+        needed = f"{kernel.bytes_at_once / GIB:.1f} GiB of activations, more than the {memory / GIB:g} GiB allowed"
+        say(f"a derivative takes {kernel.passes} passes over the training set: one pass needs {needed}")
+    return kernel
 
 
 def measure(

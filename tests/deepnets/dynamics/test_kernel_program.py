@@ -54,6 +54,19 @@ def test_without_probes_there_are_no_traces_and_the_test_is_the_same(measured, t
     assert row.field.to_dict() == measured[1][1].field.to_dict()
 
 
+def test_that_more_memory_would_be_faster_is_said_and_the_numbers_are_the_same(measured, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(measured[0], folder)
+    words = ["--epochs", "3", "--draws", "3", "--probes", "0", "--no-plots"]
+    assert kernel.main([str(folder), *words, "--memory", "0.05"]) == 0
+    said = capsys.readouterr().err
+    assert "a derivative takes 10 passes over the training set: one pass needs 0.1 GiB of activations" in said
+    (row,) = field_records.read(folder)
+    wanted = measured[1][1].field
+    assert row.field.velocity_cosine == pytest.approx(wanted.velocity_cosine, rel=1e-9)
+    assert row.field.b == pytest.approx(wanted.b, rel=1e-9)
+
+
 def test_the_rates_are_those_of_a_step_of_gradient_descent_on_the_network(measured):
     folder, rows = measured
     run = runs.read(folder)
