@@ -66,7 +66,12 @@ def features_table(runs: Rows) -> Table:
 
 def growth_table(runs: Rows) -> Table:
     """What models say beyond a common factor, beside what chance does."""
-    return conditions_table(runs, OF_GROWTH, {"by chance*": lambda rows, moment: f"{chance_of(rows, moment):.2f}"})
+
+    def chance(rows: Any, moment: str) -> str:
+        found = chance_of(rows, moment)
+        return f"{found:.2f}" if np.isfinite(found) else "-"
+
+    return conditions_table(runs, OF_GROWTH, {"by chance*": chance})
 
 
 def effects_table(made: Sequence[Effect]) -> Table:

@@ -35,21 +35,34 @@ INSERTION = re.compile(r"\[\[([^\]]+)\]\]")
 OPERATOR = r'"(Ave|cond|diag|range|sym|tr)" ?'  # in formulas, as pandoc writes \operatorname
 ACCURACY = r"^\S+ +\d+ +\d+ +\d+ +{flow} +\S+ +1e-10 +(\S+) .*? (\S+)  1e-06: holds$"
 GENERAL = r"^\d+ +\d+ +\d+ +\d+ +\d+ +[\d.]+ +[\d-]+ +(\S+) +\S+ +\S+$"
-NETWORKS = {  # name: an expression whose group is the number, in docs/real_networks.md
-    "early cosine": r"^\| base \| early \| \d of \d \| ([\d.]+) \(.*free \|$",
-    "early cosine interval": r"^\| base \| early \| \d of \d \| [\d.]+ \(([\d.]+ to [\d.]+)\).*free \|$",
-    "late cosine": r"^\| base \| late \| \d of \d \| ([\d.]+) \(.*free \|$",
-    "late cosine interval": r"^\| base \| late \| \d of \d \| [\d.]+ \(([\d.]+ to [\d.]+)\).*free \|$",
-    "late b": r"^\| base \| late \| \d of \d \| [^|]+ \| ([\d.]+) \(.*free \|$",
-    "early free": r"^\| base \| early \| \d of \d \| ([\d.]+) \([^|]+\|[^|]+\|[^|]+\| [\d.]+ \|$",
-    "early chance": r"^\| base \| early \| \d of \d \| [^|]+\|[^|]+\|[^|]+\| ([\d.]+) \|$",
-    "late free": r"^\| base \| late \| \d of \d \| (-?[\d.]+) \([^|]+\|[^|]+\|[^|]+\| [\d.]+ \|$",
-    "late chance": r"^\| base \| late \| \d of \d \| [^|]+\|[^|]+\|[^|]+\| ([\d.]+) \|$",
-    "base k": r"^\| base \(n = 3\) \| ([\d.]+) \|",
-    "base interval": r"^\| base \(n = 3\) \| [\d.]+ \| ([\d.]+ to [\d.]+) \|",
-    "null k": r"^\| base \(n = 3\).*\n\| null: random matrices, P of the run = 64 \| ([\d.]+) \|",
-    "base overlap": r"^\| base \| (?:[^|]+\|){5} ([\d.]+) \([\d.]+\) \|",
-    "chance overlap": r"^\| base \| (?:[^|]+\|){5} [\d.]+ \(([\d.]+)\) \|",
+NUMBER, INTERVAL = r"(-?[\d.]+)", r"-?[\d.]+ \((-?[\d.]+ to -?[\d.]+)\)"
+
+
+def cell(start: str, column: int, value: str = NUMBER) -> str:
+    """What finds a value in a column, from 0, of the first row of a table that starts so."""
+    return rf"^\| {start} \|(?:[^|]+\|){{{column}}} {value}"
+
+
+NETWORKS = {  # name: a table of docs/real_networks.md, and an expression whose group is the number
+    "early cosine": ("digits features", cell(r"base \| early", 1)),
+    "early cosine interval": ("digits features", cell(r"base \| early", 1, INTERVAL)),
+    "late cosine": ("digits features", cell(r"base \| late", 1)),
+    "late cosine interval": ("digits features", cell(r"base \| late", 1, INTERVAL)),
+    "late b": ("digits features", cell(r"base \| late", 2)),
+    "early free": ("digits growth", cell(r"base \| early", 1)),
+    "early chance": ("digits growth", cell(r"base \| early", 4)),
+    "late free": ("digits growth", cell(r"base \| late", 1)),
+    "late chance": ("digits growth", cell(r"base \| late", 4)),
+    "fashion cosine": ("fashionmnist features", cell(r"base \| late", 1)),
+    "fashion b": ("fashionmnist features", cell(r"base \| late", 2)),
+    "fashion early free": ("fashionmnist growth", cell(r"base \| early", 1)),
+    "fashion late free": ("fashionmnist growth", cell(r"base \| late", 1)),
+    "fashion chance": ("fashionmnist growth", cell(r"base \| late", 4)),
+    "base k": ("exponents", cell(r"base \(n = 3\)", 0)),
+    "base interval": ("exponents", cell(r"base \(n = 3\)", 1, "([^|]+) ")),
+    "null k": ("exponents", cell("null: random matrices, P of the run = 64", 0)),
+    "base overlap": ("assumptions", cell("base", 5)),
+    "chance overlap": ("assumptions", cell("base", 5, r"[\d.]+ \(([\d.]+)\)")),
 }
 
 
@@ -121,7 +134,10 @@ def of_pages() -> dict[str, str]:
     """
     benchmarks = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     networks = (ROOT / "docs" / "real_networks.md").read_text(encoding="utf-8")
-    found = {f"networks/{name}": one(pattern, networks, name) for name, pattern in NETWORKS.items()}
+    found = {
+        f"networks/{name}": one(pattern, one(f"(?s)<!-- {mark} -->(.*)<!-- end of {mark} -->", networks, mark), name)
+        for name, (mark, pattern) in NETWORKS.items()
+    }
     crosses = []
     for flow in ("riemannian", "renormalized", "unnormalized"):
         one(ACCURACY.format(flow=flow), benchmarks, flow)

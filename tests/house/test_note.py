@@ -87,4 +87,4 @@ def test_a_check_that_changed_since_its_record_is_refused(tmp_path, monkeypatch)
 
 def test_a_number_that_left_its_page_is_refused():
     with pytest.raises(ValueError, match="Need the number 'base k'"):
-        note_source.one(note_source.NETWORKS["base k"], "a page without tables", "base k")
+        note_source.one(note_source.NETWORKS["base k"][1], "a page without tables", "base k")

@@ -7,7 +7,7 @@ import pytest
 from made_up_field import rows
 
 from deepnet_runs.dynamics import field_study as study
-from deepnet_runs.dynamics.field_study_tables import features_table
+from deepnet_runs.dynamics.field_study_tables import features_table, growth_table
 
 
 def rows_of(values, moment="late"):
@@ -67,5 +67,9 @@ def test_free_is_an_interval_on_one_side_of_the_threshold():
 def test_a_run_without_a_low_training_error_has_no_moment_and_is_counted():
     runs = {"base": rows_of([0.3, 0.4, 0.5]), "random-labels": [*rows_of([0.2, 0.1]), {}]}
     assert "2 of 3" in [row[2] for row in features_table(runs)]
+    for table in (features_table, growth_table):
+        never = table({"quarter": [{}, {}]})
+        assert [row[:6] for row in never[1:]] == [["quarter", moment, "0 of 2", *"---"] for moment in study.MOMENTS]
+        assert never[1][6] == {features_table: "open", growth_table: "-"}[table]
     with pytest.raises(ValueError, match="Need runs of the condition base, got wide"):
         study.effects({"wide": rows_of([0.1, 0.2])})
