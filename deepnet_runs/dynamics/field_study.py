@@ -33,6 +33,14 @@ QUANTITIES: dict[str, Callable[[FieldRow], float]] = {
     "block*": lambda row: row.field.models["block"].residual.cosine,
     "sample*": lambda row: row.field.models["sample_kernel"].residual.cosine,
 }
+DESCRIBED: dict[
+    str, Callable[[FieldRow], float]
+] = {  # beside them, without comparisons; the laws are of balanced classes
+    "free": lambda row: row.field.models["free"].whole.cosine,
+    "common factor": lambda row: row.field.models["common_factor"].whole.cosine,
+    "law 0*": lambda row: row.field.models["law_0"].residual.cosine if "law_0" in row.field.models else nan,
+    "law 1*": lambda row: row.field.models["law_1"].residual.cosine if "law_1" in row.field.models else nan,
+}
 Interval = tuple[float, float]
 Rows = Mapping[str, Sequence[dict[str, FieldRow]]]  # by condition, of every run its rows by moment
 
@@ -65,13 +73,15 @@ def moments_of(run: RecordedRun, field: Sequence[FieldRow]) -> dict[str, FieldRo
 
 @dataclass(frozen=True)
 class Course:
-    """A run beside its field test: epochs, the growth of omega from the first measured to the last, and its seconds.
+    """A run beside its field test: epochs, the growth of omega, its distance from the central path, and its seconds.
 
-    The growth is that of the geometric mean, NaN where omega are not all known.
+    The growth is that of the geometric mean from the first measured epoch to the last, NaN where omega are not all
+    known. The distance is L_LS_perp/L_LS, by moment, for the moments that the run has.
     """
 
     epochs: int
     growth: float
+    off_path: Mapping[str, float]
     seconds: float
 
 
@@ -80,12 +90,15 @@ def course_of(run: RecordedRun) -> Course:
     first, last = (np.array(row.omega or [nan]) for row in (run.rows[0], run.rows[-1]))
     with np.errstate(all="ignore"):
         growth = float(np.exp(np.mean(np.log(last)) - np.mean(np.log(first))))
-    return Course(run.rows[-1].epoch, growth, run.rows[-1].seconds)
+    at = next((row for row in run.rows if row.train_error <= EARLY), None)
+    moments = {} if at is None else {"early": at, "late": run.rows[-1]}
+    off_path = {name: row.loss_ls_perp / (row.loss - row.loss_ls_perp) for name, row in moments.items()}
+    return Course(run.rows[-1].epoch, growth, off_path, run.rows[-1].seconds)
 
 
 def values_of(runs: Rows, moment: str, quantity: str) -> dict[str, Float[np.ndarray, " S"]]:
     """By condition, a quantity of every run that has the moment."""
-    of = QUANTITIES[quantity]
+    of = (QUANTITIES | DESCRIBED)[quantity]
     return {name: np.array([of(row[moment]) for row in rows if moment in row]) for name, rows in runs.items()}
 
 
@@ -171,7 +184,7 @@ def freedom(values: Sequence[float]) -> str:
     return "free" if limits[0] > FREE else "not free" if limits[1] < FREE else "open"
 
 
-def chance_of(rows: Sequence[dict[str, FieldRow]], moment: str) -> float:
-    """The mean over runs of the cosine below which 95 % of random velocities are, without the common factor."""
-    found = [row[moment].field.random["residual"]["q95"] for row in rows if moment in row]
+def chance_of(rows: Sequence[dict[str, FieldRow]], moment: str, part: str = "residual") -> float:
+    """The mean over runs of the cosine that 95 % of random velocities stay below."""
+    found = [row[moment].field.random[part]["q95"] for row in rows if moment in row]
     return float(np.mean(found)) if found else nan

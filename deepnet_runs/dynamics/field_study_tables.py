@@ -23,6 +23,7 @@ from deepnet_runs.dynamics.law_of_run import t_interval
 
 Table = list[list[str]]
 OF_FEATURES, OF_GROWTH = ("cos(V,-G)", "b", "mobility"), ("free*", "block*", "sample*")
+OF_WHOLE, OF_LAWS = ("free", "common factor"), ("law 0*", "law 1*")
 
 
 def _with_interval(values: Sequence[float]) -> str:
@@ -34,13 +35,15 @@ def _with_interval(values: Sequence[float]) -> str:
 
 
 def courses_table(courses: Mapping[str, Sequence[Course]]) -> Table:
-    """How long the runs of each condition are, how far their omega grow, and the hours of a processor core."""
-    lines = [["condition", "runs", "epochs", "omega grown by", "core hours"]]
+    """How long the runs of each condition are, how far omega grow, how near the central path is, and core hours."""
+    paths = [f"L_LS_perp/L_LS {moment}" for moment in MOMENTS]
+    lines = [["condition", "runs", "epochs", "omega grown by", *paths, "core hours"]]
     for name, of_runs in courses.items():
         epochs = sorted({run.epochs for run in of_runs})
         hours = sum(run.seconds for run in of_runs) / 3600
         grown = _with_interval([run.growth for run in of_runs])
-        lines.append([name, str(len(of_runs)), ", ".join(map(str, epochs)), grown, f"{hours:.2f}"])
+        off = [_with_interval([run.off_path[at] for run in of_runs if at in run.off_path]) for at in MOMENTS]
+        lines.append([name, str(len(of_runs)), ", ".join(map(str, epochs)), grown, *off, f"{hours:.2f}"])
     return lines
 
 
@@ -66,17 +69,31 @@ def features_table(runs: Rows) -> Table:
 
 def growth_table(runs: Rows) -> Table:
     """What models say beyond a common factor, beside what chance does."""
+    return conditions_table(runs, OF_GROWTH, {"by chance*": _chance("residual")})
 
-    def chance(rows: Any, moment: str) -> str:
-        found = chance_of(rows, moment)
+
+def whole_table(runs: Rows) -> Table:
+    """Free features with the common factor, beside this factor alone."""
+    return conditions_table(runs, OF_WHOLE, {"by chance": _chance("whole")})
+
+
+def laws_table(runs: Rows) -> Table:
+    """The laws k = 0 and 1 beyond a common factor, which k = 2 is."""
+    return conditions_table(runs, OF_LAWS, {"by chance*": _chance("residual")})
+
+
+def _chance(part: str) -> Callable[[Any, str], str]:
+    def of(rows: Any, moment: str) -> str:
+        found = chance_of(rows, moment, part)
         return f"{found:.2f}" if np.isfinite(found) else "-"
 
-    return conditions_table(runs, OF_GROWTH, {"by chance*": chance})
+    return of
 
 
 def effects_table(made: Sequence[Effect]) -> Table:
-    """The effects that are there, and of how many comparisons."""
-    lines = [["condition", "moment", "quantity", "difference from base", f"p corrected for {len(made)}"]]
+    """The effects that are there, and of how many comparisons: those that have two runs on both sides."""
+    known = sum(np.isfinite(effect.p) for effect in made)
+    lines = [["condition", "moment", "quantity", "difference from base", f"p corrected for {known}"]]
     for e in (e for e in made if e.found):
         difference = f"{e.difference:.2f} ({e.interval[0]:.2f} to {e.interval[1]:.2f})"
         lines.append([e.condition, e.moment, e.quantity, difference, f"{e.p_holm:.2g}"])
@@ -107,6 +124,8 @@ def tables(courses: Mapping[str, Sequence[Course]], runs: Rows, widths: Mapping[
         "courses": courses_table(courses),
         "features": features_table(runs),
         "growth": growth_table(runs),
+        "whole": whole_table(runs),
+        "laws": laws_table(runs),
         "effects": effects_table(effects(runs)),
         "trends": trends_table(runs, widths),
     }

@@ -7,7 +7,7 @@ import pytest
 from made_up_field import rows
 
 from deepnet_runs.dynamics import field_study as study
-from deepnet_runs.dynamics.field_study_tables import features_table, growth_table
+from deepnet_runs.dynamics.field_study_tables import effects_table, features_table, growth_table
 
 
 def rows_of(values, moment="late"):
@@ -71,5 +71,9 @@ def test_a_run_without_a_low_training_error_has_no_moment_and_is_counted():
         never = table({"quarter": [{}, {}]})
         assert [row[:6] for row in never[1:]] == [["quarter", moment, "0 of 2", *"---"] for moment in study.MOMENTS]
         assert never[1][6] == {features_table: "open", growth_table: "-"}[table]
+    made = study.effects({"base": rows_of([0.3, 0.4, 0.5]), "wide": rows_of([0.2, 0.1]), "quarter": [{}, {}]})
+    known = sum(np.isfinite(effect.p) for effect in made)
+    assert 0 < known < len(made)
+    assert effects_table(made)[0][-1] == f"p corrected for {known}"
     with pytest.raises(ValueError, match="Need runs of the condition base, got wide"):
         study.effects({"wide": rows_of([0.1, 0.2])})

@@ -7,7 +7,7 @@ import made_up_field
 import made_up_runs
 import pytest
 
-from deepnet_runs.dynamics import field_study_figure
+from deepnet_runs.dynamics import field_study, field_study_figure
 from deepnet_runs.storage import runs
 
 
@@ -45,8 +45,25 @@ def test_the_page_is_what_the_committed_records_give():
 def test_the_tables_say_how_far_omega_grew_and_compare_both_moments(study):
     text = program.printed(program.tables(program.finished([study])))
     assert "4.00 (4.00 to 4.00)" in text
-    assert text.count("3 of 3") == 8
+    assert text.count("3 of 3") == 16
     assert "p corrected for 12" in text
+
+
+def test_the_tables_say_how_near_the_central_path_is_and_what_the_common_factor_does_alone(study):
+    read = program.finished([study])
+    run = next(run for run in read if run.folder.name == "digits-resnet8-mse-0-base")
+    early = next(row for row in run.rows if row.train_error <= 0.1)
+    course = field_study.course_of(run)
+    assert course.off_path["early"] == pytest.approx(early.loss_ls_perp / (early.loss_nc1 + early.loss_nc23))
+    made = program.tables(read)["digits"]
+    (tests,) = (found[1] for found in program.by_data_set(read).values())
+    fields = [row["late"].field for row in tests["base"]]
+    ((*_, free, alone, chance),) = (row for row in made["whole"] if row[:2] == ["base", "late"])
+    for text, name in ((free, "free"), (alone, "common_factor")):
+        assert text.startswith(f"{sum(found.models[name].whole.cosine for found in fields) / 3:.2f} (")
+    assert chance == f"{sum(found.random['whole']['q95'] for found in fields) / 3:.2f}"
+    ((*_, law, _, _),) = (row for row in made["laws"] if row[:2] == ["base", "late"])
+    assert law.startswith(f"{sum(found.models['law_0'].residual.cosine for found in fields) / 3:.2f} (")
 
 
 def test_the_page_gets_each_table_of_each_data_set_between_its_marks(study):
